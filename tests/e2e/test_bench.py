@@ -223,9 +223,12 @@ def test_the_commands_of_the_page_do_what_it_shows(place, loom, monkeypatch):
     shutil.copytree(ROOT / "examples", place / "examples", ignore=shutil.ignore_patterns("results", ".loom"))
     labelled(place, [{"id": "1_1", "verdict": "pass"}, {"id": "1_2", "verdict": "fail"}], "verdicts.csv")
     commands = [line.split()[1:] for each in PAGE if each.kind == "bash" for line in each.body.splitlines()]
-    (prices,) = (each.body for each in PAGE if each.kind == "yaml")
-    (report,) = (each.body for each in PAGE if each.kind == "")
-    shown = [" ".join(line.removesuffix("...").split()) for line in report.splitlines()]
+    prices, _ = (each.body for each in PAGE if each.kind == "yaml")
+    shown = [
+        [" ".join(line.removesuffix("...").split()) for line in each.body.splitlines()]
+        for each in PAGE
+        if each.kind == ""
+    ]
     told = []
     with served_in_a_thread() as model:
         served = {"providers": {"simulated": {"base_url": model.base_url}}}
@@ -235,5 +238,6 @@ def test_the_commands_of_the_page_do_what_it_shows(place, loom, monkeypatch):
             assert done.code in (0, 3) if command[0] == "run" else done.code == 0, done.err
             told.append(" ".join(done.out.split()))
         assert model.calls == 400
-    assert all(line in told[0] for line in shown), told[0]
+    assert all(line in told[0] for line in shown[0]), told[0]
+    assert all(line in told[-1] for line in shown[1]), told[-1]
     assert "Cost and quality" in (place / "results/models.html").read_text()

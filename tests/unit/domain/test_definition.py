@@ -133,7 +133,7 @@ def test_every_mistake_in_a_transform_is_told_whatever_its_type(transform, told)
 def test_an_unknown_key_of_a_transform_is_told_with_the_keys_of_its_type_alone():
     (problem,) = problems(with_(("transform", "otput"), "text"))
     assert problem.expected == (
-        "one of fallback, max_attempts, max_failure_rate, max_failures, on_failure, output, schema, type"
+        "one of calibration, fallback, max_attempts, max_failure_rate, max_failures, on_failure, output, schema, type"
     )
     assert problem.suggestion == "output"
 

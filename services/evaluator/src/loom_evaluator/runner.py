@@ -81,13 +81,16 @@ class EvaluatorRunner:
         reuse: bool = True,
         providers: Mapping[str, ProviderConfig] | None = None,
         pipeline: str = "",
+        calibrators: Mapping[str, Callable[[float], float]] | None = None,
     ) -> None:
         """Take `reuse`, which says whether answers that earlier runs paid for may be used, where the pipeline allows
-        it. Raises `PermanentError` where an evaluator or the gate cannot be made."""
+        it; and `calibrators`, which turn the scores of the evaluators that they are named for into probabilities.
+        Raises `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
         self._loop = UserLoop(self._threads)
         self._seconds = record_seconds
         self._sample = config.sample
+        self._calibrators = calibrators or {}
         judges = {
             each.name: model_rule_of(each, config, providers, pipeline)
             for each in config.evaluators
@@ -184,7 +187,7 @@ class EvaluatorRunner:
         evaluations: list[Evaluation] = []
         failure: RecordError | None = None
         for settings, answer in zip(self._settings, answers, strict=True):
-            score = _score(settings, answer.opinion)
+            score = _score(settings, answer.opinion, self._calibrators.get(settings.name))
             evaluations.append(evaluation_of(row.record.id, settings.name, answer, score))
             if score is not None:
                 scores.append(score)
@@ -241,9 +244,10 @@ def _unseen(record: TransformedRecord) -> RecordResult:
     return RecordResult(record, (), (), PASSED, scored=False)
 
 
-def _score(settings: EvaluatorConfig, opinion: Opinion | RecordError) -> Score | None:
+def _score(
+    settings: EvaluatorConfig, opinion: Opinion | RecordError, calibrator: Callable[[float], float] | None
+) -> Score | None:
     if isinstance(opinion, RecordError):
         return None
-    return Score(
-        settings.name, opinion.value, settings.threshold, settings.weight, opinion.explanation, opinion.confidence
-    )
+    value = opinion.value if calibrator is None else calibrator(opinion.value)
+    return Score(settings.name, value, settings.threshold, settings.weight, opinion.explanation, opinion.confidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loom_ai.journal.models import JournalledModels
+from loom_common.domain.checks.calibrator import of_evaluators
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.user_code.threads import Threads
@@ -35,4 +36,5 @@ class Runners:
             reuse=plan.reuse,
             providers=plan.pipeline.providers,
             pipeline=plan.pipeline.name,
+            calibrators=of_evaluators(plan),
         )

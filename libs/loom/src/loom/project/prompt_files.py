@@ -1,4 +1,5 @@
-"""Collects the prompt and the context files that a definition names: they travel with a run, as text."""
+"""Collects the prompt, the context files and the calibrators that a definition names: they travel with a run, as
+text."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
+from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.section import items, said
 from loom_common.errors import InvalidDefinition, PathNotAllowed, Problem
@@ -62,6 +64,7 @@ class PromptFiles:
         params = said(definition, "params")
         self._prompt = prompt if isinstance(prompt, str) else None
         self._context = [name for name in items(transform, "context") if isinstance(name, str)]
+        self._calibrators = list(named_in(definition))
         self._params = [str(name) for name in params] if isinstance(params, Mapping) else []
         self._folder = folder
         self._document = document
@@ -79,7 +82,18 @@ class PromptFiles:
             self._say_if_twice(position, name, at)
         if self._prompt is not None:
             self._read_prompt(self._prompt)
+        for place, name in self._calibrators:
+            self._read_calibrator(name, place)
         return self._problems
+
+    def _read_calibrator(self, name: str, at: KeyPath) -> None:
+        text = self._read(name, at)
+        if text is None:
+            return
+        try:
+            parsed(text)
+        except ValueError as error:
+            self._say(at, f"{name!r}", f"a calibrator that can be used ({error})")
 
     def _read_prompt(self, prompt: str) -> None:
         places = self._document.places if self._document else {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels
+from loom_common.domain.checks.calibrator import calibrator_of
 from loom_common.domain.definition.output import TEXT
 from loom_common.domain.definition.transform import (
     AiTransformConfig,
@@ -21,6 +22,7 @@ from loom_common.errors import PermanentError
 from loom_common.user_code.threads import Threads
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
+from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
@@ -39,6 +41,10 @@ class Catalog:
     def transform_of(self, plan: Plan) -> Transform | None:
         """Return the plan's transform; None where it has nothing to do. Blocks while it imports user code. Raises
         `PermanentError`, `UserCodeError`."""
+        made, name = self._made(plan), plan.pipeline.transform.calibration
+        return made if made is None or name is None else Calibrated(made, calibrator_of(plan, name))
+
+    def _made(self, plan: Plan) -> Transform | None:
         config, folder = plan.pipeline.transform, self._project / plan.base
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)

@@ -91,6 +91,8 @@ class Setting:
     concurrency: int | None = None
     evaluators: bool = True
     """Tells whether the pipeline's evaluators score the outputs, too."""
+    calibrated: bool = True
+    """Tells whether the pipeline's calibrators are used."""
 
 
 def definition_of_run(candidate: Candidate, setting: Setting, destination: Path) -> dict[str, Any]:
@@ -109,12 +111,26 @@ def definition_of_run(candidate: Candidate, setting: Setting, destination: Path)
     }
     if setting.concurrency is not None:
         definition["providers"] = _with_concurrency(written, candidate.pipeline, setting.concurrency)
+    if not setting.calibrated:
+        definition = _uncalibrated(definition)
     if not setting.evaluators:
         definition.pop("evaluate", None)
     elif isinstance(evaluate := definition.get("evaluate"), Mapping):
         open_gate = {"quality_gate": {"type": "weighted", "threshold": 0.0}}
         definition["evaluate"] = {key: value for key, value in evaluate.items() if key != "batch_threshold"} | open_gate
     return definition
+
+
+def _uncalibrated(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the definition without its calibrators: others are to be fitted to the scores as they are."""
+
+    def without(section: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in section.items() if key != "calibration"}
+
+    changed = {**definition, "transform": without(definition["transform"])}
+    if isinstance(evaluate := definition.get("evaluate"), Mapping):
+        changed["evaluate"] = {**evaluate, "evaluators": [without(each) for each in evaluate["evaluators"]]}
+    return changed
 
 
 def _with_concurrency(written: Mapping[str, Any], pipeline: Pipeline, concurrency: int) -> dict[str, Any]:

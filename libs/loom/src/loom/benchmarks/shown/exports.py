@@ -8,26 +8,19 @@ import json
 from pathlib import Path
 
 from loom.benchmarks.figures.result import Benchmark
-from loom_common.errors import ConfigurationError
-from loom_connectors.storage.local import followed, put_in_place
+from loom.benchmarks.shown.files import put
 
 _COLUMNS = ("candidate", "record_id", "label", "predicted", "right", "confidence", "seconds", "error")
 
 
 def write(found: Benchmark, file: Path) -> None:
-    """Write the benchmark, as the name's ending says. The file is there whole or not at all. Raises
-    `ConfigurationError` where it cannot be written."""
-    text = {".json": _json, ".csv": _csv, ".html": _html}[file.suffix](found)
-    file = followed(file)
-    part = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", newline="")
-        put_in_place(part, file)
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the benchmark, as the name's ending says. Raises as `put` does."""
+    put(text_of(found, file), file)
+
+
+def text_of(found: Benchmark, file: Path) -> str:
+    """Return the text of a benchmark, as the name's ending says."""
+    return {".json": _json, ".csv": _csv, ".html": _html}[file.suffix](found)
 
 
 def _json(found: Benchmark) -> str:

@@ -40,6 +40,11 @@ class Evaluator(Section):
     field: str | None = Field(
         None, description="The output field looked at. Default: the only field, or the whole output as JSON."
     )
+    calibration: str | None = Field(
+        None,
+        min_length=1,
+        description="A file that `loom bench calibrate` wrote: the score is turned into the probability of a pass.",
+    )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:

@@ -49,6 +49,12 @@ class TransformConfig(Recovery):
         alias="schema",
         description="The same as `extract.schema` for what the model or the code answered, before it is evaluated.",
     )
+    calibration: str | None = Field(
+        None,
+        min_length=1,
+        description="A file that `loom bench calibrate` wrote: the confidence that an output states is turned into the "
+        "probability that it is right.",
+    )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: FallbackConfig | None = Field(
         None, description="`[gpt-4o]`, `{value: {...}}` or `{cached: true}`: what answers in place of a failure."
@@ -129,8 +135,18 @@ class ScorerTransformConfig(TransformConfig):
     """A local model looks at one field of the input."""
 
     type: Literal["scorer"]
-    scorer: str = Field(description="`vader`, or `module:name` of your own.")
+    scorer: str = Field(description="`vader`, or `module:name` of your own; or `{name: vader, calibration: FILE}`.")
     field: str = Field(description="The input field to score.")
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        """The settings of a scorer may stand beneath it."""
+        written = TransformConfig.long_form(written)
+        scorer = said(written, "scorer")
+        if not isinstance(scorer, Mapping):
+            return written
+        beneath = {key: value for key, value in scorer.items() if key != "name"}
+        return {**written, **beneath, "scorer": scorer.get("name")}
 
     @property
     def made_by(self) -> str | None:
@@ -152,6 +168,14 @@ class PassthroughTransformConfig(TransformConfig):
     """The output is the input as it is."""
 
     type: Literal["passthrough"]
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """There is no stated confidence to calibrate, besides what holds for every transform."""
+        yield from TransformConfig.mistakes(written)
+        if said(written, "calibration") is not None:
+            expected = "no `calibration` in a transform of type passthrough: it makes no output"
+            yield mistake(("calibration",), "strange_for_type", expected, said(written, "calibration"))
 
 
 class PluginTransform(PluginSection, TransformConfig):

@@ -8,10 +8,16 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from loom.benchmarks import calibrating
 from loom.benchmarks.benchmark import Request, ScoreRequest, measure_outputs, measure_scores
+from loom.benchmarks.calibrating import Fit
+from loom.benchmarks.data.target import target_of
 from loom.benchmarks.figures.result import Benchmark
 from loom.benchmarks.running.candidates import Candidate, Setting
 from loom.benchmarks.shown import exports
+from loom.benchmarks.shown.files import put
 from loom.cli.commands import follow
 from loom.cli.commands.benchmarks import printing
 from loom.cli.commands.benchmarks.options import Measuring
@@ -72,13 +78,50 @@ def scores(
         return _told(measure_scores(request, config, screen), files, form)
 
 
-def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: Format) -> int:
-    entry.on_interrupt(_INTERRUPTED)
-    found = follow.wait_for(_until_interrupted(work))
+def calibration(
+    candidates: Sequence[Candidate],
+    field: str | None,
+    confidence: str | None,
+    evaluator: str | None,
+    given: str | None,
+    fit: Fit,
+    file: Path,
+    options: Measuring,
+    config: LoomConfig,
+    form: Format,
+) -> int:
+    """Fit a calibrator to what a candidate states, or to the scores of its evaluator, and return the exit code."""
+    files = options.exports()
+    if wrong := [each for each in files if each.suffix != ".html"]:
+        raise typer.BadParameter(f"{wrong[0]}: a calibration is exported as .html", param_hint="--export")
+    setting = Setting(options.concurrency, evaluators=evaluator is not None, calibrated=False)
+    shared = {"candidates": candidates, "setting": setting, **options.request()}
+    stated = None
+    with _Screen(config, form, verbose=options.verbose) as screen:
+        if evaluator is None:
+            stated = target_of(candidates[0].pipeline, field, confidence).confidence
+            request = Request(field=field, confidence=confidence, **shared)
+            found = _carried_out(measure_outputs(request, config, screen))
+        else:
+            scored = ScoreRequest(outputs=given, evaluators=[evaluator], **shared)
+            found = _carried_out(measure_scores(scored, config, screen))
     if found is None:
-        terminal.say(_INTERRUPTED)
         return entry.INTERRUPTED
-    entry.on_interrupt("")
+    made = calibrating.calibrated(found, fit, file, stated)
+    for path in files:
+        put(calibrating.page(found, made), path)
+        terminal.say(f"Written: {terminal.place(str(path))}")
+    if form is Format.JSON:
+        terminal.print_json(made.as_json())
+    else:
+        printing.show_calibration(found, made)
+    return 0
+
+
+def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: Format) -> int:
+    found = _carried_out(work)
+    if found is None:
+        return entry.INTERRUPTED
     for path in files:
         exports.write(found, path)
         terminal.say(f"Written: {terminal.place(str(path))}")
@@ -87,6 +130,16 @@ def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: For
     else:
         printing.show(found)
     return _STOPPED if any(each.stopped for each in found.candidates) else 0
+
+
+def _carried_out(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:
+    """Carry out the work, and return what it found; None where it was interrupted, which is then said."""
+    entry.on_interrupt(_INTERRUPTED)
+    found = follow.wait_for(_until_interrupted(work))
+    if found is None:
+        terminal.say(_INTERRUPTED)
+    entry.on_interrupt("")
+    return found
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:

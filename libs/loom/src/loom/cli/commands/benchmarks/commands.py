@@ -1,8 +1,9 @@
-"""Implements `loom bench run`, `compare` and `score`."""
+"""Implements `loom bench run`, `compare`, `score` and `calibrate`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -132,6 +133,65 @@ def score(
     config = measuring.configuration()
     candidates = _candidates([pipeline], [], [], config)
     raise typer.Exit(carrying_out.scores(candidates, outputs, evaluator or [], pass_label, measuring, config, form))
+
+
+@app.command("calibrate")
+@grouped
+def calibrate(
+    pipeline: File,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="PATH", help="The calibrator file to write; its version rises by one.")
+    ],
+    method: Annotated[
+        str, typer.Option("--method", metavar="NAME", help="`platt` for a logistic curve, or `isotonic`.")
+    ] = "platt",
+    field: Field = None,
+    confidence: Confidence = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option("--evaluator", metavar="NAME", help="Calibrate the scores of this evaluator, against verdicts."),
+    ] = None,
+    outputs: Annotated[
+        str | None,
+        typer.Option("--outputs", metavar="FILE", help="With --evaluator: where the outputs are that it scores."),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option("--folds", metavar="N", min=2, max=100, help="How many parts cross-validation makes.")
+    ] = 5,
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            "--holdout",
+            metavar="SHARE",
+            min=0.01,
+            max=0.9,
+            help="Instead of cross-validation: keep this share of the records to measure on, and fit to the others.",
+        ),
+    ] = None,
+    form: Form = Format.TABLE,
+    *,
+    measuring: Measuring,
+) -> None:
+    """Fit a calibrator, which turns a stated confidence, or an evaluator's score, into a probability that holds.
+
+    It is fitted to labelled records. Figures before and after are of records that the curve was not fitted to. The file
+    is used by `calibration` in the transform or the evaluator."""
+    from loom.benchmarks.calibrating import Fit
+    from loom.cli.commands.benchmarks import carrying_out
+    from loom_common.statistics.calibration import METHODS
+
+    if method not in METHODS:
+        raise typer.BadParameter(f"'{method}' is none of {', '.join(METHODS)}", param_hint="--method")
+    if outputs is not None and evaluator is None:
+        raise typer.BadParameter("it is for the scores of an evaluator: give --evaluator, too", param_hint="--outputs")
+    config = measuring.configuration()
+    candidates = _candidates([pipeline], [], [], config)
+    fit = Fit(method, folds, holdout, measuring.seed)
+    raise typer.Exit(
+        carrying_out.calibration(
+            candidates, field, confidence, evaluator, outputs, fit, output, measuring, config, form
+        )
+    )
 
 
 def _candidates(

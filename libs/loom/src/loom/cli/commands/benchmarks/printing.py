@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from loom.benchmarks.calibrating import Calibration
 from loom.benchmarks.figures.computed import Figure
 from loom.benchmarks.figures.result import Benchmark, Measured
 from loom.benchmarks.shown.words import figure, joined_lines, stopped_line
@@ -26,6 +27,37 @@ def show(found: Benchmark) -> None:
             terminal.say(stopped)
         for reason, number in sorted(each.failures.items(), key=lambda pair: -pair[1])[:_FAILURES]:
             terminal.say(f"{each.name}: no answer for {number:,}: {reason}")
+
+
+def show_calibration(found: Benchmark, made: Calibration) -> None:
+    """Print what a calibration came to, before and after."""
+    for line in joined_lines(found.joined):
+        terminal.say(line)
+    rows = [
+        {
+            "name": name,
+            "records": each.records,
+            "ece": figure(each.ece),
+            "brier": figure(each.brier),
+            "stated": each.mean_confidence,
+            "true": each.accuracy,
+        }
+        for name, each in (("before", made.before), ("after", made.after))
+    ]
+    columns = [
+        Column("name", made.of, keep=True),
+        Column("records", "records", terminal.count, number=True),
+        Column("ece", "ECE", keep=True),
+        Column("brier", "Brier score"),
+        Column("stated", "stated", lambda value: f"{value:.3f}", number=True),
+        Column("true", "came true", lambda value: f"{value:.3f}", number=True),
+    ]
+    _print_table(rows, columns)
+    terminal.say(f"Measured by {made.validation}.")
+    terminal.say(
+        f"Written: {terminal.place(made.file)}, version {made.version} ({made.hash}), {made.method}. A pipeline names "
+        "it with `calibration`, in its transform or evaluator, as a path from its own folder."
+    )
 
 
 def _overview(found: Benchmark) -> list[dict[str, object]]:
