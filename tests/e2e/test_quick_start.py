@@ -33,6 +33,10 @@ OTHER_QUERIES = {
 """Modules that tell of anything but runs and pipelines."""
 DEFINITIONS = {"loom_common.domain.definition.pipeline", "loom_common.domain.quality.kinds", "ruamel"}
 """Modules that read pipeline files. The configuration of a project is read without them."""
+MODELS = {"loom_ai.budget.prices", "loom_ai.ports", "loom_coordinator"}
+"""Modules that price calls of models and tell how many are made at once."""
+QUERIES = {"loom_connectors.sql.parameters", "loom_connectors.sql.reading.queried_table"}
+"""Modules that read the query of a source."""
 NOT_LOADED = {
     "--help": CLIENTS
     | READERS
@@ -40,7 +44,14 @@ NOT_LOADED = {
     | MIGRATING
     | DEFINITIONS
     | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
-    "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | MESSAGES | {"sqlalchemy", "structlog"},
+    "validate pipeline.yaml": CLIENTS
+    | READERS
+    | RUNNING
+    | MIGRATING
+    | MESSAGES
+    | MODELS
+    | QUERIES
+    | {"sqlalchemy", "structlog"},
     "status {run}": CLIENTS
     | READERS
     | RUNNING

@@ -18,7 +18,6 @@ from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
-from loom_connectors.sql.reading.queried_table import first_table
 from loom_connectors.storage.local import held, path_of
 from loom_connectors.storage.local_reads import reads, same_file
 from loom_connectors.storage.objects.patterns import is_read
@@ -201,6 +200,8 @@ def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext
     table = _table(extract.source, scheme, context, named=extract.query is None)
     if extract.query is None or table is None:
         return table if extract.query is None else None
+    from loom_connectors.sql.reading.queried_table import first_table  # most sources have no query
+
     if (named := first_table(extract.query)) is None:
         return None
     folds = scheme in _POSTGRES

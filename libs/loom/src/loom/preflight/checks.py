@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from loom.preflight import budget_fit, calls_in_flight, credential_checks, model_checks, model_prices
+from loom.preflight import credential_checks, model_checks
 from loom.preflight.check import Check
 from loom.preflight.field_names import Compared, compared
+from loom.preflight.model_endpoints import endpoints
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
 from loom_common.domain.definition.output import json_schema
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
@@ -68,17 +69,27 @@ async def check(
         *_unused(loaded),
         *model_checks.check(loaded.pipeline),
     ]
-    if (priced := model_prices.told(loaded.pipeline)) is not None:
-        checks.append(Check("prices", ok=priced[0], detail=priced[1]))
-    if (fit := budget_fit.told(loaded.pipeline)) is not None:
-        checks.append(Check("budget", ok=True, detail=fit))
-    if (few := calls_in_flight.told(loaded.pipeline)) is not None:
-        checks.append(Check("models", ok=True, detail=few, doubtful=True))
+    if any(endpoints(loaded.pipeline)):
+        checks += _of_calls(loaded.pipeline)
     if overlapping := _overlap(loaded, loaded.pipeline.extract, load, context):
         return [*checks, overlapping]
     checks += await _destination(loaded, load, context)
     if load.second is not None:
         checks += await _destination(loaded, load.second, context, "second destination")
+    return checks
+
+
+def _of_calls(pipeline: Pipeline) -> list[Check]:
+    """Tell what the calls of models cost, and how many of them are made at once."""
+    from loom.preflight import budget_fit, calls_in_flight, model_prices  # many pipelines ask no model
+
+    checks = []
+    if (priced := model_prices.told(pipeline)) is not None:
+        checks.append(Check("prices", ok=priced[0], detail=priced[1]))
+    if (fit := budget_fit.told(pipeline)) is not None:
+        checks.append(Check("budget", ok=True, detail=fit))
+    if (few := calls_in_flight.told(pipeline)) is not None:
+        checks.append(Check("models", ok=True, detail=few, doubtful=True))
     return checks
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from loom.preflight import model_prices
 from loom.preflight.check import Check
+from loom.preflight.model_endpoints import endpoints
 from loom.project.definition_file import LoadedPipeline
 from loom_common.config.credentials import Credentials, references
 from loom_common.domain.definition.evaluation import EvaluateConfig
@@ -59,7 +59,7 @@ def _paths_to(reference: str, value: object, path: tuple[str | int, ...]) -> Ite
 def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
     """Known providers that are asked at their usual address, where nobody is answered without a key, and have none."""
     keyless = {}
-    for endpoint in model_prices.endpoints(pipeline):
+    for endpoint in endpoints(pipeline):
         known = provider_named(endpoint.provider)
         if endpoint.base_url != known.base_url or endpoint.provider in ADAPTED or endpoint.api_key is not None:
             continue

@@ -3,8 +3,8 @@ need."""
 
 from __future__ import annotations
 
-from loom.preflight import model_prices
 from loom.preflight.check import Check
+from loom.preflight.model_endpoints import endpoints
 from loom_ai.adapted import package
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
@@ -20,7 +20,7 @@ def check(pipeline: Pipeline) -> list[Check]:
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
     """Find models whose name says that somebody else serves them, and that OpenAI would be asked for."""
     usual = PROVIDERS["openai"].base_url
-    names = [each.model for each in model_prices.endpoints(pipeline) if each.base_url == usual]
+    names = [each.model for each in endpoints(pipeline) if each.base_url == usual]
     strange = [name for name in dict.fromkeys(names) if "/" in name or (":" in name and not name.startswith("ft:"))]
     return [
         Check(
@@ -36,7 +36,7 @@ def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
 
 def _adapted(pipeline: Pipeline) -> list[Check]:
     """Check whether what the providers need that Loom does not speak to itself is installed."""
-    kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
+    kinds = {endpoint.provider for endpoint in endpoints(pipeline)} & ADAPTED
     lacking = [package.missing_package_message(kind) for kind in sorted(kinds) if package.missing(kind)]
     if lacking:
         return [Check("models", ok=False, detail=words) for words in lacking]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from loom.preflight.model_endpoints import endpoints
 from loom_ai.budget.prices import Prices, Tokens
-from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
 from loom_ai.ports import ModelCall
-from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
 
 _MILLION = 1_000_000
 
@@ -41,21 +37,3 @@ def told(pipeline: Pipeline) -> tuple[bool, str] | None:
         remedy = f"Say it: `prices: {{{unknown[0]}: {{input: 0.15, output: 0.60}}}}`"
         words.append(f"no price is known for {names}: {what}. {remedy}")
     return not (unknown and pipeline.monitoring.cost_budget), "; ".join(dict.fromkeys(words))
-
-
-def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
-    """Of every model the pipeline may ask."""
-    transform, evaluate = pipeline.transform, pipeline.evaluate
-    if isinstance(transform, AiTransformConfig):
-        others = transform.fallback.models if transform.fallback else ()
-        yield from endpoints_of(
-            (transform.model, *others), transform.base_url, transform.api_key, providers=pipeline.providers
-        )
-    for judge in evaluate.evaluators if evaluate else ():
-        if not isinstance(judge, ModelJudged) or evaluate is None:
-            continue
-        model = judge.model or evaluate.model
-        if model is not None:
-            yield endpoint_of(
-                model, judge.base_url or evaluate.base_url, providers=pipeline.providers, api_key=evaluate.api_key
-            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from loom.preflight import model_prices
 from loom.project.config import LoomConfig
 from loom_ai.http.endpoints import Endpoint
 from loom_common.domain.definition.pipeline import Pipeline
@@ -14,6 +13,7 @@ from loom_common.errors import LoomError
 
 if TYPE_CHECKING:
     from loom.preflight.check import Check
+from loom.preflight.model_endpoints import endpoints
 
 
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
@@ -30,7 +30,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
             return Check("model", ok=False, detail=str(error))
         return Check("model", ok=True, detail=f"{endpoint.model} at {redacted(endpoint.base_url)} {words}")
 
-    return list(await asyncio.gather(*(one(each) for each in dict.fromkeys(model_prices.endpoints(pipeline)))))
+    return list(await asyncio.gather(*(one(each) for each in dict.fromkeys(endpoints(pipeline)))))
 
 
 async def journal(config: LoomConfig) -> list[Check]:

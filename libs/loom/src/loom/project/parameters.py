@@ -9,7 +9,6 @@ from loom.project.prompt_files import PromptText
 from loom.project.yaml_positions import Document
 from loom_common.domain.section import said
 from loom_common.errors import Problem
-from loom_connectors.sql.parameters import query_mistakes, query_params
 
 _QUERY = ("extract", "query")
 
@@ -19,6 +18,8 @@ def parameter_problems(document: Document, definition: Mapping[str, Any]) -> lis
     query = said(said(definition, "extract"), "query")
     if not isinstance(query, str):
         return []
+    from loom_connectors.sql.parameters import query_mistakes  # most sources have no query
+
     problems = []
     for mistake in query_mistakes(query, _declared(definition)):
         before = query[: mistake.offset]
@@ -31,7 +32,11 @@ def parameter_problems(document: Document, definition: Mapping[str, Any]) -> lis
 def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str]:
     """Return parameters that are declared, and that neither the query nor the prompt looks at."""
     query = said(said(definition, "extract"), "query")
-    used = query_params(query) if isinstance(query, str) else set[str]()
+    used = set[str]()
+    if isinstance(query, str):
+        from loom_connectors.sql.parameters import query_params
+
+        used |= query_params(query)
     if prompt is not None:
         from loom_common.domain.prompts.prompt_check import params_of
 

@@ -1,0 +1,29 @@
+"""Finds the models that a pipeline may ask. It imports nothing that asks them, because most checks of pipelines without
+models need no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
+from loom_common.domain.definition.evaluators import ModelJudged
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
+
+
+def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
+    """Yield the endpoint of every model that the pipeline may ask."""
+    transform, evaluate = pipeline.transform, pipeline.evaluate
+    if isinstance(transform, AiTransformConfig):
+        others = transform.fallback.models if transform.fallback else ()
+        yield from endpoints_of(
+            (transform.model, *others), transform.base_url, transform.api_key, providers=pipeline.providers
+        )
+    for judge in evaluate.evaluators if evaluate else ():
+        if not isinstance(judge, ModelJudged) or evaluate is None:
+            continue
+        model = judge.model or evaluate.model
+        if model is not None:
+            yield endpoint_of(
+                model, judge.base_url or evaluate.base_url, providers=pipeline.providers, api_key=evaluate.api_key
+            )
