@@ -125,6 +125,8 @@ OF_A_RUN = {
     ("cost",): ("scored", "--run-id", UNKNOWN),
     ("metrics",): ("scored", "--run-id", UNKNOWN),
     ("lineage",): ("scored", "--run-id", UNKNOWN),
+    ("evaluate",): (UNKNOWN,),
+    ("diff",): (UNKNOWN, UNKNOWN),
     ("quarantine", "list"): ("--run-id", UNKNOWN),
     ("quarantine", "show"): ("b", "--run-id", UNKNOWN),
     ("quarantine", "export"): ("kept.csv", "--run-id", UNKNOWN),

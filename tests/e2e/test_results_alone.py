@@ -52,6 +52,7 @@ async def test_stdout_is_one_document_whatever_the_users_code_writes(loud):
     commands = (
         "validate pipeline.yaml",
         "cost pipeline.yaml --estimate",
+        f"evaluate {run_id}",
         f"quarantine retry {run_id}",
         "run pipeline.yaml --dry-run",
     )

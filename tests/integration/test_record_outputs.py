@@ -12,8 +12,8 @@ from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation, RecordO
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.db import record_outputs
-from loom_coordinator.db.record_outputs import KEPT, MOST
+from loom_coordinator.db.outputs import record_outputs
+from loom_coordinator.db.outputs.record_outputs import KEPT, MOST
 from loom_coordinator.db.tables.outcomes import record_outputs as table
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.queries.outcomes import of_records

@@ -600,4 +600,31 @@ CREATE TABLE ingest_keys (
 );
 CREATE INDEX idx_ingest_keys_claims ON ingest_keys (claims);
 CREATE INDEX idx_ingest_keys_expires_at ON ingest_keys (expires_at);
-INSERT INTO alembic_version VALUES ('0031');
+CREATE TABLE rescorings (
+	rescoring_id VARCHAR(255) NOT NULL, 
+	run_id VARCHAR(255) NOT NULL, 
+	changes JSON NOT NULL, 
+	state VARCHAR(20) NOT NULL, 
+	report JSON, 
+	requested_by VARCHAR(255), 
+	created_at DATETIME NOT NULL, 
+	applied_at DATETIME, 
+	PRIMARY KEY (rescoring_id), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+CREATE INDEX idx_rescorings_run ON rescorings (run_id);
+CREATE TABLE rescored_records (
+	rescoring_id VARCHAR(255) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	"before" VARCHAR(20) NOT NULL, 
+	"after" VARCHAR(20) NOT NULL, 
+	loaded BOOLEAN NOT NULL, 
+	reason TEXT, 
+	scores_before JSON, 
+	scores JSON, 
+	record_data JSON, 
+	output JSON, 
+	applied BOOLEAN DEFAULT 0 NOT NULL, 
+	PRIMARY KEY (rescoring_id, record_id)
+);
+INSERT INTO alembic_version VALUES ('0037');

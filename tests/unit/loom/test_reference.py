@@ -41,7 +41,7 @@ def test_every_evaluator_has_its_section(pages):
     "command",
     ["run", "resume", "cancel", "validate", "init", "list", "status", "history", "lineage", "cost", "quarantine list",
      "simulate-model", "cache stats", "cache clear",
-     "quarantine retry", "config init", "config show", "config validate", "config set"],
+     "evaluate", "quarantine retry", "config init", "config show", "config validate", "config set"],
 )  # fmt: skip
 def test_every_command_has_its_section(pages, command):
     assert f"## `loom {command}`" in pages[1]

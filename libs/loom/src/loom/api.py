@@ -27,6 +27,8 @@ from loom_common.errors import ConfigurationError, NotFound, PermanentError
 from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
+    from loom.comparing.diff import Diff
+    from loom.rescoring.report import Rescored
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
 _COLLECTED = Path(".loom/results")
@@ -241,6 +243,39 @@ class Loom:
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
         return RunResult(report, rows)
+
+    async def evaluate(
+        self,
+        run_id: str,
+        with_file: str | Path | None = None,
+        *,
+        thresholds: Mapping[str, float] | None = None,
+        evaluators: Sequence[str] = (),
+        budget: float | None = None,
+        apply: bool = False,
+        cluster: bool = False,
+    ) -> Rescored:
+        """Judge the outputs of a run again: by the `evaluate` section of another file, other thresholds, or these
+        evaluators alone. New judgements may cost `budget` USD. With `apply`, what passes now is loaded, and what no
+        longer does is withdrawn. Returns what `loom evaluate --format json` prints, with
+        `verdicts`, `changed`, `cost` and more. Raises `NotFound`, and `ConfigurationError` where it cannot be judged
+        so."""
+        from loom.rescoring.apply import apply as score_and_apply
+        from loom.rescoring.evaluate import evaluate
+        from loom.rescoring.request import Asked
+
+        config = self._config.for_cluster() if cluster else self._config
+        loaded = None if with_file is None else load(Path(with_file), config.applied_to, config.allowed)
+        asked = Asked(loaded, dict(thresholds or {}), evaluators)
+        return await (score_and_apply if apply else evaluate)(config, run_id, asked, budget=budget)
+
+    async def diff(self, before: str, after: str, *, limit: int = 50, cluster: bool = False) -> Diff:
+        """Compare two runs on the records that both have: what `loom diff --format json` prints, with `outputs`,
+        `verdicts` and `evaluators`. At most `limit` records of each kind of difference are named. Raises `NotFound`,
+        and `ConfigurationError` for runs that cannot be compared."""
+        from loom.comparing.diff import diff
+
+        return await diff(self._config.for_cluster() if cluster else self._config, before, after, limit=limit)
 
     async def get_status(self, run_id: str) -> dict[str, Any] | None:
         """Return what `loom status RUN --format json` prints; None where there is no such run."""

@@ -67,7 +67,7 @@ class RecordStory(Shown):
     def as_json(self) -> dict[str, Any]:
         """Return the document of `loom quarantine show --format json`."""
         row = self.row
-        resolved_by = row.replay_run_id if row.resolution_action in ("reprocessed", "manual_fix") else None
+        resolved_by = row.replay_run_id if row.resolution_action in ("reprocessed", "manual_fix", "rescored") else None
         return {
             "record_id": row.record_id,
             "run_id": row.run_id,

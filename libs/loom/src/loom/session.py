@@ -89,11 +89,16 @@ class Session:
         return await self._ask("priority", RunCommand(run_id=run_id, verb="priority", priority=priority))
 
     async def replay(
-        self, run_id: str, record_ids: tuple[str, ...] | None, changes: Changes | None = None
+        self,
+        run_id: str,
+        record_ids: tuple[str, ...] | None,
+        changes: Changes | None = None,
+        idempotency_key: str | None = None,
     ) -> RunAccepted:
         """Run again over a run's quarantined records, as a run of its own. Raises `InvalidDefinition` where the
-        changes do not fit its pipeline."""
-        return await self._ask("replay", ReplayRequest(run_id=run_id, record_ids=record_ids, changes=changes))
+        changes do not fit its pipeline. The same key twice starts one run."""
+        request = ReplayRequest(run_id=run_id, record_ids=record_ids, changes=changes, idempotency_key=idempotency_key)
+        return await self._ask("replay", request)
 
     async def discard(self, run_id: str, pipeline: str, record_ids: tuple[str, ...] | None) -> None:
         """Give up a run's quarantined records. The quarantine service does so when it comes to it."""

@@ -6,7 +6,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
-from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractedRecord, ExtractSlice, SplitSource
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
@@ -23,6 +22,7 @@ from loom_common.flow import Stage
 from loom_common.ports.clock import Clock
 from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience.breakers import Breakers
+from loom_common.user_code.stage_runner import Plans
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
@@ -45,7 +45,7 @@ class Extractor:
 
     def __init__(
         self,
-        plans: PlanCache,
+        plans: Plans,
         sources: ResourceCache[Source],
         open_source: OpenSource,
         duplicates: Duplicates,

@@ -97,7 +97,7 @@ class ListedRecord(Shown):
     resolved_at: str | None
     """A time in ISO 8601, in UTC."""
     resolution_action: str | None
-    """`reprocessed`, `manual_fix` or `discarded`."""
+    """`reprocessed`, `rescored`, `manual_fix` or `discarded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +223,15 @@ async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
     return Standing(waiting, dict(resolved), dict(held))
 
 
+_ENDS = {
+    "reprocessed": ("reprocessed", "rescored"),
+    "manual_fix": ("manual_fix",),
+    "discarded": ("discarded",),
+}
+"""Holds the resolutions that are counted together: a record that was loaded after it was scored again went through a
+replay."""
+
+
 async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
     """Count how many were kept back for what, and what became of them; the most that wait first.
 
@@ -233,8 +242,8 @@ async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
         "records": func.count(),
         "unresolved": _count(table.c.resolved.is_(False)),
         **{
-            action: _count(and_(table.c.resolved, table.c.resolution_action == action))
-            for action in ("reprocessed", "manual_fix", "discarded")
+            action: _count(and_(table.c.resolved, table.c.resolution_action.in_(meant)))
+            for action, meant in _ENDS.items()
         },
     }
     columns = [counted.label(name) for name, counted in counts.items()]

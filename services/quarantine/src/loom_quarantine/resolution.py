@@ -17,6 +17,8 @@ from loom_quarantine.db.tables import quarantined_records as table
 from loom_quarantine.db.threads import origin_of
 
 REPROCESSED = "reprocessed"
+RESCORED = "rescored"
+"""The resolution of a record that was loaded with the output that was kept, after it was scored again."""
 MANUAL_FIX = "manual_fix"
 """The resolution of a record that was replayed with edited fields."""
 DISCARDED = "discarded"

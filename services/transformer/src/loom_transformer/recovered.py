@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from loom_ai.journal.answered_before import NO_ANSWER
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import TransformConfig
@@ -49,6 +50,8 @@ def _kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
 
 def _fallen_back(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
     if outcome.error is None or config.fallback is None or config.fallback.value is None:
+        return outcome
+    if outcome.error.code == NO_ANSWER:  # nobody was asked, so nobody failed
         return outcome
     return replace(outcome, output=dict(config.fallback.value), error=None, answered_by="fallback value")
 

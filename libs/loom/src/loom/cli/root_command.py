@@ -28,6 +28,8 @@ _COMMANDS = {
     "lineage": "browse:lineage",
     "metrics": "metrics:metrics",
     "cost": "cost:cost",
+    "evaluate": "scoring.evaluate:evaluate",
+    "diff": "scoring.diff:diff",
     "audit": "access.audit:audit",
     "connectors": "plugins:connectors",
     "serve": "servers.serve:serve",

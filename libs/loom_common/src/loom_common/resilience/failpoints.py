@@ -37,6 +37,9 @@ POINTS = (
     "after_load_commit",
     "before_commit",
     "after_commit",
+    "before_withdrawal",
+    "after_withdrawal",
+    "before_rescored_load",
     "mid_relay",
 )
 _ACTIONS = ("exit", "raise", "sleep", "late", "twice")

@@ -77,7 +77,9 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
     reported: list[SlicedBatch] = []
     for position, batch in enumerate(result.batches):
         header = _header(request, position, batch)
-        if result.unchecked:
+        if result.outputs is not None:
+            forward = _with_outputs(header, batch.records, result)
+        elif result.unchecked:
             forward = _to_extract(header, batch.records)
         else:
             forward = _to_transform(header, batch.records, result.stages)
@@ -194,6 +196,16 @@ def _to_transform(header: BatchHeader, records: tuple[ExtractedRecord, ...], sta
         return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
     result = unchanged(records, stages)
     return _to_evaluate(_next_header(header, Stage.TRANSFORM, result), result.records, stages)
+
+
+def _with_outputs(header: BatchHeader, records: tuple[ExtractedRecord, ...], result: Slice) -> _Forward:
+    """Send the batch to the evaluator, or past it, as if it had been transformed to the outputs of the slice."""
+    outputs = result.outputs or {}
+    made = Transformed(
+        records=tuple([TransformedRecord(each.id, each.input, outputs[each.id]) for each in records]),
+        stages=result.stages,
+    )
+    return _to_evaluate(_next_header(header, Stage.TRANSFORM, made), made.records, result.stages)
 
 
 def _to_evaluate(header: BatchHeader, records: tuple[TransformedRecord, ...], stages: tuple[Stage, ...]) -> _Forward:

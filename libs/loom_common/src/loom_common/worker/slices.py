@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,8 @@ class Slice:
     """Holds the schema of the records that go on, where a contract looks at it."""
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batches visit, by their plan."""
+    outputs: Mapping[str, dict[str, Any]] | None = None
+    """Holds outputs by the ids of their records, which are then not transformed; None where they are."""
 
 
 def wanted(request: ExtractSlice, batch_size: int) -> int:
@@ -85,6 +87,7 @@ def cut(
     checks: tuple[CheckCount, ...] = (),
     columns: Columns | None = None,
     window: Window | None = None,
+    outputs: Mapping[str, dict[str, Any]] | None = None,
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
     under `abort`."""
@@ -98,6 +101,7 @@ def cut(
         columns=columns,
         window=window,
         stages=stages,
+        outputs=outputs,
     )
 
 

@@ -170,6 +170,22 @@ class ComparableDestination(Destination, Protocol):
         ...
 
 
+@runtime_checkable
+class WithdrawingDestination(Destination, Protocol):
+    """Removes rows that a run loaded, each by its key, where somebody asks for it."""
+
+    @property
+    def keeps_rows(self) -> str | None:
+        """Say why rows cannot be removed with these settings, in a sentence; None where they can."""
+        ...
+
+    async def withdraw(self, batch: LoadBatch) -> int:
+        """Remove the rows of the batch, which `origin` loaded, or a replay of it: once in effect, however often it is
+        asked for. A replay may load their records again. Returns how many were there, and 0 where the batch was
+        removed before. Raises as `load` does."""
+        ...
+
+
 class DestinationFactory(Protocol):
     """Opens a destination; raises `ConfigurationError` for options it does not know."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loom_api.running.known_records import Duplicates
 from loom_common.contracts.v1 import RunAccepted
 from loom_connectors.ports.source import ReadRecord
-from loom_coordinator.db.record_outputs import MOST
+from loom_coordinator.db.outputs.record_outputs import MOST
 from loom_extractor.identity import identified
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from loom_api.reads import Reads
 from loom_common.domain.access import Action, Kind
 from loom_common.errors import NotFound
-from loom_coordinator.db.record_outputs import MOST
+from loom_coordinator.db.outputs.record_outputs import MOST
 from loom_coordinator.queries.outcomes import of_records
 from loom_coordinator.queries.outcomes.of_records import RecordOutcome
 

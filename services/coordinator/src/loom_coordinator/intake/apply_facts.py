@@ -27,7 +27,8 @@ from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
 from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, usage
 from loom_coordinator.accounting.failure_limits import Count
-from loom_coordinator.db import record_outputs, run_rows
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.outputs import record_outputs
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork

@@ -8,7 +8,7 @@ from loom_common.contracts.v1 import ReplayRequest, RunAccepted
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan, Replay
 from loom_common.domain.run.replaying import Changes, changed
-from loom_common.domain.values.ids import new_run_id
+from loom_common.domain.values.ids import new_run_id, run_id_for
 from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.accounting import schemas
@@ -25,6 +25,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
 
     Raises `ConfigurationError` for an unknown run, one that has not ended, and one of whose records none waits;
     `InvalidDefinition` for changes that do not fit its pipeline."""
+    run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
     original = (await run_rows.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
         raise run_rows.unknown(request.run_id)
@@ -34,6 +35,8 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
             f"through. Finish it with `loom resume {request.run_id}`, or drop it with `loom cancel {request.run_id}`; "
             "then replay them."
         )
+    if (known := await run_rows.find(unit.connection, run_id)) is not None:
+        return RunAccepted(run_id=run_id, pipeline=known.pipeline_name, status=known.status)
     await _see_that_some_wait(unit, request)
     changes = request.changes or Changes()
     replay = Replay(
@@ -41,14 +44,15 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         origin=await origin_of(unit, original),
         record_ids=request.record_ids,
         edits=changes.edits,
+        outputs=changes.outputs,
     )
     plan = Plan.decoded(await payloads.get(original.plan))
     definition = changed(original.definition, changes)
-    plan = replayed(plan.model_copy(update={"pipeline": parse(definition), "every_hop": every_hop}), replay)
+    made = {"pipeline": parse(definition), "every_hop": every_hop, "reuse": plan.reuse or changes.outputs}
+    plan = replayed(plan.model_copy(update=made), replay)
     plan = await schemas.with_stored(unit, plan)
     if changes.prompt is not None:
         await start_run.register_prompt(unit, plan)
-    run_id = new_run_id()
     await start_run.start(
         unit,
         payloads,
@@ -56,6 +60,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         plan,
         definition=definition,
         requested_by=request.requested_by,
+        idempotency_key=request.idempotency_key,
         priority=original.priority,
     )
     return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=run_rows.RUNNING)

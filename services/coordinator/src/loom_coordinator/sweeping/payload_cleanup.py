@@ -13,8 +13,9 @@ from loom_common.domain.values.stored_records import is_owner
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
-from loom_coordinator.db import ingest_keys, record_outputs, run_rows
+from loom_coordinator.db import ingest_keys, run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.outputs import record_outputs
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork

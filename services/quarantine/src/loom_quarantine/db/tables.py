@@ -43,7 +43,7 @@ quarantined_records = Table(
     Column("quarantined_at", UtcDateTime, nullable=False, server_default=func.current_timestamp()),
     Column("resolved", Boolean, nullable=False, server_default=false()),
     Column("resolved_at", UtcDateTime),
-    Column("resolution_action", String(100), comment="reprocessed, discarded, manual_fix"),
+    Column("resolution_action", String(100), comment="reprocessed, rescored, discarded, manual_fix"),
     Column("pipeline_name", String(255), nullable=False),
     Column("batch_id", String(36), nullable=False),
     Column("outcome", String(20), nullable=False, comment="quarantined, rejected, skipped"),

@@ -13,7 +13,7 @@ from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among, replayed_records
 from loom_quarantine.db.tables import quarantined_records as table
 from loom_quarantine.db.threads import taken_by_another
-from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED
+from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED, RESCORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class KeptInput:
     failure_reason: str
     code: str
     error_details: dict[str, Any] | None
+    output: dict[str, Any] | None = None
 
 
 _COLUMNS = tuple(table.c[field.name] for field in fields(KeptInput))
@@ -118,6 +119,8 @@ async def _take(
 
 async def _action(connection: AsyncConnection, replay: Replay) -> str:
     """Return the resolution of the records: an edited record that is replayed again counts as edited."""
+    if replay.outputs:
+        return RESCORED
     before = select(replayed_records.c.action).where(replayed_records.c.run_id == replay.run_id).limit(1)
     edited = replay.edits or (await connection.execute(before)).scalar_one_or_none() == MANUAL_FIX
     return MANUAL_FIX if edited else REPROCESSED

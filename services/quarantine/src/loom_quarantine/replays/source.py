@@ -5,14 +5,15 @@ from __future__ import annotations
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import ExtractSlice
-from loom_common.domain.run.plan import contract_of
+from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.run.stages import visited
-from loom_common.errors import PermanentError
+from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice, cut, wanted
+from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_quarantine.replays import claims
 from loom_quarantine.replays.checks import asks_the_source, changes_keys, checked, without_doubles
+from loom_quarantine.replays.claims import KeptInput, TakenPage
 
 
 class Replay:
@@ -31,6 +32,8 @@ class Replay:
         extract = plan.pipeline.extract
         limit = wanted(request, extract.batch_size)
         taken = await claims.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
+        if plan.replay.outputs:
+            return self._with_outputs(request, plan, taken)
         records = [checked(kept, plan.replay.edits, plan.pipeline) for kept in taken.records]
         if changes_keys(plan.replay.edits, plan.pipeline):
             before = await claims.before(self._engine, request.run_id, request.cursor)
@@ -48,3 +51,24 @@ class Replay:
             or contract_of(plan, Stage.EXTRACT) is not None
             or asks_the_source(records, extract.keys),
         )
+
+    def _with_outputs(self, request: ExtractSlice, plan: Plan, taken: TakenPage) -> Slice:
+        """Return records as they were kept back, with the outputs that are judged again. A record without one was kept
+        back before its transform, and is so again."""
+        extract = plan.pipeline.extract
+        return cut(
+            request,
+            [SliceRecord(kept.record_id, kept.record_data, _lacks_output(kept)) for kept in taken.records],
+            batch_size=extract.batch_size,
+            cursor=taken.cursor,
+            end=taken.end,
+            on_failure="quarantine",
+            stages=visited(plan),
+            outputs={kept.record_id: kept.output for kept in taken.records if kept.output is not None},
+        )
+
+
+def _lacks_output(kept: KeptInput) -> RecordError | None:
+    if kept.output is not None:
+        return None
+    return RecordError(kept.failure_reason, code=kept.code, details=kept.error_details or {})

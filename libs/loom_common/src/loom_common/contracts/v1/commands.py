@@ -127,10 +127,11 @@ class ReplayRequest(Message):
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
     changes: Changes | None = Field(None, description="What is to be another this time.")
     requested_by: str | None = None
+    idempotency_key: str | None = Field(None, description="The same key twice starts one run.")
 
     @property
     def message_id(self) -> str:
-        return message_id("replay", uuid4())
+        return message_id("replay", self.idempotency_key or uuid4())
 
 
 class DiscardRequest(Message):

@@ -34,6 +34,7 @@ class Replay(BaseModel):
     origin: str | None = Field(None, description="The run that first kept them back; None where it is `run_id`.")
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
     edits: dict[str, Any] = Field(default_factory=dict, description="Other values for fields of every record.")
+    outputs: bool = Field(False, description="Whether the outputs that were kept are judged as they are.")
 
 
 class Plan(BaseModel):

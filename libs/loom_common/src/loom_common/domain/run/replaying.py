@@ -33,6 +33,16 @@ class Changes(BaseModel):
         default_factory=dict,
         description="Other values for input fields of every record. Text is read as the type that the field has.",
     )
+    evaluate: dict[str, Any] | None = Field(None, description="Another `evaluate` section, in place of the run's.")
+    providers: dict[str, Any] = Field(
+        default_factory=dict, description="Providers of models beside those of the pipeline, by name."
+    )
+    prices: dict[str, Any] = Field(
+        default_factory=dict, description="Prices of models beside those of the pipeline, by model."
+    )
+    outputs: bool = Field(
+        False, description="Judge the outputs that were kept back, in place of transforming the records again."
+    )
 
 
 def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
@@ -51,8 +61,20 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
         transform["prompt"] = changes.prompt
     if changes.model is not None:
         transform["model"] = changes.model
+    if changes.evaluate is not None:
+        made["evaluate"] = copy.deepcopy(changes.evaluate)
+    for section in ("providers", "prices"):
+        if beside := getattr(changes, section):
+            made[section] = {**(made.get(section) or {}), **beside}
     problems += _set_thresholds(made, changes.thresholds)
     problems += _unstorable(changes.edits)
+    problems += [
+        Problem(
+            (name,), "it beside `outputs`", "one of them: outputs that are judged as they were kept are not made anew"
+        )
+        for name in ("prompt", "model", "edits")
+        if changes.outputs and getattr(changes, name)
+    ]
     if problems:
         raise InvalidDefinition(problems)
     return made

@@ -21,6 +21,7 @@ from loom_connectors.sql.ledger import LEDGER, Ledger
 from loom_connectors.sql.load_table import LoadTable
 from loom_connectors.sql.loading.careful_write import Write, write_apart, write_at_once
 from loom_connectors.sql.loading.group_commit import GroupCommit
+from loom_connectors.sql.loading.withdrawal import Withdrawal
 from loom_connectors.sql.parameters import SqlDestinationOptions
 from loom_connectors.sql.row_outcomes import FINALIZED, left_out, result_of, sorted_out, threads_of
 from loom_connectors.sql.table_name import TableName
@@ -54,6 +55,7 @@ class LedgerDestination:
         self._timeouts = options.timeouts
         self._table = LoadTable.of(config, context, table, dialect, may_create=options.create_table)
         self._ledger = Ledger(table.beside(sample_table(LEDGER) if context.sample else LEDGER), dialect)
+        self._withdrawal = Withdrawal(self._table, dialect, tuple(config.key) or context.record_key)
         self._has_ledger = False
         self._targets: dict[str, Target] = {}
         self._group_commit = GroupCommit(self._load_together)
@@ -95,6 +97,23 @@ class LedgerDestination:
         if not self._table.replaces:
             return True
         return await self._dialect.run(partial(self._drop, run_id=run_id), self._timeouts.finalize)
+
+    @property
+    def keeps_rows(self) -> str | None:
+        return self._withdrawal.refused
+
+    async def withdraw(self, batch: LoadBatch) -> int:
+        """Removes the rows and enters the batch in the ledger, in one transaction."""
+        return await self._dialect.run(partial(self._withdraw, batch=batch), self._timeouts.transaction)
+
+    async def _withdraw(self, session: TableSession, batch: LoadBatch) -> int:
+        async with self._withdrawal.prepared(session, batch) as staging, session.transaction():
+            await self._see_ledger(session)
+            if not await self._ledger.enter(session, batch.run_id, {batch.batch_id: 0}):
+                return 0
+            removed = await self._withdrawal.remove(session, staging, batch)
+            await self._ledger.remove(session, batch.origin or batch.run_id, list(batch.threads))
+        return removed
 
     async def close(self) -> None:
         await self._group_commit.close()

@@ -6,7 +6,18 @@ between modules are resolved."""
 
 from __future__ import annotations
 
-from loom_coordinator.db.tables import access, incremental, monitoring, outcomes, quality, requests, runs, schemas, work
+from loom_coordinator.db.tables import (
+    access,
+    incremental,
+    monitoring,
+    outcomes,
+    quality,
+    requests,
+    rescoring,
+    runs,
+    schemas,
+    work,
+)
 from loom_coordinator.db.tables.columns import metadata
 
 __all__ = [
@@ -17,6 +28,7 @@ __all__ = [
     "outcomes",
     "quality",
     "requests",
+    "rescoring",
     "runs",
     "schemas",
     "work",

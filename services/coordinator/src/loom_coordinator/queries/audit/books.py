@@ -15,6 +15,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_coordinator.accounting.batch import DONE
+from loom_coordinator.db.outputs.rescorings import WITHDRAWN
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import staged_rows
@@ -36,7 +37,7 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
     unfinished = select(func.count()).where(mine, batches.c.state != DONE)
     outcomes = (
         select(quarantined.c.outcome, func.count())
-        .where(quarantined.c.run_id == run_id)
+        .where(quarantined.c.run_id == run_id, quarantined.c.code != WITHDRAWN)
         .group_by(quarantined.c.outcome)
     )
     return Books(

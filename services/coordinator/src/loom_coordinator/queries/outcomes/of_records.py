@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.db.record_outputs import KEPT, MOST
+from loom_coordinator.db.outputs.record_outputs import KEPT, MOST
 from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations, record_outputs
 from loom_coordinator.db.tables.runs import pipeline_runs
 

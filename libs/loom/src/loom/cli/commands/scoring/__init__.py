@@ -1,0 +1,1 @@
+"""Holds the commands that score and compare what runs made."""

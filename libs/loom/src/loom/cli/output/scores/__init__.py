@@ -1,0 +1,1 @@
+"""Prints what scoring again and comparing runs comes to."""

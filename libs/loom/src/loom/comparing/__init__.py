@@ -1,0 +1,1 @@
+"""Compares two runs on the records that both have: their outputs, verdicts, scores, cost and latency."""

@@ -1,0 +1,99 @@
+"""Opens the handlers of the stages, as they work on the outputs of an earlier run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from loom.rescoring import plans
+from loom.rescoring.judging import Judging
+from loom.rescoring.outputs import Source
+from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_models
+from loom_ai.journal.answered_before import PaidAnswersOnly, answered_before
+from loom_ai.stores.memory.marks import MemoryMarks
+from loom_common.async_engine import AsyncEngine
+from loom_common.caching.resource_cache import ResourceCache
+from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.plan import Plan
+from loom_common.errors import SourceError
+from loom_common.flow import Stage
+from loom_common.service.bootstrap import Platform
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.user_code.stage_runner import StageRunner
+from loom_connectors.ports.source import ReceivingSource
+from loom_connectors.ports.source import Source as OpenedSource
+from loom_coordinator.db.run import Run
+from loom_evaluator.handler import Evaluator
+from loom_evaluator.runners import Runners
+from loom_extractor.duplicates import Duplicates
+from loom_extractor.handler import Extractor
+from loom_extractor.service import open_source_of
+from loom_transformer.handler import Transformer
+from loom_transformer.transforms.catalog import Catalog
+
+
+@asynccontextmanager
+async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan: Plan) -> AsyncIterator[Source]:
+    """Open what gives the outputs of a run that has ended, and asks no model for them."""
+    assert run.completed_at is not None
+    outputs, project = plans.of_outputs(plan), platform.project
+    url = platform.settings.journal.url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        models = answered_before(open_journal(url, project), run.completed_at, platform.clock)
+        stack.push_async_callback(models.close)
+        sources: ResourceCache[OpenedSource] = ResourceCache(credentials=platform.credentials)
+        await stack.enter_async_context(sources.closing())
+        duplicates = Duplicates()
+        await stack.enter_async_context(duplicates.closing())
+
+        async def opened(planned: Plan) -> OpenedSource:
+            source = await asyncio.to_thread(open_source_of, planned, platform)
+            if isinstance(source, ReceivingSource):
+                await source.close()
+                raise SourceError("A queue gives each message once.")
+            return source
+
+        extractor = Extractor(plans.OnePlan(outputs), sources, opened, duplicates, platform.breakers)
+        catalog = Catalog(models, project, platform.threads)
+        runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, _isolated(Stage.TRANSFORM, platform))
+        yield Source(engine, run, outputs, extractor, Transformer(runner))
+
+
+@asynccontextmanager
+async def opened_judging(
+    platform: Platform, plan: Plan, judged_by: Plan, rescoring_id: str, budget: Budget | None
+) -> AsyncIterator[Judging]:
+    """Open what judges the outputs of a run, whose plan is `plan`, by the evaluators of another one."""
+    settings, project = platform.settings, platform.project
+    url = settings.journal.url.get_secret_value()
+    models = open_models(
+        PaidAnswersOnly(open_journal(url, project)),
+        platform.credentials,
+        platform.clock,
+        breakers=platform.breakers,
+        budgets=open_budgets(settings),
+        buckets=open_buckets(url, project),
+        claims=open_claims(url),
+    )
+    runners = Runners(project, platform.threads, models)
+
+    def evaluator(judged: Plan) -> Evaluator:
+        isolated = _isolated(Stage.EVALUATE, platform)
+        return Evaluator(StageRunner(plans.OnePlan(judged), runners.runner_of, isolated), models)
+
+    witnesses = plans.of_witnesses(plan)
+    try:
+        yield Judging(
+            rescoring_id,
+            plan.pipeline.name,
+            evaluator(judged_by),
+            None if witnesses is None else evaluator(witnesses),
+            budget,
+        )
+    finally:
+        await models.close()
+
+
+def _isolated(stage: Stage, platform: Platform) -> Isolation:
+    return Isolation(MemoryMarks(), stage, platform.user_code_lock, platform.clock)

@@ -1,0 +1,298 @@
+"""Tests the outputs of a run scored again: what was paid for is not paid for again, and outputs are the run's or are
+said to be gone."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from loom import Loom
+from loom.project.config import LoomConfig
+from loom.project.definition_file import load
+from loom.rescoring.apply import apply
+from loom.rescoring.evaluate import evaluate
+from loom.rescoring.request import Asked
+from loom.session import open_session
+from loom.views import open_views
+from loom_ai.compose import open_journal
+from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound, PermanentError
+from loom_common.resilience import failpoints
+from loom_coordinator.queries.audit.books import books
+from loom_coordinator.queries.audit.rules import differences
+from support.clients import ended, request_of
+from support.projects import COLUMNS, Project, ai, ids, project, python, reviews, write_csv
+
+RECORDS = 24
+SURE = {"type": "range", "name": "sure", "field": "confidence", "min": 0.5, "threshold": 1.0}
+KIND = {"type": "custom_criteria", "name": "kind", "field": "mood", "criteria": ["Kind", "Short"], "threshold": 0.4}
+
+
+@pytest.fixture
+def config(tmp_path, clean_environ) -> LoomConfig:
+    (tmp_path / "loom.yaml").touch()
+    return LoomConfig.load(tmp_path / "loom.yaml")
+
+
+def asked_by(made: Project, *evaluators, **section) -> Asked:
+    """Return what `--with FILE` asks for, of a file whose evaluators are these."""
+    other = Project(made.folder, made.path("other.yaml"), made.definition)
+    other.say(evaluate={"evaluators": list(evaluators), **section})
+    return Asked(load(other.pipeline))
+
+
+async def run(made: Project, config: LoomConfig, **changes):
+    async with open_session(config, cluster=False) as session:
+        return (await ended(session, (await session.start(request_of(made, config, **changes))).run_id)).report
+
+
+async def test_a_threshold_is_moved_without_a_single_call_and_who_changes_side_is_named(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config)
+    calls = model.calls
+    assert 0 < report.records["rejected"] < RECORDS
+
+    again = await evaluate(config, report.run_id, Asked(thresholds={"sure": 0.0}))
+
+    assert model.calls == calls
+    passed, rejected = report.records["passed"], report.records["rejected"]
+    assert again.verdicts_before == {"passed": passed, "rejected": rejected, "error": 0}
+    assert again.verdicts == {"passed": RECORDS, "rejected": 0, "error": 0}
+    assert (again.pass_now, again.fail_now, again.gone) == (report.records["rejected"], 0, 0)
+    assert again.cost == 0
+    assert {(each.before, each.after, each.loaded) for each in again.changed} == {("rejected", "passed", False)}
+    assert len(again.changed) == report.records["rejected"]
+
+
+async def test_a_new_judge_is_paid_for_once_and_nothing_else_is(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config)
+    asked = asked_by(made, SURE, KIND, model="gpt-4o-mini", base_url=model.base_url, quality_gate="any_pass")
+    before = model.calls
+
+    first = await evaluate(config, report.run_id, asked)
+    paid = model.calls - before
+    second = await evaluate(config, report.run_id, asked)
+
+    assert 0 < paid <= RECORDS
+    assert (first.calls_made, second.calls_made) == (paid, 0)
+    assert first.cost > 0 == second.cost
+    assert second.calls_reused == first.calls_made + first.calls_reused
+    assert model.calls == before + paid
+    assert (first.verdicts, first.changed) == (second.verdicts, second.changed)
+    assert sum(first.verdicts.values()) == RECORDS
+    assert {each["evaluator"] for each in first.evaluators} == {"sure", "kind"}
+
+
+async def test_answers_that_a_run_kept_to_itself_are_its_outputs_all_the_same(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config, reuse=False)
+    calls = model.calls
+    again = await evaluate(config, report.run_id, Asked(evaluators=["sure"]))
+    assert model.calls == calls
+    assert (again.gone, again.pass_now, again.fail_now) == (0, 0, 0)
+    assert sum(again.verdicts.values()) == RECORDS
+
+
+async def test_loaded_records_that_the_source_has_lost_or_changed_are_named_and_not_asked_for(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config)
+    calls = model.calls
+    with made.path("results/out.csv").open(encoding="utf-8", newline="") as file:
+        lost, changed, *_ = (row["id"] for row in csv.DictReader(file))
+    rows = [row for row in reviews(RECORDS) if row["id"] != lost]
+    write_csv(
+        made.path("reviews.csv"),
+        [{**row, "review": "another text"} if row["id"] == changed else row for row in rows]
+        + [dict.fromkeys(COLUMNS, "new")],
+    )
+
+    again = await evaluate(config, report.run_id, Asked(thresholds={"sure": 0.0}))
+
+    assert model.calls == calls
+    assert (again.gone, again.new) == (2, 1)
+    assert "no longer holds the answer" in again.gone_because[changed]
+    assert again.gone_because[lost] == "Its source no longer holds the record"
+    assert sum(again.verdicts.values()) == RECORDS - 2
+
+
+async def test_an_answer_that_is_younger_than_the_run_is_not_its_output(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config)
+    journal = open_journal(config.settings().journal.url.get_secret_value(), tmp_path)
+    await journal.clear()
+    await journal.close()
+    await run(made, config)  # the same questions are answered once more
+    calls = model.calls
+    again = await evaluate(config, report.run_id, Asked(thresholds={"sure": 0.0}))
+    assert model.calls == calls
+    assert again.gone == report.records["loaded"]
+    assert again.verdicts["passed"] == again.verdicts_before["rejected"] == report.records["rejected"]
+
+
+CODE = """
+def judged(record):
+    return {"score": int(record["stars"])}
+"""
+STARS = {"type": "range", "name": "stars", "field": "score", "min": 2, "max": 9, "threshold": 1.0}
+
+
+async def test_a_record_that_has_changed_is_found_out_by_the_evaluators_that_have_not(tmp_path, config):
+    made = project(tmp_path, 20, transform=python(), evaluate={"evaluators": [STARS]}, code=CODE)
+    report = await run(made, config)
+    same = await evaluate(config, report.run_id, Asked())
+    assert (same.gone, same.verdicts) == (0, same.verdicts_before)
+    data = made.path("reviews.csv")
+    data.write_bytes(data.read_bytes().replace(b",5\r\n", b",1\r\n"))
+    again = await evaluate(config, report.run_id, asked_by(made, {**STARS, "name": "other", "min": 0}))
+    assert again.gone == 4
+    assert "stars gives 0 now, and gave 1" in next(iter(again.gone_because.values()))
+
+
+async def test_a_file_that_is_gone_leaves_the_outputs_that_were_kept(tmp_path, config):
+    made = project(tmp_path, 20, transform=python(), evaluate={"evaluators": [STARS]}, code=CODE)
+    report = await run(made, config)
+    made.path("reviews.csv").unlink()
+    again = await evaluate(config, report.run_id, Asked(thresholds={"stars": 0.0}))
+    assert again.gone == report.records["loaded"] == 16
+    assert "cannot be read any more" in next(iter(again.gone_because.values()))
+    assert (again.pass_now, again.fail_now) == (4, 0)
+
+
+async def test_new_judgements_stay_within_their_budget_and_are_continued_with_a_larger_one(tmp_path, config, model):
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
+    report = await run(made, config)
+    asked = asked_by(made, KIND, model="gpt-4o-mini", base_url=model.base_url)
+    before = model.calls
+    with pytest.raises(PermanentError, match=r"larger --budget"):
+        await evaluate(config, report.run_id, asked, budget=0.0002)
+    some = model.calls - before
+    whole = await evaluate(config, report.run_id, asked, budget=10)
+    assert whole.calls_made == model.calls - before - some
+    assert sum(whole.verdicts.values()) == RECORDS
+
+
+async def test_what_cannot_be_scored_is_refused_in_a_sentence(tmp_path, config):
+    plain = project(tmp_path, 4, name="plain")
+    report = await run(plain, config)
+    with pytest.raises(ConfigurationError, match=r"has no evaluators\. Name a pipeline file"):
+        await evaluate(config, report.run_id, Asked())
+    with pytest.raises(NotFound, match="There is no run run_none"):
+        await evaluate(config, "run_none", Asked())
+    scored = asked_by(plain, {"type": "length", "field": "review", "max": 20, "threshold": 1.0})
+    with pytest.raises(InvalidDefinition, match="an evaluator of the pipeline: length"):
+        await evaluate(config, report.run_id, Asked(scored.file, thresholds={"lenght": 0.5}))
+    with pytest.raises(ConfigurationError, match=r"no evaluator lenght .* Did you mean length"):
+        await evaluate(config, report.run_id, Asked(scored.file, evaluators=["lenght"]))
+    made = await evaluate(config, report.run_id, scored)
+    assert made.verdicts == {"passed": 3, "rejected": 1, "error": 0}
+
+
+LOADED = "sqlite:///out.db?table=loaded"
+
+
+async def resolved(config: LoomConfig, run_id: str) -> dict[str, str | None]:
+    """Return what became of the records that are in quarantine, by their ids."""
+    kept = await Loom(config.file).get_quarantined_records(run_id=run_id, limit=100)
+    return {each["record_id"]: each["resolution_action"] for each in kept}
+
+
+def starred(folder, **changes) -> Project:
+    return project(
+        folder, 20, transform=python(), evaluate={"evaluators": [STARS]}, code=CODE,
+        **{"destination": LOADED, "extract": {"batch_size": 6}, **changes},
+    )  # fmt: skip
+
+
+def of_stars(*stars: int) -> list[str]:
+    return [row["id"] for row in reviews(20) if int(row["stars"]) in stars]
+
+
+@pytest.mark.parametrize("load", [{}, {"mode": "replace"}, {"mode": "upsert", "key": ["id"]}], ids=str)
+async def test_what_is_applied_loads_who_passes_now_and_withdraws_who_no_longer_does_once(tmp_path, config, load):
+    made = starred(tmp_path, load=load)
+    report = await run(made, config)
+    assert ids(await made.loaded()) == of_stars(2, 3, 4, 5)
+    asked = asked_by(made, {**STARS, "min": 1, "max": 3})
+
+    applied = await apply(config, report.run_id, asked)
+
+    assert (applied.pass_now, applied.fail_now) == (4, 8)
+    assert (applied.applied["loaded"], applied.applied["withdrawn"]) == (4, 8)
+    assert ids(await made.loaded()) == of_stars(1, 2, 3)
+    became = await resolved(config, report.run_id)
+    assert became == dict.fromkeys(of_stars(1), "rescored") | dict.fromkeys(of_stars(4, 5))
+
+    again = await apply(config, report.run_id, asked)
+
+    assert (again.pass_now, again.fail_now, again.gone) == (0, 0, 0)
+    assert (again.applied["loaded"], again.applied["withdrawn"]) == (0, 0)
+    assert ids(await made.loaded()) == of_stars(1, 2, 3)
+    assert again.verdicts == {"passed": 12, "rejected": 8, "error": 0}
+
+
+async def test_what_was_applied_is_taken_back_by_applying_the_evaluators_of_the_run(tmp_path, config):
+    made = starred(tmp_path)
+    report = await run(made, config)
+    for _ in range(2):
+        await apply(config, report.run_id, asked_by(made, {**STARS, "min": 1, "max": 3}))
+        assert ids(await made.loaded()) == of_stars(1, 2, 3)
+        back = await apply(config, report.run_id, Asked())
+        assert (back.applied["loaded"], back.applied["withdrawn"]) == (8, 4)
+        assert ids(await made.loaded()) == of_stars(2, 3, 4, 5)
+    async with open_views(config) as views, views.engine.connect() as connection:
+        assert differences(await books(connection, report.run_id, None)) == []
+
+
+class Killed(BaseException):
+    """Ends what is going on, as the end of the process would: nobody handles it."""
+
+
+@pytest.mark.parametrize("point", ["before_withdrawal", "after_withdrawal", "before_rescored_load"])
+async def test_an_apply_that_is_killed_is_finished_by_the_next_and_changes_nothing_twice(
+    tmp_path, config, monkeypatch, point
+):
+    made = starred(tmp_path)
+    report = await run(made, config)
+    asked = asked_by(made, {**STARS, "min": 1, "max": 3})
+    reached = failpoints.reach
+
+    async def killed(name: str) -> None:
+        if name == point:
+            raise Killed
+        await reached(name)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(failpoints, "reach", killed)
+        await apply(config, report.run_id, asked)
+    finished = await apply(config, report.run_id, asked)
+    assert finished.applied["finished_earlier"]
+    assert ids(await made.loaded()) == of_stars(1, 2, 3)
+    once_more = await apply(config, report.run_id, asked)
+    assert (once_more.applied["loaded"], once_more.applied["withdrawn"]) == (0, 0)
+    assert ids(await made.loaded()) == of_stars(1, 2, 3)
+
+
+async def test_a_destination_that_gives_nothing_back_is_left_as_it_is_and_says_why(tmp_path, config):
+    for name, destination, loading in (
+        ("file", "results/out.csv", {}),
+        ("appended", LOADED, {"mode": "append"}),
+    ):
+        made = starred(tmp_path / name, destination=destination, load=loading, name=name)
+        report = await run(made, config)
+        before = await made.loaded()
+        with pytest.raises(ConfigurationError, match=r"Nothing is applied: 8 loaded records no longer pass"):
+            await apply(config, report.run_id, asked_by(made, {**STARS, "min": 1, "max": 3}))
+        assert await made.loaded() == before
+        more = await apply(config, report.run_id, asked_by(made, {**STARS, "min": 1}))
+        assert (more.applied["loaded"], more.applied["withdrawn"]) == (4, 0)
+        assert ids(await made.loaded()) == of_stars(1, 2, 3, 4, 5)
+
+
+async def test_what_a_later_run_has_loaded_is_not_withdrawn(tmp_path, config):
+    made = starred(tmp_path)
+    first = await run(made, config)
+    second = await run(made, config)
+    with pytest.raises(ConfigurationError, match=rf"Score that one: loom evaluate {second.run_id}"):
+        await apply(config, first.run_id, asked_by(made, {**STARS, "max": 3}))
+    assert ids(await made.loaded()) == of_stars(2, 3, 4, 5)
