@@ -1,4 +1,5 @@
-"""Writes the JSON Schema of every message to docs/schemas, for clients without Python.
+"""Writes the JSON Schema of every message to docs/schemas, for clients without Python, and those of files that people
+write to docs/schemas/files, for their editors.
 
 `python -m loom_dev.schemas` writes them. With `--check` it writes nothing, and fails where they differ."""
 
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from loom.testing.definition.suite import Suite
 from loom_common.contracts.encoding.message_types import MESSAGES
 
 FOLDER = Path("docs/schemas")
@@ -24,6 +26,12 @@ def schemas() -> dict[str, str]:
     return {name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in documents.items()}
 
 
+def file_schemas() -> dict[str, str]:
+    """Return the content of the schema of each kind of file that people write, by its name."""
+    tests = {"$schema": DIALECT, "$id": "loom.tests", **Suite.model_json_schema(by_alias=True)}
+    return {"files/tests.json": json.dumps(tests, indent=2, ensure_ascii=False) + "\n"}
+
+
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Return a line for each change that would make `found` equal to `wanted`."""
     return [
@@ -34,15 +42,16 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str
 
 
 def main(arguments: list[str]) -> int:
-    wanted = schemas()
-    found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    wanted = schemas() | file_schemas()
+    files = [*FOLDER.glob("*.json"), *FOLDER.glob("files/*.json")]
+    found = {path.relative_to(FOLDER).as_posix(): path.read_text(encoding="utf-8") for path in files}
     if "--check" in arguments:
         for line in (changes := differences(wanted, found)):
             print(f"{FOLDER}/{line}", file=sys.stderr)
         if changes:
-            print("The messages have changed and their schemas have not. Run `make docs`.", file=sys.stderr)
+            print("The messages or files have changed and their schemas have not. Run `make docs`.", file=sys.stderr)
         return 1 if changes else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "files").mkdir(parents=True, exist_ok=True)
     for name in found.keys() - wanted.keys():
         (FOLDER / name).unlink()
     for name, content in wanted.items():

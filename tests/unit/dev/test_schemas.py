@@ -1,7 +1,11 @@
 import json
 
+import jsonschema
+from ruamel.yaml import YAML
+
 from loom_common.contracts.encoding.message_types import MESSAGES
-from loom_dev.schemas import differences, schemas
+from loom_dev.schemas import differences, file_schemas, schemas
+from support.documents import ROOT
 
 
 def test_every_message_has_a_schema_named_for_its_type():
@@ -9,6 +13,15 @@ def test_every_message_has_a_schema_named_for_its_type():
 
     assert {f"{message.type}.json" for message in MESSAGES} == documents.keys()
     assert all(name == f"{document['$id']}.json" for name, document in documents.items())
+
+
+def test_the_schema_of_tests_accepts_those_of_the_example_and_refuses_mistakes():
+    schema = jsonschema.Draft202012Validator(json.loads(file_schemas()["files/tests.json"]))
+    for path in ROOT.glob("examples/*/tests/*.yaml"):
+        written = YAML(typ="safe", pure=True).load(path)
+        assert [each.message for each in schema.iter_errors(written)] == []
+        written["tests"][0]["expect"]["exakt"] = {}
+        assert not schema.is_valid(written)
 
 
 def test_each_kind_of_drift_is_named():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from loom_common.domain.section import Mistake, Section, mistake, said
 
@@ -23,6 +25,12 @@ class Bounds(Section):
     @classmethod
     def long_form(cls, written: Any) -> Any:
         return {"value": written} if isinstance(written, int | float) and not isinstance(written, bool) else written
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of both forms, for editors."""
+        written = handler.resolve_ref_schema(handler(core_schema))
+        return {"description": written.pop("description", ""), "anyOf": [{"type": "number"}, written]}
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:

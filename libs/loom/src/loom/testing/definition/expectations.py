@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom.testing.definition.bounds import Bounds
@@ -16,6 +16,13 @@ from loom_common.domain.section import Location, Mistake, Section, mistake
 from loom_common.flow import Stage
 
 _QUANTILE = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
+
+
+_Texts = Annotated[
+    list[str],
+    BeforeValidator(lambda written: [written] if isinstance(written, str) else written),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 def _something(written: Mapping[str, Any], model: type[Section]) -> Iterable[Mistake]:
@@ -56,7 +63,7 @@ class UnitExpectation(Section):
     regex: dict[str, PatternText] = Field(
         default_factory=dict, description="Patterns that are found in these fields; anchor one to match the whole."
     )
-    contains: dict[str, list[str]] = Field(
+    contains: dict[str, _Texts] = Field(
         default_factory=dict, description="Texts that these fields contain, in any case of letters."
     )
     range: dict[str, Bounds] = Field(default_factory=dict, description="Bounds of these fields, which are numbers.")
@@ -77,13 +84,6 @@ class UnitExpectation(Section):
     @classmethod
     def _is_one(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         return None if value is None else JsonSchema._is_one(value)
-
-    @field_validator("contains", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {name: [texts] if isinstance(texts, str) else texts for name, texts in value.items()}
 
 
 class Drift(Section):
