@@ -65,6 +65,19 @@ def loaded(targets: Sequence[str], config: LoomConfig, options: Options) -> list
     return found
 
 
+async def print_proposals(targets: Sequence[str], config: LoomConfig) -> None:
+    """Print the tests that are proposed for a pipeline. Raises `ConfigurationError` where it is not one that is meant,
+    and `NotFound` where there is nothing to propose."""
+    from loom.testing import proposals
+
+    if len(targets) != 1:
+        raise typer.BadParameter("name one pipeline: `loom test NAME --generate`", param_hint="--generate")
+    (pipeline,) = reader.pipelines(targets, config)
+    found = await proposals.proposals(pipeline, config)
+    stdout.stream().write(proposals.written(found, pipeline))
+    stdout.stream().flush()
+
+
 def files_of(targets: Sequence[str], config: LoomConfig) -> list[Path]:
     """Return every file that a change of may change the result of the tests."""
     files: list[Path] = []

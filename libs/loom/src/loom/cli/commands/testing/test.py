@@ -70,6 +70,12 @@ def test(
     watch: Annotated[
         bool, typer.Option("--watch", help="Run the tests again whenever a file that they use changes, until Ctrl-C.")
     ] = False,
+    generate: Annotated[
+        bool,
+        typer.Option(
+            "--generate", help="Run nothing: print tests that are proposed from records that earlier runs kept back."
+        ),
+    ] = False,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
     verbose: Verbose = False,
@@ -88,6 +94,9 @@ def test(
 
     settings = configuration(config).allowing(allow_path or ())
     files = shown.forms_of(report or [])
+    if generate:
+        follow.wait_for(shown.print_proposals(targets or [], settings))
+        return
     options = Options(
         live=live,
         update=update,
