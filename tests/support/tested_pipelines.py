@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
+from loom_ai.simulated.answers import answer_for
 from support.scripted_model import answer_of
 
 PROMPT = """Say whether the review is positive, negative or neutral. Irony is negative.
@@ -81,6 +82,8 @@ class ReadingModel:
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         self.calls.append(call)
         prompt = call.messages[0].content
+        if call.purpose == "evaluate":
+            return answer_of(json.dumps({**answer_for(call.schema, prompt), "score": 0.95}))
         text = json.dumps({"mood": self._mood(call, prompt), "confidence": 0.3 if "Hm." in prompt else 0.95})
         limit = call.max_tokens or 1000
         if len(text) // 4 > limit:

@@ -159,3 +159,17 @@ def test_answers_of_an_earlier_run_are_taken_from_the_journal(loom, model, folde
     model.calls.clear()
     ended = loom("test", "--filter", "arrive", "--format", "json")
     assert (ended.code, ended.report["from_journal"], model.calls) == (0, 8, []), ended.messages
+
+
+def test_a_judge_of_meaning_is_recorded_as_any_model(loom, model, folder):
+    meaning = "semantic: {mood: {reference: glad, threshold: 0.9, model: gpt-4o-mini}}"
+    change(folder / "tests/moods.yaml", "exact: {mood: positive}", meaning)
+    updated = loom("test", "--update", "--filter", "praise", "--format", "json")
+    assert (updated.code, [call.purpose for call in model.calls]) == (0, ["transform", "evaluate"]), updated.messages
+    again = loom("test", "--filter", "praise", "--format", "json")
+    assert (again.code, again.report["calls"], again.report["replayed"]) == (0, 0, 2)
+    change(folder / "tests/moods.yaml", "threshold: 0.9", "threshold: 0.99")
+    judged = loom("test", "--filter", "praise", "--format", "json")
+    assert judged.messages["praise"].startswith(
+        'semantic.mood: expected a score of 0.99 at least against "glad", found 0.95 for "positive"'
+    )

@@ -1,4 +1,4 @@
-"""Proposes tests from the records that earlier runs kept back.
+"""Makes tests of the records that earlier runs kept back, for people to choose from.
 
 These are some of each cause, and those that failed their gate by the smallest margin."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from loom.project.config import LoomConfig
+from loom.project.definition_file import LoadedPipeline
 from loom.testing.baselines import Baselines
 from loom.testing.definition.reader import LoadedSuite
 from loom.testing.definition.suite import Case
@@ -52,8 +53,7 @@ def chosen(suite: LoadedSuite, options: Options) -> list[Case]:
 async def run(suites: Sequence[LoadedSuite], config: LoomConfig, options: Options, tell: Tell | None = None) -> Report:
     """Run the chosen tests of the files. Raises `ConfigurationError` where recordings cannot be read or written."""
     began = perf_counter()
-    source = Source.LIVE if options.live else Source.MISSING if options.update else Source.RECORDED
-    recorder = Recorder(source, None if options.live else _journal(config), _redacting(suites, config), options.budget)
+    recorder = recorder_for([suite.loaded for suite in suites], config, options)
     results: list[Result] = []
     written: list[str] = []
     try:
@@ -77,6 +77,13 @@ async def run(suites: Sequence[LoadedSuite], config: LoomConfig, options: Option
         counts.from_journal,
         written,
     )
+
+
+def recorder_for(pipelines: Iterable[LoadedPipeline], config: LoomConfig, options: Options) -> Recorder:
+    """Return a recorder that gives answers as the options say."""
+    source = Source.LIVE if options.live else Source.MISSING if options.update else Source.RECORDED
+    journal = None if options.live else _journal(config)
+    return Recorder(source, journal, _redacting(pipelines, config), options.budget)
 
 
 async def _of_suite(
@@ -137,7 +144,7 @@ def _journal(config: LoomConfig) -> Journal | None:
     return open_journal(url, settings.project_dir.resolve()) if path.is_file() else None
 
 
-def _redacting(suites: Sequence[LoadedSuite], config: LoomConfig) -> Callable[[str], str]:
+def _redacting(pipelines: Iterable[LoadedPipeline], config: LoomConfig) -> Callable[[str], str]:
     """Return what replaces the secrets that this process knows: those that the pipelines refer to, and variables of the
     environment that are named like one."""
     secrets = {
@@ -146,8 +153,8 @@ def _redacting(suites: Sequence[LoadedSuite], config: LoomConfig) -> Callable[[s
         if _SECRET_NAME.search(name.upper()) and len(value) >= _SHORTEST_SECRET
     }
     credentials = config.secrets
-    for suite in suites:
-        for reference in _references(suite.loaded.definition):
+    for pipeline in pipelines:
+        for reference in _references(pipeline.definition):
             with suppress(LoomError):
                 credentials.expand(reference)
     longest_first = sorted(secrets, key=len, reverse=True)

@@ -11,7 +11,7 @@ from loom.testing.definition.expectations import Meaning
 from loom.testing.definition.suite import UnitCase
 from loom.testing.outcomes import Failure
 from loom.testing.running.round import Found, Round
-from loom.testing.trial import Trial, ids_of
+from loom.testing.trial import Trial, Trials, ids_of
 from loom_ai.recordings.recorder import tells_of_no_answer
 from loom_common.domain.json_values.plain_values import NoPlainValue
 from loom_common.errors import ConfigurationError
@@ -25,12 +25,12 @@ async def checked(round_: Round, cases: Sequence[UnitCase]) -> dict[str, Found]:
     except NoPlainValue as error:
         raise ConfigurationError(f"An input of {round_.suite.path} is no record: {error}.") from None
     trial = await round_.trials.over_records(round_.suite.loaded, records, round_.params_of(cases[0]))
-    outcomes = {case.name: await _outcome(round_, trial, name) for case, name in zip(cases, ids, strict=True)}
+    outcomes = {case.name: await outcome_of(round_.trials, trial, name) for case, name in zip(cases, ids, strict=True)}
     judged = await _judged(round_, cases, outcomes)
     return {case.name: _found(case, outcomes[case.name], judged.get(case.name, []), trial) for case in cases}
 
 
-async def _outcome(round_: Round, trial: Trial, record_id: str) -> RecordOutcome | None:
+async def outcome_of(trials: Trials, trial: Trial, record_id: str) -> RecordOutcome | None:
     """Return what became of a record; None where the run ended before it came to it."""
     if (kept := trial.kept.get(record_id)) is not None:
         return RecordOutcome(
@@ -42,7 +42,7 @@ async def _outcome(round_: Round, trial: Trial, record_id: str) -> RecordOutcome
             reason=kept.failure_reason,
         )
     if (row := trial.loaded.get(record_id)) is not None:
-        return RecordOutcome(passed=True, output=row, scores=await round_.trials.scores(trial, record_id))
+        return RecordOutcome(passed=True, output=row, scores=await trials.scores(trial, record_id))
     return None
 
 
