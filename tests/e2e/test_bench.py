@@ -211,6 +211,17 @@ def test_evaluators_are_measured_against_verdicts_of_people(place, loom):
     assert measured["classes"]["kappa"]["value"] == pytest.approx(0.5)
     assert measured["area_under_curve"] == pytest.approx(0.75)
     assert measured["confidence"]["ece"]["value"] == pytest.approx((5 * 0.2 + 15 * (0.9 - 10 / 15)) / 20)
+    aimed = loom(
+        "bench", "score", "pipeline.yaml", "--labels", "labels.csv", "--outputs", "outputs.csv", "--target",
+        "recall=0.7", "--delta", "0.2", "--export", "out.html",
+    )  # fmt: skip
+    words = (
+        "likes: threshold 0.9 holds a recall of 0.7 with a probability of at least 80%; on the labels: precision 0.667"
+    )
+    assert words in " ".join(aimed.out.split())
+    assert words in (place / "out.html").read_text()
+    strange = loom("bench", "score", "pipeline.yaml", "--labels", "labels.csv", "--target", "beauty=0.9")
+    assert (strange.code, "neither precision=SHARE nor recall=SHARE" in " ".join(strange.err.split())) == (2, True)
     refused = loom("bench", "score", "pipeline.yaml", "--labels", "labels.csv", "--evaluator", "hates")
     assert (refused.code, "no evaluator 'hates'; it has likes" in refused.err) == (2, True)
 

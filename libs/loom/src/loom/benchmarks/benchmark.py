@@ -24,6 +24,7 @@ from loom.session import Session, open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.errors import ConfigurationError
+from loom_common.statistics.thresholds import Goal
 from loom_connectors.ports.source import ReadRecord
 
 _NEXT_TO_NOTHING = 1e-9
@@ -59,6 +60,10 @@ class ScoreRequest(Request):
     evaluators: Sequence[str] = ()
     """The evaluators that are compared; all of them where none are named."""
     pass_label: str | None = None
+    goal: tuple[Goal, float] | None = None
+    """Says what a threshold is to hold that the labels propose; None for no proposal."""
+    delta: float = 0.05
+    """The highest probability with which such a threshold may miss it."""
 
 
 class Watch(Protocol):
@@ -101,6 +106,8 @@ async def measure_scores(request: ScoreRequest, config: LoomConfig, watch: Watch
         _see_evaluators(each, request)
     labels = await _labels(request, config, [])
     kind, values = _verdicts(labels, request)
+    if request.goal is not None and kind is not Kind.CLASSES:
+        raise ConfigurationError("--target needs verdicts as labels: pass or fail, yes or no, 1 or 0.")
     carried = _Carried(request, config, watch, labels)
     measured: list[Measured] = []
     async with open_session(config, cluster=False) as session:
@@ -119,6 +126,8 @@ async def measure_scores(request: ScoreRequest, config: LoomConfig, watch: Watch
                 for each in (evaluate.evaluators if evaluate else ())
                 if not request.evaluators or each.name in request.evaluators
             ]
+    if request.goal is not None:
+        measured = [measuring.with_proposal(each, *request.goal, request.delta) for each in measured]
     return carried.benchmark("verdicts" if kind is Kind.CLASSES else kind.value, measured)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loom.benchmarks.data.target import Kind, Target, class_of, number_of
 from loom.benchmarks.data.verdicts import FAIL, PASS
 from loom.benchmarks.figures import computed as figures
 from loom.benchmarks.figures.computed import NO_ANSWER
-from loom.benchmarks.figures.result import Measured, Prediction, Price
+from loom.benchmarks.figures.result import Measured, Prediction, Price, ProposedThreshold
 from loom.benchmarks.running.labelled_run import CandidateRun
 from loom.benchmarks.running.paid_answers import PaidAnswers
 from loom_common.statistics.numbers import area_under_curve
+from loom_common.statistics.thresholds import Goal, proposed
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _NOTHING_CAME = "The run made no output of it"
@@ -100,6 +102,26 @@ def of_evaluator(
         numbers=None if verdicts else figures.of_numbers(numbers, seed),
         confidence=figures.of_confidences(list(zip(scores, passes, strict=True)), seed) if verdicts else None,
         area=area_under_curve(scores, passes) if verdicts else None,
+    )
+
+
+def with_proposal(measured: Measured, goal: Goal, target: float, delta: float) -> Measured:
+    """Return what was measured of an evaluator, with the threshold that its scores and the verdicts propose."""
+    scored = [(each.confidence, each.label == PASS) for each in measured.predictions if each.confidence is not None]
+    found = proposed([score for score, _ in scored], [right for _, right in scored], goal, target, delta)
+    if found is None:
+        return replace(measured, proposal=ProposedThreshold(goal.value, target, delta, None, None, None, None))
+    return replace(
+        measured,
+        proposal=ProposedThreshold(
+            goal.value,
+            target,
+            delta,
+            found.threshold,
+            figures.Figure.of(found.precision, found.precision_interval),
+            figures.Figure.of(found.recall, found.recall_interval),
+            found.passing,
+        ),
     )
 
 

@@ -42,6 +42,23 @@ class Price(Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class ProposedThreshold(Shown):
+    """Holds the threshold of an evaluator that labels propose for a goal."""
+
+    goal: str
+    """`precision` or `recall`."""
+    target: float
+    delta: float
+    """The highest probability with which the target may be missed."""
+    threshold: float | None
+    """None where the labels show that no threshold holds the target."""
+    precision: Figure | None
+    recall: Figure | None
+    passing: float | None
+    """The share of the labelled records that pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured(Shown):
     """Holds the figures of one candidate, or of one evaluator."""
 
@@ -74,6 +91,8 @@ class Measured(Shown):
     on_frontier: bool
     """Tells whether no other candidate is as good and cheaper, or better at the same price."""
     predictions: Sequence[Prediction]
+    proposal: ProposedThreshold | None = None
+    """The threshold that the labels propose; None where nobody asked for one."""
 
     @property
     def quality(self) -> float | None:

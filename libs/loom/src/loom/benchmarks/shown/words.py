@@ -46,6 +46,23 @@ def stopped_line(measured: Measured) -> str | None:
     )
 
 
+def proposal_line(measured: Measured) -> str | None:
+    """Say which threshold the labels propose; None where nobody asked for one."""
+    found = measured.proposal
+    if found is None:
+        return None
+    sure = f"with a probability of at least {1 - found.delta:.0%}"
+    if found.threshold is None or found.precision is None or found.recall is None:
+        return (
+            f"{measured.compared}: the labels show of no threshold that it holds a {found.goal} of {found.target:g} "
+            f"{sure}. More labels, drawn at random, may."
+        )
+    return (
+        f"{measured.compared}: threshold {found.threshold:g} holds a {found.goal} of {found.target:g} {sure}; on the "
+        f"labels: precision {figure(found.precision)}, recall {figure(found.recall)}, {found.passing:.1%} pass"
+    )
+
+
 def _more(joined: Joined) -> str:
     left = joined.unmatched - len(joined.unmatched_examples)
     return f" and {left:,} more" if left else ""

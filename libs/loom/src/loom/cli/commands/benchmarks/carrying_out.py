@@ -26,6 +26,7 @@ from loom.cli.output.formats import Format
 from loom.project.config import LoomConfig
 from loom_common.contracts.v1 import RunProgress
 from loom_common.service import entry
+from loom_common.statistics.thresholds import Goal
 
 _INTERRUPTED = "interrupted: what was paid for is in the journal; the same command goes on without paying for it again"
 _STOPPED = 3
@@ -60,6 +61,8 @@ def scores(
     given: str | None,
     evaluators: Sequence[str],
     pass_label: str | None,
+    goal: tuple[Goal, float] | None,
+    delta: float,
     options: Measuring,
     config: LoomConfig,
     form: Format,
@@ -70,6 +73,8 @@ def scores(
         outputs=given,
         evaluators=evaluators,
         pass_label=pass_label,
+        goal=goal,
+        delta=delta,
         setting=Setting(options.concurrency),
         **options.request(),
     )

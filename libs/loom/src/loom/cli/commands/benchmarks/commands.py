@@ -17,6 +17,7 @@ from loom.cli.output.stdout import App
 if TYPE_CHECKING:
     from loom.benchmarks.running.candidates import Candidate
     from loom.project.config import LoomConfig
+    from loom_common.statistics.thresholds import Goal
 
 app = App(help="Measure pipelines, models, prompts and evaluators against labelled data.", no_args_is_help=True)
 
@@ -117,6 +118,21 @@ def score(
         str | None,
         typer.Option("--pass-label", metavar="LABEL", help="The label that means a pass; all others mean a fail."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="GOAL=SHARE",
+            help="Propose a threshold for `precision=0.95` (of what passes, so much is right to) or `recall=0.9` (of "
+            "what is right to pass, so much does).",
+        ),
+    ] = None,
+    delta: Annotated[
+        float,
+        typer.Option(
+            "--delta", metavar="P", min=1e-6, max=0.5, help="The probability with which that threshold may miss it."
+        ),
+    ] = 0.05,
     form: Form = Format.TABLE,
     *,
     measuring: Measuring,
@@ -125,14 +141,19 @@ def score(
 
     The evaluators score outputs that are there already. Labels are verdicts (pass or fail, yes or no, 1 or 0), or
     numbers. Shown are, for each evaluator, how often it agrees with the verdict at its threshold, Cohen's kappa, the
-    area under its ROC curve, and how well its scores hold as probabilities.
+    area under its ROC curve, and how well its scores hold as probabilities. With --target, a threshold is proposed
+    that holds it, where the labels show that one does.
 
     Exit codes: as those of `loom bench run`."""
     from loom.cli.commands.benchmarks import carrying_out
 
     config = measuring.configuration()
     candidates = _candidates([pipeline], [], [], config)
-    raise typer.Exit(carrying_out.scores(candidates, outputs, evaluator or [], pass_label, measuring, config, form))
+    raise typer.Exit(
+        carrying_out.scores(
+            candidates, outputs, evaluator or [], pass_label, _goal(target), delta, measuring, config, form
+        )
+    )
 
 
 @app.command("calibrate")
@@ -192,6 +213,24 @@ def calibrate(
             candidates, field, confidence, evaluator, outputs, fit, output, measuring, config, form
         )
     )
+
+
+def _goal(text: str | None) -> tuple[Goal, float] | None:
+    """Read `precision=0.95`. Raises `typer.BadParameter`."""
+    from loom_common.statistics.thresholds import Goal
+
+    if text is None:
+        return None
+    name, _, share = text.partition("=")
+    try:
+        goal, target = Goal(name), float(share)
+    except ValueError:
+        goal, target = Goal.PRECISION, -1.0
+    if not 0 < target < 1:
+        raise typer.BadParameter(
+            f"'{text}' is neither precision=SHARE nor recall=SHARE, with a share between 0 and 1", param_hint="--target"
+        )
+    return goal, target
 
 
 def _candidates(
