@@ -11,7 +11,6 @@ from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, FinalizeLoad
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
@@ -61,13 +60,12 @@ def build(platform: Platform) -> Service:
 
 def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
     """Return what a destination of the plan may know of this worker. Raises `ConfigurationError`."""
-    output = plan.pipeline.transform.shape
     return ConnectorContext(
         folder=platform.project / plan.base,
         allowed=platform.settings.allowed,
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
-        output_schema=json_schema(output) if output is not None else None,
+        output_schema=plan.pipeline.transform.declared_schema,
         record_key=plan.pipeline.extract.keys,
         adds=plan.replay is not None,
         sample=plan.beside,

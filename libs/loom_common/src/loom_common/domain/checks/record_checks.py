@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.values.near import closest
 from loom_common.errors import RecordError
@@ -45,10 +44,10 @@ def carried_from_input(pipeline: Pipeline) -> tuple[str, ...]:
     them.
 
     Where the output is not declared, none are returned: its fields are known only when it is there."""
-    shape = pipeline.transform.shape
-    if shape is None:
+    schema = pipeline.transform.declared_schema
+    if schema is None:
         return ()
-    given = json_schema(shape).get("properties", {})
+    given = schema.get("properties", {})
     return tuple(name for name in pipeline.load.include if name not in given)
 
 

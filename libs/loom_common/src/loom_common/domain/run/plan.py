@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.incremental.window import Window
@@ -94,8 +93,9 @@ def contract_of(plan: Plan, stage: Stage) -> tuple[SchemaConfig, Columns | None]
     stored = plan.schemas.get(stage)
     if section is None and stored is None:
         return None
-    if stage is Stage.TRANSFORM and stored is None and plan.pipeline.transform.shape is not None:
-        return section or _REPORTING, declared(json_schema(plan.pipeline.transform.shape))
+    schema = plan.pipeline.transform.declared_schema
+    if stage is Stage.TRANSFORM and stored is None and schema is not None:
+        return section or _REPORTING, declared(schema)
     return section or _REPORTING, stored
 
 

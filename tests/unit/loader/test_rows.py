@@ -1,0 +1,38 @@
+"""Tests what rows are made with."""
+
+from loom_common.contracts.v1 import EvaluatedRecord
+from loom_common.domain.checks.record_checks import carried_from_input
+from loom_common.domain.definition import output
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan, contract_of
+from loom_common.flow import Stage
+from loom_loader.rows import rows_of
+
+PIPELINE = {
+    "name": "labels",
+    "extract": {"source": "in.csv", "key": "id"},
+    "transform": {
+        "type": "ai",
+        "model": "m",
+        "prompt": "p",
+        "schema": {"types": "freeze"},
+        "output": {"label": {"enum": ["a", "b"]}, "age": {"type": "integer", "minimum": 0}},
+    },
+    "load": {"destination": "out.jsonl", "include": ["text"]},
+}
+
+
+def test_the_declared_shape_is_checked_once_for_all_batches_and_is_no_part_of_the_plans_name(monkeypatch):
+    plan = Plan(pipeline=parse(PIPELINE))
+    name = plan.hash
+    checked = []
+    check = output._schema_mistakes
+    monkeypatch.setattr(output, "_schema_mistakes", lambda *given: checked.append(given) or check(*given))
+    record = EvaluatedRecord(id="1", input={"id": "1", "text": "t"}, output={"label": "a", "age": 3.0})
+    for _batch in range(3):
+        [row], failed = rows_of([record], plan.pipeline)
+        assert (row.values, failed) == ({"id": "1", "text": "t", "label": "a", "age": 3}, [])
+        assert carried_from_input(plan.pipeline) == ("text",)
+        assert contract_of(plan, Stage.TRANSFORM) is not None
+    assert len(checked) == 2  # for each field once
+    assert plan.hash == name
