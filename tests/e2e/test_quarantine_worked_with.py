@@ -127,6 +127,7 @@ OF_A_RUN = {
     ("lineage",): ("scored", "--run-id", UNKNOWN),
     ("evaluate",): (UNKNOWN,),
     ("diff",): (UNKNOWN, UNKNOWN),
+    ("prompt", "try"): (UNKNOWN, "pipeline.yaml"),
     ("quarantine", "list"): ("--run-id", UNKNOWN),
     ("quarantine", "show"): ("b", "--run-id", UNKNOWN),
     ("quarantine", "export"): ("kept.csv", "--run-id", UNKNOWN),

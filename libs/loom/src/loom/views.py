@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from loom_coordinator.queries.lineage import Lineage
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
     from loom_coordinator.queries.pipelines import PipelineSummary
+    from loom_coordinator.queries.versions.prompts import PromptVersion
     from loom_quarantine import queries
     from loom_quarantine.queries import RecordFilter
 
@@ -246,6 +247,21 @@ class Views:
             return await schema_versions.store(
                 connection, pipeline, stage, columns, dt.datetime.now(dt.UTC), getpass.getuser()
             )
+
+    async def prompts(self, pipeline: str | None) -> list[PromptVersion]:
+        """Return the versions of the prompts of a pipeline, or of all, the newest first."""
+        from loom_coordinator.queries.versions import prompts
+
+        async with self._engine.connect() as connection:
+            return await prompts.listed(connection, pipeline)
+
+    async def prompt(self, pipeline: str, version: str | None) -> PromptVersion:
+        """Return one version of a pipeline's prompt, or the newest. Raises `NotFound`, and `ConfigurationError` where
+        several are meant."""
+        from loom_coordinator.queries.versions import prompts
+
+        async with self._engine.connect() as connection:
+            return await prompts.find(connection, pipeline, version)
 
     async def marks(self, pipeline: str | None) -> list[Mark]:
         """Return up to where a pipeline, or each, has read its sources."""

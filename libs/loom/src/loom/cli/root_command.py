@@ -39,6 +39,7 @@ _COMMANDS = {
 _GROUPS = {
     "bench": "benchmarks.commands:app",
     "quarantine": "quarantine:app",
+    "prompt": "scoring.prompt:app",
     "templates": "beginning.templates:app",
     "cache": "cache:app",
     "config": "config:app",

@@ -52,7 +52,8 @@ def of_judging(plan: Plan, run: Run, changes: Changes) -> Plan:
     if pipeline.evaluate.on_failure != "retry":
         settings["on_failure"] = "quarantine"
     pipeline = pipeline.model_copy(update={"evaluate": pipeline.evaluate.model_copy(update=settings)})
-    return plan.model_copy(update={"pipeline": pipeline, "reuse": True, "replay": None})
+    files = {**plan.files, **changes.files}
+    return plan.model_copy(update={"pipeline": pipeline, "files": files, "reuse": True, "replay": None})
 
 
 def of_witnesses(plan: Plan) -> Plan | None:

@@ -38,7 +38,9 @@ def changes_of(definition: Mapping[str, Any], asked: Asked) -> Changes:
     section["evaluators"] = _chosen(section["evaluators"], asked.evaluators)
     _refuse_baselines(section["evaluators"])
     made = changed({**definition, "evaluate": section}, Changes(thresholds=dict(asked.thresholds)))
-    return Changes(evaluate=made["evaluate"], **beside)
+    named = {each.get("calibration") for each in section["evaluators"]}
+    files = {} if asked.file is None else {path: text for path, text in asked.file.files.items() if path in named}
+    return Changes(evaluate=made["evaluate"], files=files, **beside)
 
 
 def _no_section(asked: Asked) -> str:

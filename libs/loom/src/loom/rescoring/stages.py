@@ -56,7 +56,7 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
 
         extractor = Extractor(plans.OnePlan(outputs), sources, opened, duplicates, platform.breakers)
         catalog = Catalog(models, project, platform.threads)
-        runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, _isolated(Stage.TRANSFORM, platform))
+        runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, isolated(Stage.TRANSFORM, platform))
         yield Source(engine, run, outputs, extractor, Transformer(runner))
 
 
@@ -79,8 +79,8 @@ async def opened_judging(
     runners = Runners(project, platform.threads, models)
 
     def evaluator(judged: Plan) -> Evaluator:
-        isolated = _isolated(Stage.EVALUATE, platform)
-        return Evaluator(StageRunner(plans.OnePlan(judged), runners.runner_of, isolated), models)
+        runner = StageRunner(plans.OnePlan(judged), runners.runner_of, isolated(Stage.EVALUATE, platform))
+        return Evaluator(runner, models)
 
     witnesses = plans.of_witnesses(plan)
     try:
@@ -95,5 +95,6 @@ async def opened_judging(
         await models.close()
 
 
-def _isolated(stage: Stage, platform: Platform) -> Isolation:
+def isolated(stage: Stage, platform: Platform) -> Isolation:
+    """Return what isolates the records of a stage in this process."""
     return Isolation(MemoryMarks(), stage, platform.user_code_lock, platform.clock)

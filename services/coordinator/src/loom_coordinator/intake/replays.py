@@ -49,6 +49,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
     plan = Plan.decoded(await payloads.get(original.plan))
     definition = changed(original.definition, changes)
     made = {"pipeline": parse(definition), "every_hop": every_hop, "reuse": plan.reuse or changes.outputs}
+    made["files"] = {**plan.files, **changes.files}
     plan = replayed(plan.model_copy(update=made), replay)
     plan = await schemas.with_stored(unit, plan)
     if changes.prompt is not None:

@@ -40,6 +40,9 @@ class Changes(BaseModel):
     prices: dict[str, Any] = Field(
         default_factory=dict, description="Prices of models beside those of the pipeline, by model."
     )
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Files that `evaluate` names, beside those of the run, by path, as text."
+    )
     outputs: bool = Field(
         False, description="Judge the outputs that were kept back, in place of transforming the records again."
     )

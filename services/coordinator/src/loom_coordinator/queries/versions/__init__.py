@@ -1,0 +1,1 @@
+"""Queries the versions of what pipelines are made of."""
