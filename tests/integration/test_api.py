@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 from support.api import KEPT, LATEST, RUN, SCORED, application, client_of, fill, fill_file
 from support.migrated import migrated_database
@@ -192,9 +193,9 @@ async def test_the_manifest_holds_whole_runs(client):
     ("path", "words"),
     [
         ("/pipelines/pp", "There is no pipeline named 'pp'. Did you mean 'p'?"),
-        ("/runs/run_9", "There is no run run_9 in the "),
-        ("/runs/run_9/metrics", "There is no run run_9 in the "),
-        ("/runs/run_9/batches", "There is no run run_9 in the "),
+        ("/runs/run_9", "There is no run run_9 here."),
+        ("/runs/run_9/metrics", "There is no run run_9 here."),
+        ("/runs/run_9/batches", "There is no run run_9 here."),
         ("/runs/run_2/lineage", "The lineage of run run_2 is not written yet."),
         ("/runs/run_1/records/nobody", "Nothing is known of a record 'nobody' in run run_1"),
         ("/quarantine/nobody", "No record 'nobody' is in quarantine."),
@@ -241,6 +242,34 @@ async def test_an_answer_that_has_not_changed_is_not_sent_again(client):
     again = await client.get(f"/runs/{RUN}", headers={"If-None-Match": f'"other", W/{tag}'})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert (await client.get(f"/runs/{RUN}", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs",
+        "/pipelines",
+        "/runs/run_1",
+        "/quarantine",
+        "/audit",
+        "/openapi.json",
+        "/runs/run_9",
+        "/runs/run_2/events",
+    ],
+)
+async def test_what_is_answered_to_get_is_answered_to_head_without_its_body(client, path):
+    async with within(20):
+        got, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    for name in ("content-type", "content-length", "etag", "content-security-policy"):
+        assert head.headers.get(name) == got.headers.get(name), name
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_end(engine, client):
+    async with within(20):
+        head = await client.head("/runs/run_3/events")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/event-stream")
 
 
 async def test_an_answer_that_changed_has_another_tag(engine, client):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from starlette.datastructures import Headers
+from structlog.testing import capture_logs
 
 from loom.cli.root_command import command
 from loom_api import access
@@ -294,9 +295,13 @@ async def test_signing_in_leads_to_no_other_site(engine, away):
 
 async def test_a_wrong_token_is_said_on_the_page_and_trying_is_slowed_down(engine):
     async with asking(engine) as (client, _):
-        for _ in range(10):
-            answer = await client.post("/login", data={"token": "x"}, headers=OWN)
-            assert (answer.status_code, "This is no token" in answer.text) == (401, True)
+        with capture_logs() as logged:
+            for _ in range(12):
+                answer = await client.post("/login", data={"token": "loom_secret_guess"}, headers=OWN)
+                assert ("This is no token" in answer.text) is (answer.status_code == 401)
+        told = [line for line in logged if "sign in with what is no token" in line["event"]]
+        assert (len(told), "loom_secret_guess" in str(logged)) == (10, False)
+        assert {*told[0]} >= {"client", "log_level"}
         slowed = await client.post("/login", data={"token": await token(engine, "root")}, headers=OWN)
         assert (slowed.status_code, "set-cookie" in slowed.headers) == (429, False)
         assert int(slowed.headers["retry-after"]) > 0

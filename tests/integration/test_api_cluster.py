@@ -53,7 +53,7 @@ async def test_it_answers_for_the_fleet_until_it_is_asked_to_stop(platform):
         assert (await client.get("/dead-letters/none")).status_code == 404
         assert (await client.get(f"/runs/{RUN}")).json()["pipeline"] == "p"
         missing = (await client.get("/runs/run_9")).json()["detail"]
-        assert "loom history --cluster" in missing
+        assert missing == "There is no run run_9 here. GET /api/v1/runs lists the runs."
         assert make_url(platform.settings.state.url.get_secret_value()).password not in missing
     stop.set()
     await running

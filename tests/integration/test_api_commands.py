@@ -151,7 +151,7 @@ async def test_a_definition_without_mistakes_is_checked_and_estimated(project):
         ("/pipelines/numbers/run", {"parms": {}}, 422, "parms: Extra inputs are not permitted"),
         ("/pipelines/numbers/run", {"load": True}, 422, "`load` says where a sample goes; give `sample`, too"),
         ("/pipelines/numbers/run", {"params": {"most": 1}}, 422, "most"),
-        ("/runs/run_9/pause", None, 404, "There is no run run_9 in the state file"),
+        ("/runs/run_9/pause", None, 404, "There is no run run_9 here."),
         ("/runs/run_9/resume", {"budget": 0}, 422, "budget: "),
         ("/runs/run_9/cancel", None, 404, "There is no run run_9"),
         ("/runs/run_9/priority", {"priority": 11}, 422, "priority: "),

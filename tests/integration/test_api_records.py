@@ -10,6 +10,7 @@ import pytest
 from loom.session import Session
 from loom_api.running import record_runs
 from loom_common.errors import ConfigurationError, DependencyUnavailable
+from loom_dev.waiting import patience
 from support.served_api import PIPELINE, ended, make_project, rows, served
 
 GIVE = "/pipelines/numbers/records"
@@ -148,7 +149,8 @@ async def test_a_record_that_comes_again_within_the_window_is_named_and_not_proc
     assert rows(project) == {"x": 10, "y": 12, "z": 14}
 
 
-async def test_of_requests_that_come_at_once_with_the_same_records_one_has_each_of_them(project):
+async def test_of_requests_that_come_at_once_with_the_same_records_one_has_each_of_them(project, monkeypatch):
+    monkeypatch.setattr(record_runs, "_PATIENCE_SECONDS", patience(25))
     known_for(project, "1h")
     bodies = ["abc", "cba", "bcd", "dab", "acd"]
     async with served() as (client, _):

@@ -18,7 +18,7 @@ from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
 from loom_quarantine.db import store
 from support import pages
-from support.api import RUN, application, fill_file
+from support.api import LATEST, RUN, application, fill_file
 from support.quarantined import NOW, kept, message
 
 HOSTILE = "</pre><img src=x onerror=alert(1)>\"'><b id=own>&amp;"
@@ -174,6 +174,11 @@ async def test_a_run_that_has_ended_has_no_deadline_any_more(engine, client):
     assert shown == [True, False]
 
 
+async def test_a_run_that_ended_without_a_score_does_not_seem_to_wait_for_one(client):
+    assert "No record was scored." in (await client.get("/runs/run_2/scores")).text
+    assert "No record has been scored yet." in (await client.get(f"/runs/{LATEST}/scores")).text
+
+
 async def test_the_scores_of_a_run_are_plotted_with_their_threshold(client):
     page = await opened(client, f"/runs/{RUN}/scores")
     assert "At 1.00, 1 of 3 records would pass (33.3%)." in page.text
@@ -212,7 +217,7 @@ async def test_errors_are_pages_for_people_and_problems_for_programs(client):
         answer = await client.get(path)
         assert answer.status_code >= 400
         assert answer.headers["content-type"].startswith("text/html")
-    assert "There is no run run_9 in the " in (await client.get("/runs/run_9")).text
+    assert "There is no run run_9 here." in (await client.get("/runs/run_9")).text
     same = await client.get("/api/v1/runs/run_9")
     assert same.headers["content-type"] == "application/problem+json"
     assert (await client.post("/api/v1/runs/run_9")).status_code == 405

@@ -18,7 +18,7 @@ from loom.project.run_state import no_run
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.domain.incremental.window import Window
-from loom_common.errors import ConfigurationError
+from loom_common.errors import ConfigurationError, NotFound
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -135,12 +135,16 @@ class Views:
         async with self._engine.connect() as connection:
             return await lineage.of_pipeline(connection, pipeline, run_id, self._alive)
 
+    def no_run(self, run_id: str) -> NotFound:
+        """Return the error for a run that is not known here."""
+        return no_run(self._config, run_id)
+
     async def known(self, run_id: str, pipeline: str | None = None) -> Run:
         """Return the run as its row holds it. Raises `NotFound` where it is not known here, and `ConfigurationError`
         where it is not one of the pipeline named."""
         run = await self.row(run_id)
         if run is None:
-            raise no_run(self._config, run_id)
+            raise self.no_run(run_id)
         if pipeline not in (None, run.pipeline_name):
             raise ConfigurationError(
                 f"Run {run_id} is one of '{run.pipeline_name}', not of '{pipeline}'. `loom history {pipeline}` lists "

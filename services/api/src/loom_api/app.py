@@ -15,6 +15,7 @@ from loom_api.gate import Gate
 from loom_api.http import problems
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import Guard
+from loom_api.http.head import Head
 from loom_api.routes import audit, catalog, cluster, definitions, events, pipelines, quarantine, records, runs, spending
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
@@ -40,6 +41,7 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     site.install(app, source, settings, PREFIX)
     known = addresses(app.routes, PREFIX)
     controlled = source.config.access.controlled
+    app.add_middleware(Head)
     if controlled:
         app.add_middleware(Gate, known=known, source=source, settings=settings, say=partial(site.said, PREFIX))
     if settings.cors_origins:

@@ -14,7 +14,6 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loom.project.run_state import no_run
 from loom_api.access import SIGNED_IN, VIEWER, Address, By, Needs
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import client_of
@@ -143,10 +142,10 @@ class Gate:
 
     def _failed(self, scope: Scope, headers: Headers, words: str) -> Response:
         client = client_of(scope, headers, self._settings)
-        log.warning("a request came with what is no token", client=client, path=scope["path"])
         if wait := self._failures.wait_of(client):
             slow = "Too many requests of this client came with what is no token."
             return problem(429, slow, headers={"Retry-After": str(int(wait) + 1)})
+        log.warning("a request came with what is no token", client=client, path=scope["path"])
         return problem(401, words, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
     def _asked_to_sign_in(self, scope: Scope, headers: Headers) -> Response:
@@ -181,7 +180,7 @@ class Gate:
             case By.RUN:
                 run = await reads.row(parameters["run_id"])
                 if run is None:
-                    raise no_run(self._source.config, parameters["run_id"])
+                    raise reads.no_run(parameters["run_id"])
                 return run.pipeline_name
             case By.PIPELINE:
                 if not viewer.may(Kind.PIPELINES, needs.action, parameters["name"]):

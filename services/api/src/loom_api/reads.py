@@ -88,6 +88,10 @@ class Reads(Views):
         run = await super().row(run_id)
         return run if run is not None and self._viewer.may(Kind.RUNS, Action.READ, run.pipeline_name) else None
 
+    def no_run(self, run_id: str) -> NotFound:
+        """Return the error for a run that is not there for the viewer, without the place of run state."""
+        return no_run(self._config, run_id, told_place=False)
+
     async def run(self, run_id: str) -> ShownRun | None:
         """Return a run's report; None where there is no such run, or none that the viewer may see."""
         return None if await self.row(run_id) is None else await super().run(run_id)
@@ -191,7 +195,7 @@ class Reads(Views):
     async def shown_run(self, run_id: str) -> ShownRun:
         """Return a run's report, as far as it has come. Raises `NotFound`."""
         if (run := await self.run(run_id)) is None:
-            raise no_run(self._config, run_id)
+            raise self.no_run(run_id)
         return run
 
     async def run_details(self, run_id: str) -> RunDetails:

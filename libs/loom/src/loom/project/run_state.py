@@ -20,8 +20,11 @@ def place(config: LoomConfig) -> str:
     return f"the database {redacted(url)}"
 
 
-def no_run(config: LoomConfig, run_id: str) -> NotFound:
-    """Return the error for a run that is not known: where it was looked for, and how to find the one that is meant."""
+def no_run(config: LoomConfig, run_id: str, *, told_place: bool = True) -> NotFound:
+    """Return the error for a run that is not known: where it was looked for, and how to find the one that is meant.
+    Whoever asks from elsewhere is not told the place, which is a path or an address of this machine."""
+    if not told_place:
+        return NotFound(f"There is no run {run_id} here. GET /api/v1/runs lists the runs.")
     flags = " --cluster" if config.distributed else ""
     elsewhere = "" if config.distributed else " The runs of a cluster are found with `--cluster`."
     return NotFound(f"There is no run {run_id} in {place(config)}. `loom history{flags}` lists the runs.{elsewhere}")

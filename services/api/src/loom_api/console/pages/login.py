@@ -7,6 +7,7 @@ import math
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -22,6 +23,8 @@ from loom_coordinator.db import audit_log, oidc_sessions, tokens
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.tokens import SESSION
 from loom_coordinator.db.unit_of_work import trouble_told
+
+log = structlog.get_logger()
 
 _PER_MINUTE = 10
 """Says how often a client may try to sign in within a minute."""
@@ -44,7 +47,8 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
     async def sign_in(request: Request) -> Response:
         """Open a session of the console with a token."""
         form = await read_form(request)
-        if wait := tries.wait_of(client_of(request.scope, request.headers, settings)):
+        client = client_of(request.scope, request.headers, settings)
+        if wait := tries.wait_of(client):
             words = f"More than {_PER_MINUTE} tries to sign in came from this client within a minute."
             raise HTTPException(429, words, headers={"Retry-After": str(math.ceil(wait))})
         after, now = form.one("next") or "/", dt.datetime.now(dt.UTC)
@@ -52,6 +56,7 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
             async with source.engine.begin() as connection:
                 token = await tokens.find(connection, (form.one("token") or "").strip()[:_LONGEST], now)
                 if token is None:
+                    log.warning("somebody tried to sign in with what is no token", client=client)
                     return login_page(source, after, 401, "This is no token, or it has expired or is revoked.")
                 session = await tokens.open_session(connection, token, now)
                 act = Act(token.user, token.name, "sign in", _LOGIN)

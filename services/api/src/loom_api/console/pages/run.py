@@ -17,6 +17,7 @@ from loom_api.http.paging import After
 from loom_api.reads import Reads
 from loom_api.source import Source
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.run_rows import TERMINAL
 from loom_coordinator.queries.run_filter import RunFilter
 
 _ON_A_PAGE = 50
@@ -65,7 +66,7 @@ def router(source: Source) -> APIRouter:
         found = await reads.score_histograms(run_id)
         thresholds = {name: each.threshold for name, each in report.evaluation.items()}
         plots = [ScorePlot(each, thresholds.get(each.evaluator_name)) for each in found]
-        return page("parts/scores.html", plots=plots, run_id=run_id, report=report)
+        return page("parts/scores.html", plots=plots, run_id=run_id, report=report, ended=report.status in TERMINAL)
 
     @routes.get("/runs/{run_id}/batches")
     async def list_batches(run_id: str, after: After = None, reads: Reads = asked) -> Page:

@@ -1,0 +1,43 @@
+"""Gives records over HTTP to a pipeline on a cluster: the services are processes, the API runs here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from loom.project.config import LoomConfig
+from loom_api import service
+from loom_api.running import record_runs
+from loom_api.settings import ApiSettings
+from loom_dev.waiting import patience, within
+from support.api import client_of
+
+PIPELINE = """
+name: kinds
+extract: {source: none.csv, key: id, batch_size: 1}
+ingest: 1h
+transform: {type: passthrough}
+evaluate: {evaluators: [{name: small, type: range, field: n, max: 99, threshold: 1}]}
+load: {destination: "${RESULTS}?table=kinds"}
+"""
+GIVE = "/pipelines/kinds/records?wait=60s"
+
+
+async def test_few_records_are_answered_and_each_is_taken_once_by_two_replicas(cluster, monkeypatch):
+    monkeypatch.setattr(record_runs, "_PATIENCE_SECONDS", patience(60))
+    (cluster.project / "kinds.yaml").write_text(PIPELINE)
+    config = LoomConfig.load(cluster.project / "loom.yaml").for_cluster()
+    async with (
+        within(120),
+        service.opened(config, ApiSettings()) as first,
+        service.opened(config, ApiSettings()) as second,
+        client_of(first) as one,
+        client_of(second) as other,
+    ):
+        body = [{"id": "b", "n": 1}, {"id": "a", "n": 100}]
+        answers = [each.json() for each in await asyncio.gather(one.post(GIVE, json=body), other.post(GIVE, json=body))]
+        [taken] = [each for each in answers if each["duplicate_count"] == 0]
+        [known] = [each for each in answers if each["duplicate_count"] == 2]
+        told = [(each["record_id"], each["status"], each["output"]) for each in taken["outputs"]]
+        assert told == [("b", "loaded", {"id": "b", "n": 1}), ("a", "rejected", {"id": "a", "n": 100})]
+        assert {each["run_id"] for each in known["duplicates"]} == {taken["run_id"]}
+        assert len((await other.get(f"/runs/{taken['run_id']}/outputs")).json()) == 2
