@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from loom_common.statistics.thresholds import Goal, at, proposed
+from loom_common.statistics.thresholds import Goal, at, proposed, threshold_for
 
 DELTA = 0.1
 STEPS = [step / 20 for step in range(20)]
@@ -39,9 +39,9 @@ def test_the_target_is_missed_no_more_often_than_delta_over_a_thousand_draws(goa
     chance = random.Random(2)
     missed = given = 0
     for _ in range(1_000):
-        found = proposed(*drawn(chance, 300), goal, target, DELTA)
+        found = threshold_for(*drawn(chance, 300), goal, target, DELTA)
         given += found is not None
-        missed += found is not None and truth(found.threshold) < target
+        missed += found is not None and truth(found) < target
     # Were the probability of a miss as large as delta, more than 131 would be a chance of one in a thousand.
     assert missed <= 131
     assert given > 500  # a threshold that is never given would hold everything

@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 RESAMPLES = 1_000
 FEWEST = 200
-MOST_DRAWS = 1_500_000
-"""Draws of single records beyond which there are fewer resamples, so that an interval takes about a second."""
+MOST_DRAWS = 750_000
+"""Draws of single records beyond which there are fewer resamples, so that an interval takes about half a second."""
 
 
 def resamples_of(records: int) -> int:

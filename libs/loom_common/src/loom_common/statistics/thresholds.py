@@ -47,14 +47,21 @@ class Proposal:
 def proposed(
     scores: Sequence[float], right: Sequence[bool], goal: Goal, target: float, delta: float
 ) -> Proposal | None:
+    """Return what the threshold comes to that `threshold_for` gives; None where it gives none."""
+    found = threshold_for(scores, right, goal, target, delta)
+    return None if found is None else at(scores, right, found)
+
+
+def threshold_for(
+    scores: Sequence[float], right: Sequence[bool], goal: Goal, target: float, delta: float
+) -> float | None:
     """Return the threshold that holds the target with a probability of at least 1 - `delta`: the lowest one that holds
     the precision, or the highest one that holds the recall. None where the labels show that of no threshold."""
     tested = _tested(scores)
     if not tested or not any(right):
         return None
     choose = _for_precision if goal is Goal.PRECISION else _for_recall
-    found = choose(_Counted(scores, right), tested, target, delta)
-    return None if found is None else at(scores, right, found)
+    return choose(_Counted(scores, right), tested, target, delta)
 
 
 def at(scores: Sequence[float], right: Sequence[bool], threshold: float) -> Proposal:
