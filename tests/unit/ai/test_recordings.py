@@ -139,3 +139,21 @@ def test_a_file_that_cannot_be_read_is_told_with_what_to_do(tmp_path, text):
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(ConfigurationError, match=r"c\.json.*loom test --update"):
         Cassette.load(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("Say what it is.\nBe short.\nReview: good", "(- recorded, + now): - Be kind.; + Be short."),
+        ("Say what it is.\nBe kind.\nReview: good", "another model, parameter or output shape was asked for"),
+        ("Something else", None),
+    ],
+)
+def test_a_question_without_an_answer_is_compared_with_the_nearest_one(tmp_path, question, words):
+    before = call_of("Say what it is.\nBe kind.\nReview: good")
+    others = [call_of("Say what it is.\nBe kind.\nReview: bad"), call_of("Not like it")]
+    recorder = recorder_of(tmp_path / "c.json", Source.MISSING)
+    answered(recorder, ScriptedModel(), *others, before)
+    recorder.cassette.save(unused=False)
+    (error,) = answered(recorder_of(tmp_path / "c.json"), ScriptedModel(), call_of(question, max_tokens=7))
+    assert words in str(error) if words else str(error).endswith("`loom test --live`.")

@@ -15,7 +15,7 @@ from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.fallback import FallingBack
 from loom_ai.ports import Journal, ModelClient
 from loom_ai.providers.first_call import FirstCallClient
-from loom_ai.recordings.recorder import through_recorder
+from loom_ai.recordings.in_use import through_recorder
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings

@@ -19,7 +19,8 @@ from loom.stored_records import stored
 from loom.testing import under_test
 from loom.testing.collected import destination_of, rows_in
 from loom.views import open_views
-from loom_ai.recordings.recorder import Recorder, using
+from loom_ai.recordings.in_use import using
+from loom_ai.recordings.recorder import Recorder
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.json_values.plain_values import plain
 from loom_common.domain.values.ids import record_hash

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +15,7 @@ from loom_ai.keys import key_of
 from loom_ai.pacing.token_bounds import most
 from loom_ai.ports import NOTED, Journal, ModelAnswer, ModelCall, ModelClient, Waits
 from loom_ai.recordings.cassette import Cassette, Recording, Redact, recorded, recording_key
+from loom_ai.recordings.nearest import nearest
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.errors import LoomError, RecordError
 
@@ -181,12 +180,14 @@ class Recorder:
         return price.usd
 
     def _missing(self, call: ModelCall) -> RecordError:
+        question = self._redact(call.messages[-1].content)
+        near = nearest(self.cassette, call.purpose, question)
         return RecordError(
             f"No answer of {call.model} {_NO_ANSWER} ({call.purpose}). Its prompt, model, parameters "
             "or output shape are new or have changed. Look at the change, then record the answer with "
-            "`loom test --update`, or ask without recording with `loom test --live`.",
+            f"`loom test --update`, or ask without recording with `loom test --live`.{near}",
             code=NOT_RECORDED,
-            details={"question": self._redact(call.messages[-1].content)},
+            details={"question": question},
         )
 
 
@@ -211,22 +212,3 @@ class RecordedClient:
 
     async def close(self) -> None:
         await self._client.close()
-
-
-_current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
-
-
-@contextmanager
-def using(recorder: Recorder) -> Iterator[None]:
-    """Let the services that are started within the block answer through `recorder`."""
-    token = _current.set(recorder)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-
-
-def through_recorder(client: ModelClient) -> ModelClient:
-    """Return a client that answers through the recorder in use, where there is one; else `client` itself."""
-    recorder = _current.get()
-    return client if recorder is None else RecordedClient(recorder, client)
