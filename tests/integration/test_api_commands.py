@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from loom.project.config import LoomConfig
 from loom.views import open_views
+from loom_api.running import noting
+from loom_coordinator.db import audit_log
 from loom_dev.waiting import INTERVAL
 from support.served_api import CODE, PIPELINE, ended, make_project, reached, rows, served, started
 
@@ -53,6 +56,33 @@ async def test_a_run_is_started_once_for_a_key_and_a_kept_record_is_run_again_wi
         assert resolved.status_code == 409
         assert resolved.json()["detail"] == "Nothing is replayed. Resolved: 1 record (1 reprocessed)."
         assert (await client.get("/runs")).json()["items"][1:] != []
+
+
+async def test_a_command_is_noted_as_done_by_whoever_carries_it_out_even_if_the_api_is_gone_by_then(
+    project, monkeypatch
+):
+    async def gone(*_, **__):
+        """Do nothing, as a process that has ended."""
+
+    monkeypatch.setattr(noting, "audit_log", SimpleNamespace(**{**vars(audit_log), "settle": gone}))
+    async with served() as (client, _):
+        run_id = await started(client)
+        await ended(client, run_id)
+        replay = await started(client, "/quarantine/c/retry", {"run_id": run_id})
+        await ended(client, replay)
+        assert (await client.post(f"/runs/{run_id}/priority", json={"priority": 2})).status_code == 200
+        assert (await client.post("/runs/run_9/pause")).status_code == 404
+        assert (await client.post(f"/runs/{run_id}/resume")).status_code == 400
+        lines = (await client.get("/audit")).json()["items"]
+        assert [(each["action"], each["outcome"], each["run_id"]) for each in lines] == [
+            ("resume", "failed", run_id),
+            ("priority", "done", run_id),
+            ("replay", "done", replay),
+            ("run", "done", run_id),
+        ]
+        assert "has ended" in lines[0]["reason"]
+        async with open_views(LoomConfig()) as views:
+            assert {(await views.row(each)).requested_by for each in (run_id, replay)} == {lines[0]["user"]}
 
 
 async def test_a_run_is_paused_resumed_and_cancelled_and_left_so_that_it_can_be_resumed(project):

@@ -57,7 +57,9 @@ they nor `loom.yaml` name a broker, `--cluster` uses the addresses that `make up
 process of the run) reads it and writes it into the plan of each run and replay that it starts, so that all replicas
 agree, and a resumed run keeps it.
 
-`LOOM_API_...` are those of the REST API ([api.md](api.md#who-may-ask)).
+`LOOM_API_...` are those of the REST API ([api.md](api.md#who-may-ask)). `LOOM_COORDINATOR_ACCESS_FILE`,
+`LOOM_COORDINATOR_TRUSTED_USERS` and `LOOM_BUS_NAMES_USER` say who may ask over AMQP
+([wire-format.md](wire-format.md#who-may-ask)).
 
 Limits of a process; times are in seconds:
 """

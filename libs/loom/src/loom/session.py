@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -43,6 +45,18 @@ ANSWER_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 """Says how often to look whether another process has done what it was asked."""
 
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Says who asks for a command."""
+
+    requested_by: str | None = None
+    audit_line: int | None = None
+    """Is the number of the line of the audit log in which that is noted."""
+
+
+NOBODY = Asker()
+
 Answer = RunAccepted | PipelineRegistered | RunRejected
 Event = RunProgress | RunFinished
 
@@ -70,23 +84,23 @@ class Session:
         assert isinstance(said, PipelineRegistered)
         return said
 
-    async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
+    async def resume(self, run_id: str, budget: float | None = None, *, by: Asker = NOBODY) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
-        accepted = await self._ask("resume", RunCommand(run_id=run_id, verb="resume", budget=budget))
+        accepted = await self._ask("resume", _command(by, run_id=run_id, verb="resume", budget=budget))
         self._epochs[run_id] = accepted.epoch
         return accepted
 
-    async def cancel(self, run_id: str) -> RunAccepted:
+    async def cancel(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """End a run; what is loaded stays."""
-        return await self._ask("cancel", RunCommand(run_id=run_id, verb="cancel"))
+        return await self._ask("cancel", _command(by, run_id=run_id, verb="cancel"))
 
-    async def pause(self, run_id: str) -> RunAccepted:
+    async def pause(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """Pause a run, so that nothing of it is on its way any more. Nothing is lost: `resume` goes on."""
-        return await self._ask("pause", RunCommand(run_id=run_id, verb="pause"))
+        return await self._ask("pause", _command(by, run_id=run_id, verb="pause"))
 
-    async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
+    async def prioritize(self, run_id: str, priority: int, *, by: Asker = NOBODY) -> RunAccepted:
         """Change a run's share beside other runs, from 1 to 10; effective with its next slice."""
-        return await self._ask("priority", RunCommand(run_id=run_id, verb="priority", priority=priority))
+        return await self._ask("priority", _command(by, run_id=run_id, verb="priority", priority=priority))
 
     async def replay(
         self,
@@ -94,10 +108,19 @@ class Session:
         record_ids: tuple[str, ...] | None,
         changes: Changes | None = None,
         idempotency_key: str | None = None,
+        *,
+        by: Asker = NOBODY,
     ) -> RunAccepted:
         """Run again over a run's quarantined records, as a run of its own. Raises `InvalidDefinition` where the
         changes do not fit its pipeline. The same key twice starts one run."""
-        request = ReplayRequest(run_id=run_id, record_ids=record_ids, changes=changes, idempotency_key=idempotency_key)
+        request = ReplayRequest(
+            run_id=run_id,
+            record_ids=record_ids,
+            changes=changes,
+            idempotency_key=idempotency_key,
+            requested_by=by.requested_by,
+            audit_line=by.audit_line,
+        )
         return await self._ask("replay", request)
 
     async def discard(self, run_id: str, pipeline: str, record_ids: tuple[str, ...] | None) -> None:
@@ -179,6 +202,10 @@ class Session:
         return said
 
 
+def _command(by: Asker, **said: Any) -> RunCommand:
+    return RunCommand(**said, requested_by=by.requested_by, audit_line=by.audit_line)
+
+
 def _rejection(said: RunRejected) -> ConfigurationError:
     if not said.mistakes:
         return ConfigurationError(said.error)
@@ -234,24 +261,24 @@ class EmbeddedSession(Session):
         self._config = config
         self._owner = owner
 
-    async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
+    async def resume(self, run_id: str, budget: float | None = None, *, by: Asker = NOBODY) -> RunAccepted:
         """Raises `ConfigurationError` where another process is at work on the run."""
         if await self._busy(run_id):
             raise ConfigurationError(f"Run {run_id} is running in another process; there is nothing to resume.")
-        return await super().resume(run_id, budget)
+        return await super().resume(run_id, budget, by=by)
 
-    async def cancel(self, run_id: str) -> RunAccepted:
+    async def cancel(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """Cancel the run; where another process is at work on it, leave a request for it, and wait until it has been
         heeded."""
         if await self._busy(run_id):
             await self._ask_owner(run_id, "cancel", "cancelled")
-        return await super().cancel(run_id)  # of a run that has ended meanwhile, this tells its status
+        return await super().cancel(run_id, by=by)  # of a run that has ended meanwhile, this tells its status
 
-    async def pause(self, run_id: str) -> RunAccepted:
+    async def pause(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """Pause the run, as `cancel` cancels it."""
         if await self._busy(run_id):
             await self._ask_owner(run_id, "pause", "paused")
-        return await super().pause(run_id)
+        return await super().pause(run_id, by=by)
 
     async def at_work(self) -> list[str]:
         """Return the ids of the runs of this process."""

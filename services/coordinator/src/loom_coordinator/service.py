@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from yarl import URL
+
 from loom_ai.compose import open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
@@ -15,6 +17,7 @@ from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.flow_control.heartbeats import Fleet
 from loom_coordinator.flow_control.prefetch_loop import PrefetchLoop
 from loom_coordinator.intake.fact_consumer import FactConsumer
+from loom_coordinator.intake.permissions import Permissions
 from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_coordinator.queries.metrics import Gauges
 from loom_coordinator.settings import CoordinatorSettings
@@ -38,7 +41,13 @@ class Coordinator:
         under_way = UnderWay(platform.bus)
         self._loops = (
             under_way,
-            RequestConsumer(platform.bus, outbox, platform.payloads, every_hop=platform.settings.every_hop),
+            RequestConsumer(
+                platform.bus,
+                outbox,
+                platform.payloads,
+                every_hop=platform.settings.every_hop,
+                permissions=Permissions() if platform.settings.embedded else _permissions(platform),
+            ),
             FactConsumer(platform.bus, outbox),
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),
@@ -63,6 +72,13 @@ class Coordinator:
                     relay_stop.set()
         finally:
             await self._engine.dispose()
+
+
+def _permissions(platform: Platform) -> Permissions:
+    """Return what decides who may ask over AMQP. The user of the coordinator itself is that of Loom's services."""
+    settings = CoordinatorSettings()
+    own = URL(platform.settings.bus.url.get_secret_value()).user or "guest"
+    return Permissions.read(settings.access_file, (own, *settings.trusted_users))
 
 
 def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | PrefetchLoop | BrokerLoss, ...]:

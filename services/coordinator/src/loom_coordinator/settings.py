@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -9,7 +11,7 @@ from loom_common.config.environment import EnvironmentSettings
 
 
 class CoordinatorSettings(EnvironmentSettings):
-    """Holds the coordinator's times, all in seconds."""
+    """Holds the coordinator's times, all in seconds, and who may ask it."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True, defer_build=True)
 
@@ -17,4 +19,10 @@ class CoordinatorSettings(EnvironmentSettings):
         30.0,
         gt=0,
         description="Of silence, while nothing is on the bus, until what a run waits for is asked for again.",
+    )
+    access_file: Path | None = Field(
+        None, description="A loom.yaml whose `access.policies` hold for run requests and commands over AMQP."
+    )
+    trusted_users: tuple[str, ...] = Field(
+        (), description="Users of the broker whose messages are carried out as they are, besides its own."
     )

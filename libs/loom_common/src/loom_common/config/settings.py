@@ -44,6 +44,8 @@ class BusSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True, defer_build=True)
 
     url: BusAddress = SecretStr("memory://")
+    names_user: bool = True
+    """Tells whether run requests and commands name the user of `url` as their sender, whom RabbitMQ checks."""
 
 
 class StateSettings(EnvironmentSettings):

@@ -66,6 +66,8 @@ class Delivery(Protocol):
     correlation_id: str | None
     content_encoding: str | None
     reply_to: str | None
+    user_id: str | None
+    """Names the broker's user who published it, which the broker has checked; None where the message names none."""
     headers: Mapping[str, object]
     redelivered: bool
     deliveries: int

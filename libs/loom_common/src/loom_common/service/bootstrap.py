@@ -212,7 +212,7 @@ async def open_bus(settings: Settings, name: str) -> Bus:
         return bus
     from loom_common.adapters.amqp.bus import AmqpBus
 
-    return await AmqpBus.connect(url, name=name)
+    return await AmqpBus.connect(url, name=name, names_user=settings.bus.names_user)
 
 
 def open_payloads(settings: Settings) -> PayloadStore:

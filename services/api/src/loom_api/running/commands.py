@@ -19,6 +19,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom.requests import replays, runs
 from loom.requests.replays import NothingWaits
+from loom.session import Asker
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
 from loom_api.running.noting import Noted, note_denied, noted
@@ -74,6 +75,9 @@ class Commands:
     ) -> AbstractAsyncContextManager[Noted]:
         return noted(self._reads.engine, self._viewer, action, resource, run_id, details)
 
+    def _by(self, act: Noted) -> Asker:
+        return Asker(self._viewer.user, act.line)
+
     async def _demand(self, kind: Kind, action: Action, pipeline: str, run_id: str | None = None) -> None:
         """Raise `HTTPException` where whoever commands may not do this, and note that."""
         if not self._viewer.may(kind, action, pipeline):
@@ -110,7 +114,7 @@ class Commands:
         session = await self._sessions.session()
         said = {"sample": options.sample, "budget": options.budget, "params": options.params}
         async with self._noted("run", f"pipelines/{name}", None, said) as act:
-            accepted = await session.start(prepared.request.model_copy(update=how))
+            accepted = await session.start(prepared.request.model_copy(update={**how, "audit_line": act.line}))
             act.run_id = accepted.run_id
         return Begun(accepted, notes)
 
@@ -129,37 +133,37 @@ class Commands:
             requested_by=self._viewer.user,
         )
         session = await self._sessions.session()
-        async with self._noted("register", f"pipelines/{name}", None, {"version": loaded.pipeline.version}):
-            return await session.register(registration)
+        async with self._noted("register", f"pipelines/{name}", None, {"version": loaded.pipeline.version}) as act:
+            return await session.register(registration.model_copy(update={"audit_line": act.line}))
 
     async def pause(self, run_id: str) -> RunAccepted:
         """Stop a run where it stands. Nothing is lost: `resume` goes on."""
         run = await self._reads.known(run_id)
         session = await self._sessions.session()
-        async with self._noted("pause", f"runs/{run.pipeline_name}", run_id):
-            return await session.pause(run_id)
+        async with self._noted("pause", f"runs/{run.pipeline_name}", run_id) as act:
+            return await session.pause(run_id, by=self._by(act))
 
     async def resume(self, run_id: str, budget: float | None) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
         run = await self._reads.known(run_id)
         await self._sessions.renew()
         session = await self._sessions.session()
-        async with self._noted("resume", f"runs/{run.pipeline_name}", run_id, {"budget": budget}):
-            return await session.resume(run_id, budget)
+        async with self._noted("resume", f"runs/{run.pipeline_name}", run_id, {"budget": budget}) as act:
+            return await session.resume(run_id, budget, by=self._by(act))
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """End a run; what is loaded stays."""
         run = await self._reads.known(run_id)
         session = await self._sessions.session()
-        async with self._noted("cancel", f"runs/{run.pipeline_name}", run_id):
-            return await session.cancel(run_id)
+        async with self._noted("cancel", f"runs/{run.pipeline_name}", run_id) as act:
+            return await session.cancel(run_id, by=self._by(act))
 
     async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
         """Change a run's share beside other runs."""
         run = await self._reads.known(run_id)
         session = await self._sessions.session()
-        async with self._noted("priority", f"runs/{run.pipeline_name}", run_id, {"priority": priority}):
-            return await session.prioritize(run_id, priority)
+        async with self._noted("priority", f"runs/{run.pipeline_name}", run_id, {"priority": priority}) as act:
+            return await session.prioritize(run_id, priority, by=self._by(act))
 
     async def retry(self, record_id: str, options: RetryOptions) -> RunAccepted | NothingWaits:
         """Run a record that was kept back through its pipeline again, as a run of its own, unless it is resolved, or
@@ -188,7 +192,7 @@ class Commands:
             names = replays.named(meant, standing)
             said = {"replay_of": run_id, "records": names, "changes": _dumped(changes)}
             async with self._noted("replay", f"quarantine/{run.pipeline_name}", None, said) as act:
-                accepted = await session.replay(run_id, names, changes)
+                accepted = await session.replay(run_id, names, changes, by=self._by(act))
                 act.run_id = accepted.run_id
             return accepted
         except ConfigurationError:

@@ -27,6 +27,8 @@ class Noted:
     """Holds what becomes known of an act while it is done."""
 
     run_id: str | None
+    line: int
+    """Is the number of its line in the audit log."""
 
 
 @asynccontextmanager
@@ -43,13 +45,13 @@ async def noted(
     act = Act(viewer.user, viewer.token_name, action, resource, said)
     async with engine.begin() as connection:
         number = await audit_log.note(connection, act, dt.datetime.now(dt.UTC), run_id=run_id)
-    known = Noted(run_id)
+    known = Noted(run_id, number)
     try:
         yield known
     except Exception as error:
         reason = str(error) if isinstance(error, LoomError) else type(error).__name__
         async with engine.begin() as connection:
-            await audit_log.settle(connection, number, audit_log.FAILED, known.run_id, reason)
+            await audit_log.settle(connection, number, audit_log.FAILED, known.run_id, reason, unless_settled=True)
         raise
     async with engine.begin() as connection:
-        await audit_log.settle(connection, number, audit_log.DONE, known.run_id)
+        await audit_log.settle(connection, number, audit_log.DONE, known.run_id, unless_settled=True)

@@ -48,7 +48,8 @@ class RecordRuns(Commands):
         request = request.model_copy(update={"idempotency_key": key, "requested_by": self._viewer.user})
         said = {"params": dict(params)}
         async with self._noted("run over records", f"pipelines/{name}", None, said) as act:
-            begun = await self._tried_again(lambda: self._begin(pipeline, request, records()))
+            noted = request.model_copy(update={"audit_line": act.line})
+            begun = await self._tried_again(lambda: self._begin(pipeline, noted, records()))
             act.run_id = None if begun.accepted is None else begun.accepted.run_id
             return begun
 

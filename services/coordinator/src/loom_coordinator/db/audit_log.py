@@ -1,5 +1,6 @@
 """Notes who did what. What a message to the coordinator does is noted before it is sent, so that nothing is done that
-is not noted, and its outcome after; what one transaction does is noted in that transaction."""
+is not noted, and its outcome in the transaction in which it is carried out; what one transaction does is noted in that
+transaction."""
 
 from __future__ import annotations
 
@@ -67,11 +68,19 @@ async def note(
 
 
 async def settle(
-    connection: AsyncConnection, number: int, outcome: str, run_id: str | None = None, reason: str | None = None
+    connection: AsyncConnection,
+    number: int,
+    outcome: str,
+    run_id: str | None = None,
+    reason: str | None = None,
+    *,
+    unless_settled: bool = False,
 ) -> None:
-    """Note the outcome of an act."""
+    """Note the outcome of an act; `unless_settled`, where none is noted yet: whoever carried it out knows better than
+    whoever waited for that."""
     values = {"outcome": outcome, "reason": reason, **({} if run_id is None else {"run_id": run_id})}
-    await connection.execute(update(table).where(table.c.id == number).values(**values))
+    chosen = [table.c.id == number, *([table.c.outcome == ASKED] if unless_settled else [])]
+    await connection.execute(update(table).where(*chosen).values(**values))
 
 
 async def page(connection: AsyncConnection, user: str | None, limit: int, before: int | None = None) -> list[AuditLine]:

@@ -35,8 +35,9 @@ from loom_common.text import DEEPEST, storable_value
 from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
-from loom_coordinator.intake import replays, run_commands, start_run
+from loom_coordinator.intake import audit, replays, run_commands, start_run
 from loom_coordinator.intake.micro_batches import groups
+from loom_coordinator.intake.permissions import NotAllowed, Permissions
 
 log = structlog.get_logger()
 
@@ -46,12 +47,22 @@ _PAUSE_SECONDS = 1.0
 class RequestConsumer:
     """Consumes `loom.coordinator.runs`. What a message is, its routing key says: any client can write one."""
 
-    def __init__(self, bus: Bus, outbox: OutboxRelay, payloads: PayloadStore, *, every_hop: bool) -> None:
-        """Take `every_hop`: whether the runs that are started here visit the stages that have nothing to do."""
+    def __init__(
+        self,
+        bus: Bus,
+        outbox: OutboxRelay,
+        payloads: PayloadStore,
+        *,
+        every_hop: bool,
+        permissions: Permissions | None = None,
+    ) -> None:
+        """Take `every_hop`: whether the runs that are started here visit the stages that have nothing to do; and what
+        decides who may ask. Without it, whoever can publish may."""
         self._bus = bus
         self._outbox = outbox
         self._payloads = payloads
         self._every_hop = every_hop
+        self._permissions = permissions or Permissions()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`."""
@@ -88,7 +99,15 @@ class RequestConsumer:
                 keyed = isinstance(message, RunRequest) and message.idempotency_key is not None
                 if delivery.message_id and not keyed and not await unit.first_time(_inbox_id(delivery)):
                     return
+                viewer = self._permissions.asker(delivery)
+                if viewer is not None:
+                    act = await self._permissions.demand(unit, viewer, message)
+                    message = message.model_copy(update={"requested_by": viewer.user, "audit_line": None})
                 accepted = await self._action(message)(unit)
+                if viewer is not None:
+                    await audit.note(unit, act, accepted)
+                else:
+                    await audit.settle(unit, message, accepted)
                 start_run.answer(unit, delivery, accepted)
                 if isinstance(accepted, RunAccepted):
                     start_run.announce(unit, accepted)
@@ -96,8 +115,7 @@ class RequestConsumer:
             await failpoints.reach("after_commit")
             log.info("accepted", **accepted.model_dump(exclude={"epoch"}))
         except ConfigurationError as error:
-            asked = message if isinstance(message, RunRequest | RegisterPipeline) else None
-            await self._refuse(delivery, error, asked)
+            await self._refuse(delivery, error, message)
 
     def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted | PipelineRegistered]]:
         match message:
@@ -112,12 +130,16 @@ class RequestConsumer:
             case _:
                 raise UnreadableMessage(f"message type {message.type!r} has no business here")
 
-    async def _refuse(
-        self, delivery: Delivery, error: ConfigurationError, request: RunRequest | RegisterPipeline | None
-    ) -> None:
+    async def _refuse(self, delivery: Delivery, error: ConfigurationError, message: Message | None) -> None:
+        """Record that a request is not carried out, and tell whoever asked."""
         log.warning("rejected", error=str(error), reported=True)
+        asked = message if isinstance(message, RunRequest | RegisterPipeline) else None
         async with self._outbox.unit() as unit:
-            start_run.answer(unit, delivery, await start_run.reject(unit, error, request))
+            start_run.answer(unit, delivery, await start_run.reject(unit, error, asked))
+            if isinstance(error, NotAllowed):
+                await audit.note_denied(unit, error)
+            elif message is not None and self._permissions.asker(delivery) is None:
+                await audit.settle_failed(unit, message, error)
 
 
 def _inbox_id(delivery: Delivery) -> str:

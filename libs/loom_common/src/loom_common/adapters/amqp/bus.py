@@ -26,12 +26,14 @@ class AmqpBus:
     Under a memory alarm RabbitMQ stops reading from a connection that publishes; acknowledgements on the same
     connection would not arrive."""
 
-    def __init__(self, consuming: AmqpConnection, publishing: AmqpConnection, patience: float) -> None:
+    def __init__(
+        self, consuming: AmqpConnection, publishing: AmqpConnection, patience: float, *, names_user: bool = True
+    ) -> None:
         self._consuming = consuming
         self._publishing = publishing
         self._patience = patience
         self._topology = AmqpTopology(consuming, patience)
-        self._publisher = AmqpPublisher(publishing, patience)
+        self._publisher = AmqpPublisher(publishing, patience, publishing.user if names_user else None)
         self._subscriptions: list[AmqpSubscription] = []
 
     @classmethod
@@ -42,11 +44,13 @@ class AmqpBus:
         name: str,
         patience: float = PATIENCE,
         connect_within: float = CONNECT_WITHIN,
+        names_user: bool = True,
     ) -> AmqpBus:
         """Connect to the broker at `amqp://user:password@host:port/vhost`, within `connect_within` seconds.
 
         The broker lists the connections under `name`. Later, an operation waits `patience` seconds for a broker that
-        cannot be reached before it raises `DependencyUnavailable`.
+        cannot be reached before it raises `DependencyUnavailable`. With `names_user`, requests name the user of
+        `url` as their sender, and the broker refuses them where it knows the connection by another name.
 
         Raises `AccessRefused`, `DependencyUnavailable`, `ConfigurationError`."""
         address = url.get_secret_value() if isinstance(url, SecretStr) else url
@@ -56,7 +60,7 @@ class AmqpBus:
         except BaseException:
             await consuming.close()
             raise
-        return cls(consuming, publishing, patience)
+        return cls(consuming, publishing, patience, names_user=names_user)
 
     async def declare(self, topology: Topology) -> None:
         await uninterrupted(self._topology.declare(topology))

@@ -12,6 +12,7 @@ from aiormq.exceptions import DeliveryError
 
 from loom_common.adapters.amqp.connection import cancelled_by_us
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.flow import Exchange
 from loom_common.ports.bus import Wire
 
 PERSISTENT = 2
@@ -28,8 +29,10 @@ class AmqpPublishingChannel:
     Its publishing tasks end with it. Without that, one that waits for its turn to write would wait without end when the
     connection breaks, because aiormq does not end it."""
 
-    def __init__(self, channel: aiormq.Channel) -> None:
+    def __init__(self, channel: aiormq.Channel, user: str | None = None) -> None:
+        """Take the broker's user of the connection, whom requests name as their sender; None for nobody."""
         self._channel = channel
+        self._user = user
         self._publishing: set[asyncio.Task[object]] = set()
         channel.closing.add_done_callback(lambda _: self._end())
 
@@ -74,6 +77,7 @@ class AmqpPublishingChannel:
                 message_id=message.message_id or None,
                 message_type=message.type or None,
                 app_id=message.app_id,
+                user_id=self._user if message.exchange == Exchange.RUNS else None,
             ),
             wait=False,  # the socket is not waited for; the confirm is awaited all the same
         )

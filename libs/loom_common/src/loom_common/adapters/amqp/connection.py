@@ -48,9 +48,11 @@ class AmqpConnection:
     """Keeps a connection to the broker, which is opened again when it is lost. `place` is its address without
     secrets."""
 
-    def __init__(self, connection: RobustConnection, place: str) -> None:
+    def __init__(self, connection: RobustConnection, place: str, user: str = "guest") -> None:
         self._connection = connection
         self.place = place
+        self.user = user
+        """Is the broker's user."""
         self._restoring: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -81,7 +83,7 @@ class AmqpConnection:
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, place)
+        return cls(connection, place, address.user or "guest")
 
     @property
     def connected(self) -> bool:

@@ -33,6 +33,7 @@ class AmqpDelivery:
         "reply_to",
         "routing_key",
         "type",
+        "user_id",
     )
 
     def __init__(
@@ -57,6 +58,7 @@ class AmqpDelivery:
         self.correlation_id: str | None = properties.correlation_id
         self.content_encoding: str | None = properties.content_encoding
         self.reply_to: str | None = properties.reply_to
+        self.user_id: str | None = properties.user_id
         self.headers = headers
         self.redelivered = bool(frame.redelivered)
         count = headers.get(DELIVERY_COUNT)

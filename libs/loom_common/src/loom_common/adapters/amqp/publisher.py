@@ -25,9 +25,11 @@ class AmqpPublisher:
     channel with everything in flight on it; those messages are sent again on a channel each, so that only the refused
     one fails."""
 
-    def __init__(self, link: AmqpConnection, patience: float) -> None:
+    def __init__(self, link: AmqpConnection, patience: float, user: str | None = None) -> None:
+        """Take the user whom requests name as their sender; None for nobody."""
         self._link = link
         self._patience = patience
+        self._user = user
         self._outlet: AmqpPublishingChannel | None = None
         self._opening = asyncio.Lock()
         self._under_way: set[str] = set()
@@ -80,13 +82,16 @@ class AmqpPublisher:
             apart += [message for message, _ in failures_apart]
             await asyncio.sleep(next(pauses))
 
+    async def _channel(self, patience: float) -> AmqpPublishingChannel:
+        return AmqpPublishingChannel(await self._link.channel(confirms=True, patience=patience), self._user)
+
     async def _on_shared_channel(self, messages: list[Wire], patience: float) -> Failures:
         try:
             outlet = self._outlet
             if outlet is None or outlet.is_closed:
                 async with self._opening:
                     if self._outlet is None or self._outlet.is_closed:
-                        self._outlet = AmqpPublishingChannel(await self._link.channel(confirms=True, patience=patience))
+                        self._outlet = await self._channel(patience)
                     outlet = self._outlet
             return await outlet.send(messages)
         except LOST as error:
@@ -96,7 +101,7 @@ class AmqpPublisher:
 
     async def _on_own_channel(self, message: Wire, patience: float) -> Failures:
         try:
-            outlet = AmqpPublishingChannel(await self._link.channel(confirms=True, patience=patience))
+            outlet = await self._channel(patience)
             try:
                 failures = await outlet.send([message])
             finally:

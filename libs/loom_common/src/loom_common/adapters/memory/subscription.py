@@ -27,6 +27,7 @@ class MemoryDelivery:
         "reply_to",
         "routing_key",
         "type",
+        "user_id",
     )
 
     def __init__(self, subscription: MemorySubscription, entry: Entry) -> None:
@@ -42,6 +43,7 @@ class MemoryDelivery:
         self.correlation_id: str | None = wire.correlation_id or None
         self.content_encoding = wire.content_encoding
         self.reply_to = wire.reply_to
+        self.user_id: str | None = None
         self.headers: Mapping[str, object] = wire.headers
         self.deliveries = entry.deliveries
         self.redelivered = entry.deliveries > 0

@@ -69,6 +69,7 @@ class _FailingDelivery:
         self.correlation_id = delivery.correlation_id
         self.content_encoding = delivery.content_encoding
         self.reply_to = delivery.reply_to
+        self.user_id = delivery.user_id
         self.headers = delivery.headers
         self.redelivered = delivery.redelivered
         self.deliveries = delivery.deliveries

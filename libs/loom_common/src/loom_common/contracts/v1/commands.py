@@ -80,6 +80,9 @@ class RunRequest(Message):
     preflight: Preflight | None = Field(
         None, description="What whoever asks has found before, for the audit: `loom manifest`."
     )
+    audit_line: int | None = Field(
+        None, description="The line of the audit log in which whoever asks has noted it, such as Loom's API."
+    )
 
     @property
     def message_id(self) -> str:
@@ -96,6 +99,9 @@ class RegisterPipeline(Message):
     files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
     base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
     requested_by: str | None = Field(None, description="For people.")
+    audit_line: int | None = Field(
+        None, description="The line of the audit log in which whoever asks has noted it, such as Loom's API."
+    )
 
     @property
     def message_id(self) -> str:
@@ -111,7 +117,10 @@ class RunCommand(Message):
     verb: Literal["cancel", "pause", "resume", "priority"]
     priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
     budget: float | None = Field(None, gt=0, description="For `resume`: what the run may cost in all, in USD.")
-    requested_by: str | None = None
+    requested_by: str | None = Field(None, description="Who commands it: the user who signed in, or of the broker.")
+    audit_line: int | None = Field(
+        None, description="The line of the audit log in which whoever asks has noted it, such as Loom's API."
+    )
 
     @property
     def message_id(self) -> str:
@@ -126,7 +135,10 @@ class ReplayRequest(Message):
     run_id: str = Field(description="The run whose records are replayed.")
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
     changes: Changes | None = Field(None, description="What is to be another this time.")
-    requested_by: str | None = None
+    requested_by: str | None = Field(None, description="Who commands it: the user who signed in, or of the broker.")
+    audit_line: int | None = Field(
+        None, description="The line of the audit log in which whoever asks has noted it, such as Loom's API."
+    )
     idempotency_key: str | None = Field(None, description="The same key twice starts one run.")
 
     @property
