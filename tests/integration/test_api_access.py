@@ -17,7 +17,7 @@ from loom.cli.root_command import command
 from loom_api import access
 from loom_api.http import guard
 from loom_api.http.answers import PREFIX
-from loom_api.reads import Reads
+from loom_api.reads import MASKED, Reads
 from loom_api.settings import ApiSettings
 from loom_common.errors import ConfigurationError
 from loom_coordinator.db import audit_log, idempotency, tokens
@@ -120,7 +120,6 @@ async def test_contents_of_records_and_commands_are_apart_from_reading(engine):
     async with asking(engine, await token(engine, "reader")) as (client, _):
         paths = (f"/runs/{RUN}", "/pipelines/p", f"/runs/{RUN}/records", f"/runs/{RUN}/records/r2", "/fleet")
         assert [(await client.get(f"{PREFIX}{path}")).status_code for path in paths] == [200, 200, 403, 403, 403]
-        assert (await client.get(f"{PREFIX}/quarantine")).json()["items"] == []
         assert (await client.get(f"{PREFIX}/quarantine-stats")).json()[0]["records"] == 2
         denied = await client.post(f"{PREFIX}/runs/{RUN}/cancel")
         assert (denied.status_code, denied.json()["detail"]) == (
@@ -137,10 +136,31 @@ async def test_contents_of_records_and_commands_are_apart_from_reading(engine):
     ]
 
 
+async def test_records_that_were_kept_back_are_listed_without_contents_for_whoever_may_read_but_not_data(engine):
+    async with asking(engine, await token(engine, "root")) as (client, _):
+        whole = (await client.get(f"{PREFIX}/quarantine")).json()["items"]
+    secret = await token(engine, "reader")
+    async with asking(engine, secret) as (client, _):
+        masked = (await client.get(f"{PREFIX}/quarantine")).json()["items"]
+        hidden = {"record_data": {}, "failure_reason": MASKED, "error_details": None, "output": None}
+        assert masked == [{**each, **hidden} for each in whole]
+        assert [each["record_id"] for each in masked] == ["r3", "r2"]
+        for words, found in ((whole[0]["code"], 2), (whole[0]["failure_reason"], 0), (MASKED, 0)):
+            answer = await client.get(f"{PREFIX}/quarantine", params={"reason": words})
+            assert len(answer.json()["items"]) == found, words
+        assert (await client.get(f"{PREFIX}/quarantine/r2")).status_code == 404
+        await signed_in(client, secret)
+        page = await client.get("/quarantine")
+        assert (page.status_code, "hidden: it may quote" in page.text, "r3" in page.text) == (200, True, True)
+        contents = {str(value) for each in whole for value in each["record_data"].values() if len(str(value)) > 3}
+        assert not [each for each in contents if each in page.text]
+
+
 async def test_a_token_may_do_no_more_than_its_scopes(engine):
     async with asking(engine, await token(engine, "root", ["read"])) as (client, _):
         assert (await client.get(f"{PREFIX}/runs")).json()["items"] != []
-        assert (await client.get(f"{PREFIX}/quarantine")).json()["items"] == []
+        kept = (await client.get(f"{PREFIX}/quarantine")).json()["items"]
+        assert {each["failure_reason"] for each in kept} == {MASKED}
         assert (await client.post(f"{PREFIX}/alerts/1/acknowledge")).status_code == 403
 
 

@@ -55,6 +55,9 @@ from loom_coordinator.queries.scores.compared import ChangedScore, ScoreDelta
 from loom_coordinator.queries.scores.histograms import ScoreHistogram
 from loom_quarantine.queries import CauseCount, RecordFilter, Standing, WholeRecord
 
+MASKED = "hidden: it may quote contents, which `read_data` of the pipeline's quarantine shows"
+"""Stands in the place of a reason that may not be seen."""
+
 
 class Reads(Views):
     """Adds to what the command line asks what only the API does: pages, and results that several queries make up."""
@@ -117,9 +120,11 @@ class Reads(Views):
         return await super().replayable(replace(chosen, among=among))
 
     async def quarantine_page(self, chosen: RecordFilter, limit: int, before: int | None = None) -> list[WholeRecord]:
-        """Return a page of the records chosen whose contents may be seen, newest first."""
-        among = await self.visible(Kind.QUARANTINE, Action.READ_DATA)
-        return await super().quarantine_page(replace(chosen, among=among), limit, before)
+        """Return a page of the records chosen that may be seen, newest first. Where their contents may not, these are
+        left out, and so is the reason, which may quote them."""
+        among, whole = await self.visible(Kind.QUARANTINE), await self.visible(Kind.QUARANTINE, Action.READ_DATA)
+        found = await super().quarantine_page(replace(chosen, among=among, worded=whole), limit, before)
+        return [each if whole is None or each.pipeline_name in whole else _masked(each) for each in found]
 
     async def quarantine_stats(self, chosen: RecordFilter) -> list[CauseCount]:
         """Count the records that may be seen, by what they did not get through for."""
@@ -129,7 +134,9 @@ class Reads(Views):
         """Return all that is known of one record that was kept back; None where there is none that may be seen."""
         if self._viewer.unlimited:
             return await super().quarantined_record(record_id, run_id)
-        newest = await self.quarantine_page(RecordFilter(run_id=run_id, record_ids=(record_id,)), 1)
+        whole = await self.visible(Kind.QUARANTINE, Action.READ_DATA)
+        meant = RecordFilter(run_id=run_id, record_ids=(record_id,), among=whole)
+        newest = await super().quarantine_page(meant, 1)
         return await super().quarantined_record(record_id, newest[0].run_id) if newest else None
 
     async def pipeline_of_alert(self, alert_id: int) -> str:
@@ -333,3 +340,8 @@ class Reads(Views):
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+def _masked(record: WholeRecord) -> WholeRecord:
+    """Return a record without what its source, its model or an error says of its contents."""
+    return replace(record, record_data={}, failure_reason=MASKED, error_details=None, output=None)

@@ -39,6 +39,8 @@ class RecordFilter:
     """Only records that are not resolved."""
     among: frozenset[str] | None = None
     """The pipelines whose records may be seen."""
+    worded: frozenset[str] | None = None
+    """The pipelines whose reasons may be searched for words, because what they say may be seen; None for all."""
 
     def conditions(self, dialect: Dialect) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL, with all values bound."""
@@ -54,9 +56,10 @@ class RecordFilter:
         if self.stage is not None:
             chosen.append(table.c.failure_stage == self.stage.value)
         if self.reason is not None:
-            chosen.append(
-                or_(table.c.failure_reason.icontains(self.reason, autoescape=True), table.c.code == self.reason)
-            )
+            has_words = table.c.failure_reason.icontains(self.reason, autoescape=True)
+            if self.worded is not None:
+                has_words = and_(has_words, table.c.pipeline_name.in_(sorted(self.worded)))
+            chosen.append(or_(has_words, table.c.code == self.reason))
         if self.evaluator is not None:
             chosen += self._scored(self.evaluator)
         if self.unresolved:

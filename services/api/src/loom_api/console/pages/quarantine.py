@@ -10,7 +10,7 @@ from loom_api.console.shown.rendering import Page, page
 from loom_api.http import paging
 from loom_api.http.answers import TaggedRoute
 from loom_api.http.paging import After
-from loom_api.reads import Reads
+from loom_api.reads import MASKED, Reads
 from loom_api.source import Source
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
@@ -57,6 +57,7 @@ def router(source: Source) -> APIRouter:
         offer = None if run is None else offered(run.definition, await reads.prompt_template(run.run_id))
         return page(
             "quarantine.html",
+            masked=MASKED,
             offer=offer,
             chosen=chosen,
             records=records,
