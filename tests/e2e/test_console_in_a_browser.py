@@ -57,6 +57,14 @@ async def address(engine):
         yield address
 
 
+CUT_OFF = """
+[...document.querySelectorAll("table.data:not(:has([rowspan]))")]
+  .filter(each => each.parentElement.scrollWidth > each.parentElement.clientWidth)
+  .map(each => each.innerText.slice(0, 80))
+"""
+"""Finds the tables of which a part is out of sight, but those whose rows belong together."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser():
     async with chromium() as browser:
@@ -85,6 +93,7 @@ async def test_no_page_is_wider_than_a_telephone_and_the_dark_one_is_as_legible(
     for path in PAGES:
         await narrow.goto(path)
         assert await narrow.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert not await narrow.evaluate(CUT_OFF), path
     for path in (f"/runs/{RUN}", "/quarantine"):
         await narrow.goto(path)
         assert not await serious(narrow), told

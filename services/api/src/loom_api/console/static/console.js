@@ -1,4 +1,5 @@
-// Moves thresholds over the plots of scores, and keeps times such as `3 min ago` right. htmx fetches what is live.
+// Moves thresholds over the plots of scores, keeps times such as `3 min ago` right, and tells each cell of a table what
+// stands above it, for narrow screens. htmx fetches what is live.
 "use strict";
 
 const STEPS = 100;
@@ -35,3 +36,25 @@ function ago(moment) {
 setInterval(() => {
   for (const each of document.querySelectorAll("time")) each.textContent = ago(Date.parse(each.dateTime));
 }, 10000);
+
+// On a narrow screen each row is a block, with the heading of its column beside each cell (console.css). The roles keep
+// the table what it is to screen readers.
+const ROLES = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+
+function stack(root) {
+  for (const table of root.querySelectorAll("table.data:not(.stacked)")) {
+    const headings = [...table.querySelectorAll("thead th")].map((each) => each.textContent.trim());
+    if (!headings.length || table.querySelector("[colspan], [rowspan]")) continue;
+    for (const each of [table, ...table.querySelectorAll("thead, tbody, tr, th, td")]) {
+      const role = ROLES[each.tagName] ?? (each.closest("thead") ? "columnheader" : "rowheader");
+      each.setAttribute("role", role);
+    }
+    for (const row of table.querySelectorAll("tbody tr")) {
+      [...row.cells].forEach((cell, at) => (cell.dataset.label = headings[at] ?? ""));
+    }
+    table.classList.add("stacked");
+  }
+}
+
+stack(document);
+document.addEventListener("htmx:after:swap", () => stack(document));
