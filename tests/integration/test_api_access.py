@@ -20,7 +20,8 @@ from loom_api.http.answers import PREFIX
 from loom_api.reads import MASKED, Reads
 from loom_api.settings import ApiSettings
 from loom_common.errors import ConfigurationError
-from loom_coordinator.db import audit_log, idempotency, tokens
+from loom_coordinator.db import audit_log, idempotency
+from loom_coordinator.db.sign_in import tokens
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 from support.api import RUN, application, fill_file

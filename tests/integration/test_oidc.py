@@ -24,7 +24,8 @@ from loom_api.oidc.refusal import SignInRefused
 from loom_common.config.credentials import Credentials
 from loom_common.domain.access import OidcConfig
 from loom_common.errors import DependencyUnavailable
-from loom_coordinator.db import audit_log, oidc_sessions
+from loom_coordinator.db import audit_log
+from loom_coordinator.db.sign_in import oidc_sessions
 from loom_coordinator.db.tables.access import oidc_sessions as sessions
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from loom_coordinator.db.audit_log import AuditLine
     from loom_coordinator.db.marks import Mark
     from loom_coordinator.db.schema_versions import SchemaVersion
-    from loom_coordinator.db.tokens import TokenLine
+    from loom_coordinator.db.sign_in.tokens import TokenLine
     from loom_coordinator.queries.alerts import AlertLine
     from loom_coordinator.queries.costs.spans import CostSpan
     from loom_coordinator.queries.lineage import Lineage
@@ -300,8 +300,9 @@ class Views:
     async def create_token(self, name: str, user: str, scopes: Sequence[str], days: float) -> str:
         """Make a token of the API, and return it: it cannot be had again. Raises `ConfigurationError` where the name is
         taken."""
-        from loom_coordinator.db import audit_log, tokens
+        from loom_coordinator.db import audit_log
         from loom_coordinator.db.audit_log import Act
+        from loom_coordinator.db.sign_in import tokens
 
         now, by = dt.datetime.now(dt.UTC), person()
         async with self._engine.begin() as connection:
@@ -312,15 +313,16 @@ class Views:
 
     async def tokens(self) -> list[TokenLine]:
         """Return the tokens of the API, the newest first."""
-        from loom_coordinator.db import tokens
+        from loom_coordinator.db.sign_in import tokens
 
         async with self._engine.connect() as connection:
             return await tokens.listed(connection)
 
     async def revoke_token(self, name: str) -> None:
         """Let a token of the API be of no more use. Raises `NotFound`."""
-        from loom_coordinator.db import audit_log, tokens
+        from loom_coordinator.db import audit_log
         from loom_coordinator.db.audit_log import Act
+        from loom_coordinator.db.sign_in import tokens
 
         now = dt.datetime.now(dt.UTC)
         async with self._engine.begin() as connection:

@@ -24,9 +24,9 @@ from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.domain.access import ALL, Kind, Viewer
 from loom_common.errors import LoomError, NotFound, PermanentError
-from loom_coordinator.db import oidc_sessions, tokens
 from loom_coordinator.db.audit_log import Act
-from loom_coordinator.db.tokens import TokenLine
+from loom_coordinator.db.sign_in import oidc_sessions, tokens
+from loom_coordinator.db.sign_in.tokens import TokenLine
 from loom_coordinator.db.unit_of_work import trouble_told
 
 log = structlog.get_logger()

@@ -19,9 +19,10 @@ from loom_api.http.rates import Rates
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.errors import NotFound, PermanentError
-from loom_coordinator.db import audit_log, oidc_sessions
+from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
-from loom_coordinator.db.oidc_sessions import SignedIn
+from loom_coordinator.db.sign_in import oidc_sessions
+from loom_coordinator.db.sign_in.oidc_sessions import SignedIn
 from loom_coordinator.db.unit_of_work import trouble_told
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from loom_common.async_engine import AsyncConnection
+from loom_coordinator.db.sign_in.tokens import hash_of
 from loom_coordinator.db.tables.access import oidc_sessions as table
-from loom_coordinator.db.tokens import hash_of
 from loom_migrations.upserts import inserting
 
 PREFIX = "oidc_"
