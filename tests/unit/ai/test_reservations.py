@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -9,7 +10,7 @@ from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.journal.models import JournalledModels
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, about, most
-from loom_ai.ports import Payer
+from loom_ai.ports import NOTED, Payer
 from loom_ai.stores.memory.budgets import MemoryBudgets
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -117,6 +118,42 @@ async def test_what_was_cut_off_is_not_paid_again_when_the_run_goes_on_with_more
     assert [call.max_tokens for call in plant.model.calls] == [1024, 5_000]
     assert used.lines()[0].cost == pytest.approx(4_024)
     assert plant.paid == 4_024
+
+
+@pytest.mark.parametrize("left", [9, 21])
+async def test_a_run_that_is_resumed_in_another_process_still_knows_how_long_its_answers_are(left):
+    """Ask nine questions, whose answers cost $2 each, of another process with just as much as `left` bears."""
+    plant = Plant(limit=100_000, longest=30_000)
+    for number in range(9):
+        await plant.ask(number)
+    plant.models = plant.process()  # as `loom resume` does
+    enough = Budget(limit=18 + left)
+    for number in range(9, 9 + left // 2):
+        await plant.ask(number, budget=enough)
+    with pytest.raises(BudgetExhausted):
+        await plant.ask(99, budget=enough)
+    assert plant.paid == 18 + left - 1
+
+
+async def test_what_a_run_learned_of_its_answers_holds_no_word_of_a_question():
+    plant = Plant(limit=100_000, longest=30_000)
+    await plant.ask(1, schema={"type": "object"})
+    noted = [entry for entry in plant.journal._entries.values() if entry.purpose == NOTED]
+    assert [json.loads(entry.answer.text)["answers"] for entry in noted] == [[2]]
+    assert "question" not in noted[0].answer.text
+
+
+async def test_learning_from_an_answer_that_the_journal_could_not_be_told_of_keeps_the_answer():
+    plant = Plant(limit=100_000, longest=30_000)
+    put = plant.journal.put_many
+
+    async def full(entries):
+        if any(entry.purpose == NOTED for entry in entries):
+            raise DependencyUnavailable("The journal is away.")
+        await put(entries)
+
+    plant.journal.put_many = full
+    assert (await plant.ask(1)).answer.tokens_out == 2
 
 
 async def test_an_answer_that_the_pipelines_own_limit_cuts_off_is_one():

@@ -42,3 +42,11 @@ def last_answer_of(pipeline: str, record_id: str) -> str:
 def shared_by(key: str) -> str:
     """Return the key under which it is noted in which shared call the question of that key was answered."""
     return hashlib.sha256(orjson.dumps(["shared", key])).hexdigest()
+
+
+def sizes_of(call: ModelCall, run_id: str) -> str:
+    """Return the key under which it is noted how long the answers of a run to calls like this one were."""
+    system = call.messages[0].content if call.messages[0].role == "system" else None
+    schema = None if call.schema is None else dict(call.schema)
+    identity = ["sizes", run_id, call.provider, call.base_url, call.model, call.purpose, system, schema]
+    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()

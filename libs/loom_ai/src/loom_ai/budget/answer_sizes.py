@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+import orjson
+
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelAnswer, ModelCall
 
@@ -48,9 +50,16 @@ class Sizes:
     """The text of a question that the provider has counted."""
     first: int = 0
     """The number of calls in flight, or about to be, that were made before any answer was seen."""
+    learned: int = 0
+    """The number of answers that this process has learned from."""
+    told: int = 0
+    """The number of them that other processes can know of."""
+    recalled: bool = False
+    """Tells whether what other processes learned was looked up."""
 
     def learn(self, call: ModelCall, answer: ModelAnswer) -> None:
         """Learn from the answer to `call`, whose limit was its `max_tokens`."""
+        self.learned += 1
         cut_off = answer.finish_reason == "length"
         self.answers.append(2 * answer.tokens_out if cut_off else answer.tokens_out)
         if not cut_off:
@@ -58,6 +67,25 @@ class Sizes:
         self.most_given = max(self.most_given, answer.tokens_in)
         self.share = max(self.share, answer.tokens_in / most(call))
         self.text = _text(call)
+
+    def to_note(self) -> str | None:
+        """Return what was learned as a text, for `recall` in another process, whenever the answers have doubled or
+        grown by 256. Else None. The text holds no words of a question."""
+        if self.learned < min(2 * self.told, self.told + 256) or self.learned == self.told:
+            return None
+        self.told = self.learned
+        learned = {"most_given": self.most_given, "share": self.share, "beyond": self.beyond}
+        return orjson.dumps({"answers": list(self.answers), **learned}).decode()
+
+    def recall(self, noted: str | None) -> None:
+        """Add what `to_note` returned in another process; None where nothing was noted."""
+        self.recalled = True
+        if noted is not None:
+            earlier = orjson.loads(noted)
+            self.answers = deque([*earlier["answers"], *self.answers], maxlen=_KEPT)
+            self.most_given = max(self.most_given, earlier["most_given"])
+            self.share = max(self.share, earlier["share"])
+            self.beyond = max(self.beyond, earlier["beyond"])
 
     def enough(self, limit: int) -> int:
         """Return a limit that nearly every answer stays within: twice the longest, or four times where few were

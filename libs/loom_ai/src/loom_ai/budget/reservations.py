@@ -194,9 +194,9 @@ class BudgetReservations:
             )
         return price.usd
 
-    def learn(self, call: ModelCall, run_id: str, answer: ModelAnswer) -> None:
-        """Learn from an answer that was found in the journal and paid for earlier."""
-        self._sizes.of(call, run_id).learn(call, answer)
+    def sizes(self, call: ModelCall, run_id: str) -> Sizes:
+        """Return what is known of the sizes of calls like this one."""
+        return self._sizes.of(call, run_id)
 
     def _learn(self, reservation: Reservation, call: ModelCall, answer: ModelAnswer | None) -> None:
         sizes = self._sizes.of(call, reservation.run_id)

@@ -4,25 +4,28 @@ that cut off the answer."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from loom_ai.budget.answer_sizes import longest
+from loom_ai.budget.answer_sizes import Sizes, longest
 from loom_ai.budget.reservations import BudgetReservations, Reservation
 from loom_ai.journal.pending_call import PendingCall
-from loom_ai.keys import cut_off
+from loom_ai.keys import cut_off, sizes_of
 from loom_ai.ports import Entry, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.wire import finish
 from loom_common.domain.run.budget import Budget
-from loom_common.errors import PermanentError
+from loom_common.errors import LoomError, PermanentError
 from loom_common.worker.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Holds the functions that find an answer, write it down, enter it in a payer's usage and price it."""
+    """Holds the functions that find an answer, write it down, note a text, enter an answer in a payer's usage and
+    price it."""
 
     find: Callable[[str], Awaitable[Entry | None]]
+    note: Callable[[str, Payer, ModelCall, str], Awaitable[None]]
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
     enter_usage: Callable[[ModelCall, Entry, Payer], None]
     price: Callable[[ModelCall, Payer, ModelAnswer], float]
@@ -46,6 +49,8 @@ class BudgetedCalls:
         if self._reservations is None:
             raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
         cut = await self.cut_off(key, call, payer)
+        sizes = self._reservations.sizes(call, payer.run_id)
+        await self._recall(sizes, call, payer)
         while not cut or call.max_tokens is not None or cut[-1].answer.tokens_out < longest(call):
             beyond = 2 * max((each.answer.tokens_out for each in cut), default=0)
             reservation = await self._reservations.reserve(
@@ -54,7 +59,9 @@ class BudgetedCalls:
             answer = replace(await self._asked(self._reservations, reservation, call, payer, pending), cut_off=len(cut))
             lowered = call.max_tokens is None or reservation.limit < call.max_tokens
             if not lowered or answer.finish_reason != finish.CUT_OFF:
-                return await self._books.write(key, call, payer, answer)
+                entry = await self._books.write(key, call, payer, answer)
+                await self._note(sizes, call, payer)
+                return entry
             # Cut off by a limit that the pipeline did not set: paid for, but no answer to the question.
             cut.append(await self._books.write(cut_off(key, len(cut)), call, payer, answer))
             self._books.enter_usage(call, cut[-1], payer)
@@ -67,10 +74,25 @@ class BudgetedCalls:
         while (entry := await self._books.find(cut_off(key, len(found)))) is not None:
             found.append(entry)
             if self._reservations is not None:
-                self._reservations.learn(call, payer.run_id, entry.answer)
+                self._reservations.sizes(call, payer.run_id).learn(call, entry.answer)
             if entry.payer == payer:
                 self._books.enter_usage(call, entry, payer)
         return found
+
+    async def _recall(self, sizes: Sizes, call: ModelCall, payer: Payer) -> None:
+        """Before the first call of its kind in this process, learn what the run's earlier answers were like. Otherwise
+        a resumed run would reserve for its first calls as if none had been answered, which its budget may not bear."""
+        if not sizes.recalled:
+            noted = await self._books.find(sizes_of(call, payer.run_id))
+            if not sizes.recalled:
+                sizes.recall(None if noted is None else noted.answer.text)
+
+    async def _note(self, sizes: Sizes, call: ModelCall, payer: Payer) -> None:
+        """Note what was learned, for `_recall` in another process. Where that fails, only a later call is reserved for
+        too generously; the answer at hand is written already."""
+        if (noted := sizes.to_note()) is not None:
+            with contextlib.suppress(LoomError):
+                await self._books.note(sizes_of(call, payer.run_id), payer, call, noted)
 
     async def _asked(
         self,

@@ -72,7 +72,7 @@ class JournalledModels:
         self._slots = CallSlots(concurrency)
         self._reservations = reservations
         self._fleet = fleet
-        books = Books(self._found, self._written, self._enter_usage, self._priced)
+        books = Books(self._found, self.note, self._written, self._enter_usage, self._priced)
         self._budgeted = BudgetedCalls(client, reservations, books)
         self.shared = SharedQuestions(fleet)
         """The questions that shared calls hold, for `loom_ai.answers.multi_record`."""
