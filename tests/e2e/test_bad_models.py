@@ -4,10 +4,12 @@ corrected."""
 from __future__ import annotations
 
 import asyncio
+import re
 
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunFinished, RunProgress
+from loom_common.worker import batch_progress
 from loom_dev.backends.ports import reserve_port
 from support.books import assert_complete
 from support.clients import ended, request_of, until
@@ -61,6 +63,25 @@ async def test_while_the_endpoint_is_down_the_run_waits_with_a_notice_and_then_g
     assert isinstance(finished, RunFinished)
     assert_complete(finished.report.model_dump(), await made.loaded(), review_ids(30))
     assert model.calls == 30
+
+
+async def test_while_the_endpoint_asks_for_a_pause_the_run_says_for_what_it_waits(
+    tmp_path, monkeypatch, clean_environ, model
+):
+    """Such an endpoint is there, and its breaker stays closed. Nothing moves all the same."""
+    monkeypatch.setattr(batch_progress, "STILL_SECONDS", 0.2)
+    made = project(tmp_path, 5, transform=ai(model.base_url), destination="out.jsonl")
+    (tmp_path / "loom.yaml").touch()
+    config = LoomConfig.load(tmp_path / "loom.yaml")
+    model.retry_after = 3.0
+    model.faults.extend(["429"] * 5)
+    async with open_session(config, cluster=False) as session:
+        run_id = (await session.start(request_of(made, config))).run_id
+        waiting = await until(session, run_id, lambda progress: progress.notice is not None)
+        finished = await ended(session, run_id)
+    assert re.match(r"transform waits \d s, at \d\d:\d\d:\d\d UTC: .*gpt-4o-mini", str(waiting.notice))
+    assert isinstance(finished, RunFinished)
+    assert_complete(finished.report.model_dump(), await made.loaded(), review_ids(5))
 
 
 def test_a_wrong_api_key_fails_the_run_and_resume_works_once_it_is_set(loom, tmp_path, monkeypatch):

@@ -64,7 +64,9 @@ async def table(place: Place, query: str) -> list[dict[str, Any]]:
 def journalled(place: Place, run_id: str) -> tuple[int, float]:
     """Return how many answers the journal holds that this run paid for, and their cost."""
     with closing(sqlite3.connect(place.folder / ".loom" / "journal.db")) as database:
-        return database.execute("SELECT count(*), sum(cost) FROM journal WHERE run_id = ?", [run_id]).fetchone()
+        return database.execute(
+            "SELECT count(*), sum(cost) FROM journal WHERE run_id = ? AND purpose != 'remembered'", [run_id]
+        ).fetchone()
 
 
 async def booked(config: LoomConfig, run_id: str) -> int:

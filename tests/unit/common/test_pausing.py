@@ -93,8 +93,8 @@ class Plant:
 
     async def told(self) -> list[StageDelayed]:
         """Return what was said of waiting so far."""
-        subscription = await self.bus.subscribe(flow.FACTS_QUEUE, prefetch=100)
         count, facts = await self.bus.depth(flow.FACTS_QUEUE), []
+        subscription = await self.bus.subscribe(flow.FACTS_QUEUE, prefetch=100)
         async with within(5):
             deliveries = aiter(subscription)
             while len(facts) < max(count, 1):
@@ -124,7 +124,19 @@ async def test_a_paused_worker_takes_nothing_and_goes_on_by_itself(bus):
     assert sorted(plant.tried[1:]) == ["a", "b", "c"]
 
 
-async def test_the_run_is_told_once_what_it_waits_for(bus):
+async def test_the_run_is_told_every_few_seconds_what_it_waits_for(bus, monkeypatch):
+    monkeypatch.setattr(breaker_pause, "TELL_EVERY_SECONDS", 0.0)
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=0.1), away(opened_for=6, probe_in=0.1)]
+    await plant.send("a")
+    async with plant.working():
+        await plant.eventually(lambda: plant.handled == ["a"])
+    facts = await plant.told()
+    assert [fact.attempt for fact in facts] == [1, 2]
+    assert len({fact.message_id for fact in facts}) == 2  # so that none is taken for the other, delivered again
+
+
+async def test_it_is_not_told_the_same_twice_within_that_time(bus):
     plant = Plant(bus)
     plant.trouble["a"] = [away(opened_for=5, probe_in=0.1), away(opened_for=6, probe_in=0.1)]
     await plant.send("a")

@@ -2,12 +2,18 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
 
 from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.contracts.encoding.codec import decode
-from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, WorkUnderWay
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, StageDelayed, WorkUnderWay
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
+from loom_common.ports.bus import Delivery
+from loom_common.resilience.pauses import noted, pausing
 from loom_common.worker import batch_progress
 from loom_common.worker.context import Progress
 from loom_common.worker.in_flight import InFlightMessage
@@ -44,6 +50,68 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     assert batch.batch_id == "b1"
     assert batch.stage == Stage.TRANSFORM
     assert batch.done == 2
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """Let a worker report as soon as it can."""
+    for name in ("SECONDS", "STILL_SECONDS", "TELL_EVERY_SECONDS"):
+        monkeypatch.setattr(batch_progress, name, 0.01)
+
+
+@asynccontextmanager
+async def told_of_waits() -> AsyncIterator[tuple[batch_progress.BatchProgress, AsyncIterator[Delivery]]]:
+    """Yield the reports of a worker, and what is told of runs that wait."""
+    bus = MemoryBus()
+    await bus.declare(TOPOLOGY)
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "stage.delayed.*")])
+    told = await bus.subscribe(queue, prefetch=1)
+    reports = batch_progress.BatchProgress("transformer", "t1", bus)
+    reporting = asyncio.create_task(reports.run())
+    try:
+        yield reports, aiter(told)
+    finally:
+        reporting.cancel()
+
+
+async def test_a_run_whose_calls_pause_is_told_again_and_again_for_what_and_until_when(at_once):
+    async def waiting(seconds: float, reason: str) -> None:
+        with pausing(seconds, reason):
+            await asyncio.Event().wait()
+
+    async with told_of_waits() as (reports, told), within(20):
+        with reports.of(BATCH, Progress(4)):
+            calls = [asyncio.create_task(waiting(60, "429")), asyncio.create_task(waiting(90, "503"))]
+            facts = []
+            while len(facts) < 2:
+                delivery = await anext(told)
+                facts.append(decode(delivery, StageDelayed))
+                await delivery.ack()
+            for call in calls:
+                call.cancel()
+    assert [(fact.run_id, fact.stage, fact.reason, fact.attempt) for fact in facts] == [
+        ("run_1", Stage.TRANSFORM, "429", 0)
+    ] * 2
+    assert all(50 < fact.delay <= 60 for fact in facts)
+    assert len({fact.message_id for fact in facts}) == 2
+
+
+async def test_a_run_that_moves_while_a_call_of_it_pauses_is_told_nothing(at_once, monkeypatch):
+    monkeypatch.setattr(batch_progress, "STILL_SECONDS", 1000)
+    async with told_of_waits() as (reports, told), within(20):
+        with reports.of(BATCH, Progress(4)), pausing(60, "429"):
+            hearing = asyncio.create_task(anext(told))
+            await asyncio.sleep(0.1)
+            assert not hearing.done()
+            hearing.cancel()
+
+
+def test_a_pause_outside_a_message_or_that_is_over_is_no_pause_of_it():
+    with pausing(60, "429"), noted() as pauses:
+        assert pauses.first_to_end() is None
+        with pausing(60, "503"):
+            assert pauses.first_to_end().reason == "503"
+        assert pauses.first_to_end() is None
 
 
 def test_parts_that_are_done_again_are_no_more_than_there_are():

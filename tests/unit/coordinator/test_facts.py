@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from loom_common.contracts.v1 import (
@@ -113,12 +115,43 @@ async def test_a_spent_budget_pauses_the_run(unit):
     assert (run.status, run.reason, run.epoch) == ("paused", "budget_exhausted", 2)
 
 
-async def test_what_holds_a_run_up_is_said_until_it_moves(unit):
-    delayed = StageDelayed(run_id=RUN, stage=Stage.LOAD, cause="m1", attempt=1, delay=5.0, reason="locked")
-    await apply_facts.take(unit, [delayed])
-    assert "locked" in ((await the_run(unit)).notice or "")
-    await apply_facts.take(unit, [sliced(end=False)])
-    assert (await the_run(unit)).notice is None
+def delayed(*, upstream: str | None = None, attempt: int = 1) -> StageDelayed:
+    return StageDelayed(
+        run_id=RUN, stage=Stage.EVALUATE, cause="m1", attempt=attempt, delay=5.0, reason="locked", upstream=upstream
+    )
+
+
+async def notice_of(unit) -> str:
+    return (await the_run(unit)).notice or ""
+
+
+EVALUATED = Tally(extracted=5, transformed=5, passed=5)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one group", "one by one"])
+async def test_a_run_that_waits_for_an_upstream_says_so_until_the_stage_that_needs_it_moves(unit, together):
+    facts = [delayed(upstream="the judge"), sliced(end=False), batch_fact(Stage.TRANSFORM, EVALUATED)]
+    for group in [facts] if together else [[fact] for fact in facts]:
+        await apply_facts.take(unit, group)
+        assert "the judge is away; next probe in 5 s" in await notice_of(unit)
+    await apply_facts.take(unit, [batch_fact(Stage.EVALUATE, EVALUATED)])
+    assert await notice_of(unit) == ""
+
+
+async def test_a_run_of_which_a_batch_waits_says_so_until_its_time_has_come(unit):
+    await apply_facts.take(unit, [delayed()])
+    await apply_facts.take(unit, [batch_fact(Stage.EVALUATE, EVALUATED)])
+    assert "evaluate waits 5 s" in await notice_of(unit)
+    unit.now += dt.timedelta(seconds=6)
+    await apply_facts.take(unit, [batch_fact(Stage.EVALUATE, EVALUATED)])
+    assert await notice_of(unit) == ""
+
+
+async def test_what_a_paused_run_says_is_not_overwritten_by_what_a_stage_waited_for(unit):
+    spent = BudgetSpent(run_id=RUN, epoch=1, stage=Stage.TRANSFORM, limit=1.0, gone=0.9, needed=0.2)
+    await apply_facts.take(unit, [spent])
+    await apply_facts.take(unit, [delayed()])
+    assert "loom resume" in await notice_of(unit)
 
 
 async def test_scores_of_records_are_stored(unit):

@@ -37,6 +37,50 @@ def test_it_counts_down_across_midnight():
     assert "waits 25 s, at 00:00:20 UTC" in waiting_text.counted_down(words, late + dt.timedelta(seconds=5))
 
 
+AWAY = waiting_text.away("load", "the database", 60, NOON, "refused.")
+WAITING = waiting_text.delayed("load", 30, NOON, 2, "away")
+
+
+@pytest.mark.parametrize(
+    ("words", "moved", "later", "expected"),
+    [
+        (AWAY, {"transform", "evaluate"}, 10, True),  # the transformer does not need the database
+        (AWAY, {"load"}, 10, False),
+        (WAITING, {"load"}, 10, True),  # another batch was loaded: this one waits all the same
+        (WAITING, {"transform"}, 40, True),
+        (WAITING, {"load"}, 40, False),
+        ("something else", {"extract"}, 10, False),
+    ],
+)
+def test_a_notice_stays_as_long_as_the_run_waits_for_that(words, moved, later, expected):
+    assert waiting_text.still_true(words, moved, NOON + dt.timedelta(seconds=later)) is expected
+
+
+LATER = NOON + dt.timedelta(seconds=5)
+SOON = waiting_text.delayed("transform", 5, LATER, 1, "busy")
+LONG = waiting_text.delayed("transform", 600, LATER, 4, "busy")
+SAME = waiting_text.away("load", "the database", 55, LATER, "refused.")
+OTHER = waiting_text.away("transform", "model m", 60, LATER, "refused.")
+
+
+@pytest.mark.parametrize(
+    ("standing", "new", "told"),
+    [
+        (None, SOON, SOON),
+        (AWAY, SOON, AWAY),
+        (AWAY, LONG, AWAY),
+        (WAITING, SOON, WAITING),
+        (WAITING, LONG, LONG),
+        (WAITING, OTHER, OTHER),
+        (AWAY, OTHER, OTHER),
+        (AWAY, SAME, AWAY),  # only the seconds differ, which are counted down
+        ("something else", SOON, SOON),
+    ],
+)
+def test_of_two_notices_the_one_is_told_that_holds_up_the_run_for_longer(standing, new, told):
+    assert waiting_text.to_tell(standing, new, LATER) == told
+
+
 async def test_a_notice_is_said_at_once_and_again_while_it_lasts():
     said, enough = [], asyncio.Event()
 

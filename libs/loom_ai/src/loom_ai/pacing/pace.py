@@ -22,6 +22,7 @@ from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_common.errors import RateLimited
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.resilience.pauses import pausing
 
 log = structlog.get_logger()
 
@@ -180,8 +181,11 @@ class EndpointPacing:
                 wait = place.paused_until - began
             if wait <= 0:
                 return estimate
+            asked = place.paused_until > began
+            reason = "its endpoint asked for a pause" if asked else "the pipeline's `rate_limit` allows no call earlier"
             async with watch.for_a_turn():
-                await self.clock.sleep(wait)
+                with pausing(wait, f"model {place.name}: {reason}."):
+                    await self.clock.sleep(wait)
             now = self.clock.monotonic()
             if limit is not None and now < began + wait + _LATE_SECONDS and place.paused_until <= now:
                 return estimate

@@ -47,6 +47,7 @@ from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited,
 from loom_common.http.sessions import open_session
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
+from loom_common.resilience.pauses import pausing
 
 if TYPE_CHECKING:
     from loom_ai.adapted.models import AdaptedModels
@@ -103,7 +104,8 @@ class HttpModelClient:
                 words = counted(tries, "attempt")
                 raise type(trouble)(f"{trouble} Gave up after {words}.", retry_after=trouble.retry_after) from trouble
             async with waits.for_a_turn():
-                await self._clock.sleep(delay)
+                with pausing(delay, str(trouble)):
+                    await self._clock.sleep(delay)
 
     async def close(self) -> None:
         if self._session is not None:

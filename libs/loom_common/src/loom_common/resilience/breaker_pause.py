@@ -22,8 +22,10 @@ LOOK_SECONDS = 1.0
 are then reached, and show whether there is other work to do."""
 LOOK_EVERY_SECONDS = 5.0
 """A pausing worker does the same again so often, because a probe may be a minute away and take 30 s to fail."""
+TELL_EVERY_SECONDS = 5.0
+"""Says how often a run is told that it still waits."""
 _TOLD = 1000
-"""Notices that are remembered, so that none is published twice."""
+"""The most pairs of a run and an upstream whose last notice is remembered."""
 
 
 def sits_out(away: BreakerOpen, *, idle: bool, got_through: float, looked: float) -> bool:
@@ -45,7 +47,7 @@ class BreakerPause:
         self._open = asyncio.Event()
         self._open.set()
         self._ended = asyncio.Event()
-        self._told: LRUCache[tuple[str, str, int], None] = LRUCache(_TOLD)
+        self._told: LRUCache[tuple[str, str, int], tuple[int, float]] = LRUCache(_TOLD)
         self.name = uuid4().hex[:12]
         """Tells this worker's notices from another's."""
 
@@ -87,10 +89,13 @@ class BreakerPause:
         """End the pause, because the worker stops: messages that wait go to a retry queue."""
         self._ended.set()
 
-    def first_notice(self, run_id: str, away: BreakerOpen) -> bool:
-        """Tell whether this run has not been told yet that its upstream is away."""
+    def notice(self, run_id: str, away: BreakerOpen) -> int | None:
+        """Return the number of the notice with which this run is to be told now that its upstream is away, counted from
+        1; None where it was told lately."""
         key = (run_id, away.upstream, away.opening)
-        if key in self._told:
-            return False
-        self._told[key] = None
-        return True
+        now = self._clock.monotonic()
+        number, told_at = self._told.get(key, (0, float("-inf")))
+        if now - told_at < TELL_EVERY_SECONDS:
+            return None
+        self._told[key] = (number + 1, now)
+        return number + 1

@@ -81,8 +81,9 @@ def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> l
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 
 
-def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
-    """Return the fact that the message's run waits for an upstream: one per worker (`by`) and opening of a breaker."""
+def paused(message: Message, away: BreakerOpen, by: str, number: int) -> list[Outgoing]:
+    """Return the fact that the message's run waits for an upstream: the worker `by` tells it this many times for one
+    opening of a breaker."""
     stage = stage_of(message)
     if stage is None:
         return []
@@ -91,9 +92,20 @@ def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
         stage=stage,
         cause=f"{by}/{away.upstream}/{away.opening}",
         reason=away.reason or str(away),
-        attempt=1,
+        attempt=number,
         delay=away.probe_in,
         upstream=away.upstream,
+    )
+    return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
+
+
+def pausing(message: Message, reason: str, seconds: float, cause: str) -> list[Outgoing]:
+    """Return the fact that calls made for the message pause for so long. It is no attempt of the message."""
+    stage = stage_of(message)
+    if stage is None:
+        return []
+    fact = StageDelayed(
+        run_id=message.correlation_id, stage=stage, cause=cause, reason=storable(reason), attempt=0, delay=seconds
     )
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 

@@ -254,8 +254,8 @@ class Worker:
     async def _waited(self, message: Message, away: BreakerOpen) -> bool:
         """Wait, with the message unacknowledged, until its upstream's next probe. Return whether it may be handled
         again; False where it must wait in a retry queue instead."""
-        if self._pause.first_notice(message.correlation_id, away):
-            await self._publish(failure_messages.paused(message, away, by=self._pause.name))
+        if (number := self._pause.notice(message.correlation_id, away)) is not None:
+            await self._publish(failure_messages.paused(message, away, by=self._pause.name, number=number))
         return await self._pause.sit_out(away, len(self._tasks))
 
     def _parked(self, message: Message, away: BreakerOpen, delivery: Delivery) -> Sequence[Outgoing]:

@@ -67,13 +67,12 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
             await slices.answered(unit, fact)
         elif isinstance(fact, SourceSplit):
             await partitions.answered(unit, fact)
-        elif isinstance(fact, StageDelayed):
-            await run_rows.change(unit, fact.run_id, notice=_waiting(fact, unit.now))
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
     awaited = []
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
-        awaited.append(await _go_on(unit, run, mine, applied.counted.get(run_id, {})))
+        told = await _told_of_waits(unit, run, mine)
+        awaited.append(await _go_on(unit, told, mine, applied.counted.get(run_id, {})))
     return min((ends for ends in awaited if ends is not None), default=None)
 
 
@@ -104,8 +103,6 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
     if (missed := await _missed(unit, run, facts)) is not None:
         await completion.fail(unit, run, missed)
         return None
-    if run.notice and moved:
-        await run_rows.change(unit, run.run_id, notice=None)
     return await advance(unit, run)
 
 
@@ -157,6 +154,30 @@ async def _keep_rows(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence
     for run_id, rows in found.items():
         first = sorted(rows, key=lambda place: tuple(map(int, place.split("-"))))[:SHOWN_ROWS]
         await run_rows.change(unit, run_id, sampled={place: rows[place] for place in first})
+
+
+async def _told_of_waits(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> Run:
+    """Return the run with the notice of what it waits for now."""
+    if run.status != run_rows.RUNNING:
+        return run
+    notice = run.notice
+    moved = {moved for fact in facts if (moved := _moved(fact)) is not None}
+    if notice is not None and moved and not waiting_text.still_true(notice, moved, unit.now):
+        notice = None
+    for fact in facts:
+        if isinstance(fact, StageDelayed):
+            notice = waiting_text.to_tell(notice, _waiting(fact, unit.now), unit.now)
+    if notice == run.notice:
+        return run
+    await run_rows.change(unit, run.run_id, notice=notice)
+    return replace(run, notice=notice)
+
+
+def _moved(fact: Message) -> Stage | None:
+    """Return the stage that has finished something, as the fact tells."""
+    if isinstance(fact, BatchFact):
+        return fact.stage
+    return Stage.EXTRACT if isinstance(fact, SliceExtracted | SourceSplit) else None
 
 
 def _waiting(fact: StageDelayed, now: dt.datetime) -> str:

@@ -18,6 +18,7 @@ from loom_common.http.bodies import ACCEPTED, read_body
 from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited
 from loom_common.http.sessions import open_session
 from loom_common.ports.clock import Clock
+from loom_common.resilience.pauses import pausing
 from loom_connectors.rest.http.address import Address, Origin, Query, joined, lacking, with_query, without
 from loom_connectors.rest.http.answer import Answer
 from loom_connectors.rest.http.auth import Authentication, Proof, authentication, header_value
@@ -102,7 +103,8 @@ class RestClient:
             if delay is None:
                 words = f"{trouble} Gave up after {counted(tries, 'attempt')}."
                 raise type(trouble)(words, retry_after=trouble.retry_after) from trouble
-            await self._clock.sleep(delay)
+            with pausing(delay, str(trouble)):
+                await self._clock.sleep(delay)
 
     async def stored(self, link: str) -> str:
         """Return a link as it may be stored: without what authenticates requests. Raises `PermanentError` where it

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from loom_common.http.retry import retry_after_of
 from loom_common.ports.clock import Clock
+from loom_common.resilience.pauses import pausing
 
 LONGEST_PAUSE = 60.0
 """The longest pause, in seconds, that is made here. A longer one is left to the retry queues."""
@@ -31,7 +32,8 @@ class Pace:
         at = max(now, self._next)
         self._next = at + self._apart
         if at > now:
-            await self._clock.sleep(at - now)
+            with pausing(at - now, "the server's limit, or `rate_limit`, allows no request earlier."):
+                await self._clock.sleep(at - now)
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """Take notice of an answer that says that no request is left."""
