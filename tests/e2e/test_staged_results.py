@@ -48,6 +48,29 @@ def test_what_a_stopped_run_staged_is_told_put_in_place_by_a_resume_and_counted_
     assert staging_of(tmp_path) == []
 
 
+def test_a_resume_does_not_report_what_somebody_removed_of_the_staged_rows_as_loaded(tmp_path, run, loom, slowly):
+    made = with_a_result(run, tmp_path, "out.csv", count=100)
+    changed = {**python("transforms:forty_bad"), "max_failures": 5}
+    made.say(transform=changed, extract={"source": "reviews.csv", "key": "id", "batch_size": 10})
+    run_id = run().report["run_id"]
+    next((tmp_path / staging_of(tmp_path)[0]).glob("*.part")).unlink()
+
+    made.say(transform={**changed, "max_failures": 1000})
+    for _ in range(10):
+        last = loom("resume", run_id, "--format", "json")
+        if "gone" in (last.report["error"] or ""):
+            break
+    assert (last.code, last.report["status"], last.report["reason"]) == (1, "failed", "rows_lost"), last.err
+    assert "somebody removed rows that this run had loaded" in last.report["error"]
+    assert (last.report["records"]["loaded"], last.report["records"]["staged"]) == (0, 0)
+    assert_balanced(last.report)
+    assert ids(loaded(made)) == review_ids(100)
+    assert "loom resume" not in loom("status", run_id).out
+    assert "somebody removed rows that it had staged" in loom("resume", run_id).err
+    made.say()
+    assert run().code == 0
+
+
 @pytest.mark.parametrize("destination", PLACES)
 def test_what_a_failed_run_staged_is_removed_by_cancelling_it_and_by_a_later_run(
     tmp_path, destination, run, loom, slowly

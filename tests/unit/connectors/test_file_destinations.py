@@ -12,7 +12,7 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_common.errors import AccessRefused, DestinationError
+from loom_common.errors import AccessRefused, DestinationError, StagedRowsLost
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
@@ -57,6 +57,43 @@ async def test_loaded_rows_that_somebody_removed_are_never_reported_as_a_result(
     await opened.load(batch(0, {"id": 3}, run="run_2"))
     assert await opened.finalize("run_2", complete=True)
     assert (tmp_path / "out" / "out.csv").read_text() == "id\n3\n"
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize("removed", ["*/run_1/0-0-1-*", "*/run_1", "*"], ids=["a part", "all parts", "the folder"])
+async def test_parts_that_somebody_removed_are_missed_by_another_process_too(tmp_path, mode, removed):
+    (tmp_path / "out").mkdir()
+    opened = destination(tmp_path, "out/out.csv", mode)
+    for number in range(3):
+        await opened.load(batch(number, {"id": number}))
+    [gone] = (tmp_path / "out").glob(removed)
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    resumed = destination(tmp_path, "out/out.csv", mode)  # as in another process
+    with pytest.raises(StagedRowsLost, match=r"of 3 beside .*out\.csv (is|are) gone.*Start a new run"):
+        await resumed.see_staged("run_1", 3)
+    await resumed.drop("run_1")
+    assert not list((tmp_path / "out").glob("out.csv"))  # no half of a run is shown
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+async def test_parts_that_are_all_there_or_in_the_file_are_not_missed(tmp_path, mode):
+    opened = destination(tmp_path, "out.csv", mode)
+    for number in range(3):
+        await opened.load(batch(number, {"id": number}))
+    await opened.see_staged("run_1", 3)
+    await opened.finalize("run_1", complete=True)
+    await opened.see_staged("run_1", 3)  # the word came again
+    assert (tmp_path / "out.csv").read_text() == "id\n0\n1\n2\n"
+
+
+async def test_parts_of_a_run_that_was_shown_when_it_was_cancelled_are_not_missed_after_its_resume(tmp_path):
+    opened = destination(tmp_path, "out.csv", "append")
+    await opened.load(batch(0, {"id": 0}))
+    await opened.drop("run_1")
+    await opened.load(batch(1, {"id": 1}))
+    await opened.see_staged("run_1", 2)
+    with pytest.raises(StagedRowsLost):
+        await opened.see_staged("run_1", 3)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -184,6 +184,11 @@ class DestinationError(PermanentError):
     """The destination as a whole cannot be written, so the run cannot continue."""
 
 
+class StagedRowsLost(DestinationError):
+    """Rows that were loaded wait beside the destination no more, because somebody else removed them. The run cannot be
+    resumed."""
+
+
 class AccessRefused(PermanentError):
     """A key, password or permission was refused. The run cannot continue until access is granted."""
 

@@ -43,7 +43,7 @@ from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Loaded, kept_for_error
-from loom_connectors.ports.destination import Destination, FailedRow, LoadBatch, Row
+from loom_connectors.ports.destination import CountsStaged, Destination, FailedRow, LoadBatch, Row
 from loom_loader.outputs import outputs_of
 from loom_loader.rows import held_to_schema, rows_of
 
@@ -177,7 +177,7 @@ class Loader:
         second = None
         if plan.pipeline.load.fallback is not None:
             second = await self._finalized(message, _second(message.plan), fallen_back(plan), keep=False)
-        first = await self._finalized(message, message.plan, plan, keep=message.keep)
+        first = await self._finalized(message, message.plan, plan, keep=message.keep, batches=message.batches)
         return LoadFinalized(
             run_id=message.run_id,
             epoch=message.epoch,
@@ -187,7 +187,9 @@ class Loader:
             kept=message.keep and not first.placed,
         )
 
-    async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool) -> Finalized:
+    async def _finalized(
+        self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool, batches: int | None = None
+    ) -> Finalized:
         async with (
             self._destinations.of(
                 key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
@@ -197,6 +199,8 @@ class Loader:
             if message.drop:
                 placed = await destination.drop(message.run_id)
             else:
+                if message.complete and batches is not None and isinstance(destination, CountsStaged):
+                    await destination.see_staged(message.run_id, batches)
                 placed = await destination.finalize(message.run_id, complete=message.complete, keep=keep)
             return Finalized(destination.location, placed)
 

@@ -21,7 +21,7 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.recovery import Retry
-from loom_common.errors import BreakerOpen, BudgetExhausted
+from loom_common.errors import BreakerOpen, BudgetExhausted, CheckBroken, PermanentError, StagedRowsLost
 from loom_common.flow import Exchange, Stage
 from loom_common.ports.bus import Delivery, Wire
 from loom_common.text import bounded, storable, words_of
@@ -110,13 +110,20 @@ def pausing(message: Message, reason: str, seconds: float, cause: str) -> list[O
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 
 
-def run_failed(message: Message, reason: str, check: str | None = None) -> list[Outgoing]:
-    """Return the fact that the run cannot go on; `check` is the quality check that a record misses."""
+def run_failed(message: Message, error: PermanentError | str) -> list[Outgoing]:
+    """Return the fact that the run cannot go on."""
     stage = stage_of(message)
     if stage is None:
         return []
     epoch = getattr(getattr(message, "header", message), "epoch", 0)
-    fact = StageFailed(run_id=message.correlation_id, epoch=epoch, stage=stage, reason=reason, check=check)
+    fact = StageFailed(
+        run_id=message.correlation_id,
+        epoch=epoch,
+        stage=stage,
+        reason=str(error),
+        check=error.check if isinstance(error, CheckBroken) else None,
+        rows_lost=isinstance(error, StagedRowsLost),
+    )
     return [Outgoing(flow.fact("stage", "failed", pipeline_of(message)), fact)]
 
 

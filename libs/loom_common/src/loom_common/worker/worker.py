@@ -25,7 +25,6 @@ from loom_common.domain.run.recovery import decide, delay_within
 from loom_common.errors import (
     BreakerOpen,
     BudgetExhausted,
-    CheckBroken,
     DependencyUnavailable,
     LoomError,
     NeverReached,
@@ -204,8 +203,7 @@ class Worker:
                 reason = f"{error} Then: loom resume {message.correlation_id}."
                 return self._wires([*await self._paid(message, context), *self._failed(message, reason)])
             except PermanentError as error:
-                check = error.check if isinstance(error, CheckBroken) else None
-                return self._wires([*await self._paid(message, context), *self._failed(message, str(error), check)])
+                return self._wires([*await self._paid(message, context), *self._failed(message, error)])
             except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
                 paid = await self._paid(message, context)
                 return self._wires([*paid, *self._later_or_aside(message, error, delivery, context)])
@@ -246,10 +244,10 @@ class Worker:
         self._stats.count(MessageOutcome.STALE)
         return [*paid, *failure_messages.exhausted(message, spent)]
 
-    def _failed(self, message: Message, reason: str, check: str | None = None) -> Sequence[Outgoing]:
-        log.error("run cannot go on", error=reason, reported=True)
+    def _failed(self, message: Message, error: PermanentError | str) -> Sequence[Outgoing]:
+        log.error("run cannot go on", error=str(error), reported=True)
         self._stats.count(MessageOutcome.FAILED)
-        return failure_messages.run_failed(message, reason, check)
+        return failure_messages.run_failed(message, error)
 
     async def _waited(self, message: Message, away: BreakerOpen) -> bool:
         """Wait, with the message unacknowledged, until its upstream's next probe. Return whether it may be handled

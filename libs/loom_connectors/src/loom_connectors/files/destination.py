@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_common.errors import ConfigurationError
+from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError, StagedRowsLost
 from loom_connectors.files.format import RowWriter, TypedWriter, WholeFileWriter
 from loom_connectors.files.part_threads import PartThreads, Place
 from loom_connectors.files.publication import Digesting, Manifest, Publication, digest_of
@@ -65,6 +66,9 @@ class FileDestination:
     async def load(self, batch: LoadBatch) -> LoadResult:
         return await asyncio.to_thread(self._load, batch)
 
+    async def see_staged(self, run_id: str, batches: int) -> None:
+        await asyncio.to_thread(self._see_staged, run_id, batches)
+
     async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
         if keep and not self._append:
             return await asyncio.to_thread(self._keep_what_is_there, run_id, complete=complete)
@@ -111,6 +115,25 @@ class FileDestination:
         """Whether a part is there, or its rows are in the file."""
         manifest = self._manifest(place.run_id)
         return manifest.complete or place.part in manifest.parts or self._result.beside(place.name).state() is not None
+
+    def _see_staged(self, run_id: str, batches: int) -> None:
+        """Compare the parts with the books. A batch of which no row was loaded may have put a part, too, or not; so
+        where there are such batches, a few lost parts may go unnoticed."""
+        with self._result.trouble():
+            manifest = self._manifest(run_id)
+            if manifest.complete or (manifest.publishing is not None and self._shows(manifest.publishing)):
+                return
+            names = {*self._result.names(".part", folder=run_id), *manifest.parts}
+            found = len({tuple(name.split("-", 3)[:3]) for name in names})
+            if found >= batches:
+                return
+            self._result.remove_folder(run_id)
+        lost = batches - found
+        raise StagedRowsLost(
+            f"{counted(lost, 'part')} of {batches:,} beside {self.location} {'is' if lost == 1 else 'are'} gone: "
+            "somebody removed rows that this run had loaded. The rest was dropped. Start a new run; answers that "
+            "were paid for are taken from the journal."
+        )
 
     def _keep_what_is_there(self, run_id: str, *, complete: bool) -> bool:
         with self._result.trouble():

@@ -97,6 +97,15 @@ class LoadResult:
     failed: Sequence[FailedRow] = ()
 
 
+@runtime_checkable
+class CountsStaged(Protocol):
+    """Can tell before `finalize` whether all that was loaded still waits beside the destination."""
+
+    async def see_staged(self, run_id: str, batches: int) -> None:
+        """Raise `StagedRowsLost`, and remove what is left of the run, where fewer than so many batches are there."""
+        ...
+
+
 class Destination(Protocol):
     """Takes batches, each once in effect."""
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.destination_names import parts_folder, sample_file
-from loom_common.errors import DestinationError, SourceError
+from loom_common.errors import DestinationError, SourceError, StagedRowsLost
 from loom_connectors.files.storage import FileState, Opened, StoredFile
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.storage.append import added
@@ -158,7 +158,7 @@ class LocalResult:
         with self._seeing:
             self._see_folder()
         if folder in self._lost:
-            raise DestinationError(
+            raise StagedRowsLost(
                 f"{self._folder} on {host()} was removed while the run was loading, and with it rows that were loaded. "
                 "Start a new run: a resume would lack them."
             )

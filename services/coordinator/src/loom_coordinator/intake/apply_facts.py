@@ -84,7 +84,8 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
         return None
     failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run.epoch), None)
     if failure is not None:
-        await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
+        end = completion.lose if failure.rows_lost else completion.fail
+        await end(unit, run, f"{failure.stage}: {failure.reason}")
         return None
     if run.status != run_rows.RUNNING:
         return None

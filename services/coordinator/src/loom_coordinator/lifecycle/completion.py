@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import func, select
+
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
@@ -14,6 +16,7 @@ from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.pipeline_metrics import DURATION, RUNS
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls
 
@@ -40,7 +43,9 @@ async def put_in_place(unit: UnitOfWork, run: Run) -> None:
     tally = run.totals.tally
     empty = tally.loaded == tally.second  # the first destination has got no row of this run
     keep = empty and not run.sample and not tallies.definition(run).load.allow_empty
-    finalize.ask(unit, run, run.epoch, complete=True, keep=keep)
+    loaded = select(func.count()).where(batches.c.run_id == run.run_id, batches.c.loaded > batches.c.second)
+    there = (await unit.connection.execute(loaded)).scalar_one()
+    finalize.ask(unit, run, run.epoch, complete=True, keep=keep, batches=there)
 
 
 async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
@@ -69,6 +74,12 @@ async def fail(unit: UnitOfWork, run: Run, reason: str) -> None:
     await _cut_short(unit, run, run_rows.FAILED, error=reason)
 
 
+async def lose(unit: UnitOfWork, run: Run, reason: str) -> None:
+    """End a run of which somebody removed rows that were staged. What is left of them is dropped, and none counts as
+    loaded."""
+    await _cut_short(unit, run, run_rows.FAILED, error=reason, reason=staged_rows.LOST, drop=True)
+
+
 async def stop(unit: UnitOfWork, run: Run, limit: str) -> None:
     """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
     tally = run.totals.tally
@@ -92,7 +103,7 @@ async def _cut_short(
     asks = bool(tally.loaded or drop)
     epoch = await run_rows.raise_epoch(unit, run, placed=None)
     shown = tallies.shown(tally, None, ended=True)
-    if drop and not final_status.adds(run):
+    if reason == staged_rows.LOST or (drop and not final_status.adds(run)):
         shown = shown.model_copy(update={"staged": 0})
     await _end(unit, run, status, shown, error=error, reason=reason, finalizing=asks)
     if asks:
@@ -129,6 +140,8 @@ async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
     for fact in facts:
         if isinstance(fact, LoadFinalized):
             placed = where(fact)
+    if run.reason == staged_rows.LOST and placed is not None:
+        placed = {**placed, "first": False}
     finalizing = run.finalizing and not any(_answers(fact, run) for fact in facts)
     tally = run.totals.tally
     shown = tallies.shown(tally, placed, ended=True)

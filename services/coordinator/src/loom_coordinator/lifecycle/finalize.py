@@ -10,9 +10,19 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 
-def ask(unit: UnitOfWork, run: Run, epoch: int, *, complete: bool, keep: bool = False, drop: bool = False) -> None:
+def ask(
+    unit: UnitOfWork,
+    run: Run,
+    epoch: int,
+    *,
+    complete: bool,
+    keep: bool = False,
+    drop: bool = False,
+    batches: int | None = None,
+) -> None:
     """Send the loader the word that the run's batches are all there, or all there will be. With `keep` a result that is
-    there stays; with `drop` what the run staged is removed, because nobody will resume it."""
+    there stays; with `drop` what the run staged is removed, because nobody will resume it.
+    `batches` is how many are to be there."""
     message = FinalizeLoad(
         run_id=run.run_id,
         pipeline=run.pipeline_name,
@@ -21,5 +31,6 @@ def ask(unit: UnitOfWork, run: Run, epoch: int, *, complete: bool, keep: bool = 
         complete=complete,
         keep=keep,
         drop=drop,
+        batches=batches,
     )
     unit.send(Outgoing(flow.work(Stage.LOAD, run.pipeline_name), message))

@@ -17,6 +17,12 @@ from loom_coordinator.lifecycle import final_status, finalize
 
 SUPERSEDED = "superseded"
 """The reason of an end, as it stands in `pipeline_runs.reason`: a later run has replaced the destination."""
+LOST = "rows_lost"
+"""Another one: somebody removed rows that the run had staged."""
+_WHY = {
+    SUPERSEDED: "a later run has replaced the destination, and the rows it had staged were dropped",
+    LOST: "somebody removed rows that it had staged",
+}
 _RESUMABLE = (run_rows.FAILED, run_rows.PARTIAL)
 
 
@@ -28,7 +34,7 @@ def held(run: Run) -> int:
 def given_up(run: Run) -> bool:
     """Tell whether what the run staged was dropped, or is about to be."""
     cancelled = run.status == run_rows.CANCELLED and not final_status.adds(run)
-    return cancelled or run.reason == SUPERSEDED
+    return cancelled or run.reason in _WHY
 
 
 def see_that_it_can_go_on(run: Run) -> None:
@@ -39,10 +45,10 @@ def see_that_it_can_go_on(run: Run) -> None:
     in_place = run.placed is not None and run.placed["first"]
     if not written.staged or in_place:
         return
-    why = "a later run has replaced the destination" if run.reason == SUPERSEDED else "it was cancelled"
+    why = _WHY.get(run.reason or "", "it was cancelled, and the rows it had staged were dropped")
     raise ConfigurationError(
-        f"Run {run.run_id} cannot be resumed: {why}, and the rows it had staged were dropped. Run the pipeline "
-        "again; answers that were paid for are taken from the journal."
+        f"Run {run.run_id} cannot be resumed: {why}. Run the pipeline again; "
+        "answers that were paid for are taken from the journal."
     )
 
 

@@ -235,6 +235,7 @@ class StageFailed(Message):
     stage: Stage
     reason: str
     check: str | None = Field(None, description="The quality check that a record misses; null for other reasons.")
+    rows_lost: bool = Field(False, description="Whether staged rows of the run are gone: it cannot be resumed.")
 
     @property
     def message_id(self) -> str:

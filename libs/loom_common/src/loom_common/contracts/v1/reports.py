@@ -141,7 +141,9 @@ class RunReport(Part):
     duration_seconds: float
     destination: str
     reason: str | None = Field(
-        None, description="Why it is paused (`budget_exhausted`) or ended early (`failure_limit`); null otherwise."
+        None,
+        description="Why it is paused (`budget_exhausted`) or ended early (`failure_limit`; `rows_lost`: somebody "
+        "removed rows that it had staged); null otherwise.",
     )
     spending: tuple[StageCalls, ...] = Field((), description="The model calls, by stage, purpose, provider and model.")
     budget: RunBudget | None = None

@@ -154,6 +154,9 @@ class FinalizeLoad(Message):
     complete: bool = Field(description="False where the run was cancelled or failed: show what was loaded.")
     keep: bool = Field(False, description="True where nothing was loaded: a result that is there stays.")
     drop: bool = Field(False, description="True where nobody will resume the run: remove what it staged.")
+    batches: int | None = Field(
+        None, description="The batches of which rows were loaded into the destination; null where that is not known."
+    )
 
     @property
     def message_id(self) -> str:
