@@ -23,7 +23,7 @@ from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode, replaces_view
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 from loom_connectors.storage.local import see_that_it_can_be_written
 from loom_connectors.values import EMPTY_TEXT, UnfitValue
 
@@ -90,6 +90,9 @@ class DuckdbSession:
 
     async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table)
+
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        return {}  # DuckDB does not say which they are
 
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         return any(set(names) == set(key) for names in tables.unique_keys(self._db, table))
@@ -165,6 +168,7 @@ class DuckdbDialect:
     """Represents one DuckDB file that is written."""
 
     errors = (duckdb.Error, UnfitValue, UnicodeEncodeError)
+    names = NameRules("DuckDB", folds_case=True)
 
     def __init__(self, file: DuckdbFile) -> None:
         self._file = file

@@ -8,10 +8,12 @@ from urllib.parse import unquote
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.server_urls import held_files, server_url, settings_of
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 
 _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _SETTINGS = (*_FILES, "ssl_verify_identity", "ssl_disabled", "unix_socket")
+NAMES = NameRules("MySQL", 64, in_characters=True, folds_case=True)
+"""Says what names MySQL and MariaDB can tell apart."""
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,7 +43,9 @@ class Address:
         if not database:
             raise ConfigurationError("The mysql:// URL names no database: mysql://user:password@host/database.")
         query = held_files(settings_of(url, "mysql", ("table", *_SETTINGS)), _FILES, context)
-        table = query.get("table")
+        name = TableName.of(query["table"]) if query.get("table") else None
+        if name is not None:
+            NAMES.check_table(name, "mysql")
         host = url.hostname or "localhost"
         here = host in _HERE and not any(key.startswith("ssl_") for key in query)
         user, password = (None if each is None else unquote(each) for each in (url.username, url.password))
@@ -51,7 +55,7 @@ class Address:
             user,
             password or "",
             database,
-            TableName.of(table) if table else None,
+            name,
             unix_socket=query.get("unix_socket"),
             ssl_ca=query.get("ssl_ca"),
             ssl_cert=query.get("ssl_cert"),

@@ -17,6 +17,7 @@ import pymysql
 
 from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.mysql import tables, widening
+from loom_connectors.mysql.address import NAMES
 from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Conflict, Server, meaning, number_of, words_of
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
 from loom_connectors.mysql.writing import binder
@@ -90,6 +91,10 @@ class MysqlSession:
 
     async def types(self, table: TableName) -> dict[str, str]:
         return await self.columns(table)
+
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        with self._alone(table) as connection:
+            return tables.computed_columns(connection, table)
 
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         with self._alone(table) as connection:
@@ -196,6 +201,7 @@ class MysqlDialect:
     """Represents one database that is written."""
 
     errors = (pymysql.MySQLError, UnfitValue, UnicodeEncodeError)
+    names = NAMES
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -49,6 +49,17 @@ def columns_of_table(connection: Connection, table: TableName) -> dict[str, str]
     return {name: kept_as if name in json else kind for name, kind in rows}
 
 
+def computed_columns(connection: Connection, table: TableName) -> dict[str, str]:
+    """Return how the columns are filled in that no INSERT may name."""
+    rows = asked(
+        connection,
+        "SELECT column_name FROM information_schema.columns "
+        f"WHERE {_THIS} AND coalesce(generation_expression, '') <> ''",
+        table,
+    )
+    return {name: "a generated column" for (name,) in rows}
+
+
 def json_columns(connection: Connection, table: TableName) -> frozenset[str]:
     """Return the columns that hold JSON, which for MariaDB is a text with a check."""
     if not is_mariadb(connection):

@@ -14,7 +14,7 @@ from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.postgres import tables, widening
 from loom_connectors.postgres.rows import failed_row, write
-from loom_connectors.postgres.server import Server, is_a_rows_fault, meaning
+from loom_connectors.postgres.server import NAMES, Server, is_a_rows_fault, meaning
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
@@ -66,6 +66,9 @@ class PostgresSession:
     async def types(self, table: TableName) -> dict[str, str]:
         return await widening.types_of_table(self._connection, table)
 
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        return await tables.computed_columns(self._connection, table)
+
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         return any(set(names) == set(key) for names in await tables.unique_keys(self._connection, table))
 
@@ -106,6 +109,7 @@ class PostgresDialect:
     """Represents one Postgres database."""
 
     errors = (asyncpg.PostgresError, UnfitValue)
+    names = NAMES
 
     def __init__(self, server: Server, timeouts: Timeouts) -> None:
         self._server = server

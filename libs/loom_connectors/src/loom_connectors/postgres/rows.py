@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -56,6 +56,10 @@ async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns:
     )
 
 
+_UNWRITABLE_TEXT = ("22021", "22P05")
+"""The states of errors about characters that a text cannot hold. Postgres does not say in which column they stand."""
+
+
 def failed_row(row: Row, error: Exception) -> FailedRow:
     """Return a row that the database refused, with the database's own reason, or that it would have changed
     (`UnfitValue`)."""
@@ -63,11 +67,22 @@ def failed_row(row: Row, error: Exception) -> FailedRow:
         return FailedRow(row.record_id, "type", str(error))
     state, words = error.sqlstate or "", str(error).splitlines()[0]
     column = getattr(error, "column_name", None) or _column_in(getattr(error, "context", None) or "")
+    if column is None and state in _UNWRITABLE_TEXT:
+        column = next((name for name, value in row.values.items() if _holds_nul(value)), None)
     where = f"column {column}: " if column and f'"{column}"' not in words else ""
     detail = f" ({error.detail})" if state in ("23503", "23505") and getattr(error, "detail", None) else ""
     code = "type" if state.startswith(("22", "54")) else "constraint"
     hint = EMPTY_TEXT if code == "type" and row.values.get(column or "") == "" else ""
     return FailedRow(row.record_id, code, f"{where}{words}{detail}{hint}")
+
+
+def _holds_nul(value: object) -> bool:
+    """Tell whether a text, or one within a list or an object, holds NUL, which no text in Postgres can."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_holds_nul(each) for pair in value.items() for each in pair)
+    return isinstance(value, list | tuple) and any(_holds_nul(each) for each in value)
 
 
 def _column_in(context: str) -> str | None:

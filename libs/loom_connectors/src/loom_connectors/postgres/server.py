@@ -23,10 +23,9 @@ from loom_common.errors import (
     Timeout,
 )
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.postgres.names import check_table
 from loom_connectors.server_urls import held_files, server_url, settings_of
 from loom_connectors.sql.parameters import Timeouts
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 
 _CONNECTIONS = 4
 _FILES = ("passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert")
@@ -38,6 +37,8 @@ _SETTINGS = (
 )
 _REFUSED = ("28", "42501", "25006")
 _ROW = ("22", "23", "44", "54", "P0001")
+NAMES = NameRules("Postgres", 63)
+"""Says what names Postgres can tell apart: it cuts longer ones without an error, so that two would become one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Address:
             )
         name = TableName.of(table) if table else None
         if name is not None:
-            check_table(name)
+            NAMES.check_table(name, "postgres")
         dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
         shown = f"postgres://{url.hostname or 'localhost'}:{url.port or 5432}/{url.path.strip('/')}"
         return Address(dsn, shown, name, pooled=pooled)

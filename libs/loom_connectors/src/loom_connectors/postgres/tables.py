@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loom_connectors.postgres.names import check_columns
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.dialect import Rights
 from loom_connectors.sql.load_modes import Mode
@@ -73,6 +72,20 @@ def _scalar_form(name: str, modifier: int) -> str:
     return _FORMS.get(name, "text")
 
 
+async def computed_columns(connection: Any, table: TableName) -> dict[str, str]:
+    """Return how the columns are filled in that no INSERT may name."""
+    rows = await connection.fetch(
+        """
+        SELECT attname, attgenerated <> '' AS generated FROM pg_attribute
+        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+          AND (attgenerated <> '' OR attidentity = 'a')
+        """,
+        table.sql,
+    )
+    how = {True: "a generated column", False: "GENERATED ALWAYS AS IDENTITY"}
+    return {row["attname"]: how[row["generated"]] for row in rows}
+
+
 async def rights(connection: Any, table: TableName, mode: Mode) -> Rights:
     """Return what the user may do with the table."""
     needed = {"append": "INSERT", "upsert": "INSERT UPDATE", "replace": "INSERT DELETE"}[mode].split()
@@ -126,9 +139,7 @@ async def create_ledger(connection: Any, ledger: TableName) -> None:
 
 
 async def create_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
-    """Create the table where it is missing, in the caller's transaction. Raises `DestinationError` for a name that
-    Postgres would cut."""
-    check_columns(kinds, table)
+    """Create the table where it is missing, in the caller's transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []

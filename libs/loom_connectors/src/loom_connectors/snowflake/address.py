@@ -8,13 +8,15 @@ from urllib.parse import unquote
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.server_urls import held_files, server_url, settings_of
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 
 _SETTINGS = (
     *("warehouse", "role", "private_key", "private_key_file", "private_key_passphrase", "authenticator", "token"),
     *("host", "port", "protocol"),
 )
 _FORM = "snowflake://user:password@account/database/schema?warehouse=name"
+NAMES = NameRules("Snowflake", 255, in_characters=True)
+"""Says what names Snowflake can tell apart: quoted ones are not folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Address:
         table = query.pop("table", None)
         user, password = (None if each is None else unquote(each) for each in (url.username, url.password))
         name = TableName.of(table) if table else None
+        if name is not None:
+            NAMES.check_table(name, "snowflake")
         return Address(account, user, password, database, schema or "PUBLIC", name, query)
 
     @property

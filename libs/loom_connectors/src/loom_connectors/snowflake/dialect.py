@@ -21,6 +21,7 @@ import snowflake.connector as driver
 from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.snowflake import tables, widening
+from loom_connectors.snowflake.address import NAMES
 from loom_connectors.snowflake.server import (
     Conflict,
     Connection,
@@ -102,6 +103,9 @@ class SnowflakeSession:
 
     async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._connection, table)
+
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        return {}  # a column that Snowflake numbers may be written, and tables have no other
 
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         return True
@@ -238,6 +242,7 @@ class SnowflakeDialect:
     """Represents one schema that is written."""
 
     errors = (driver.Error, UnfitValue, UnicodeEncodeError)
+    names = NAMES
 
     def __init__(self, server: Server) -> None:
         self._server = server

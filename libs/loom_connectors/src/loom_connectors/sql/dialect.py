@@ -17,7 +17,7 @@ from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 
 Result = TypeVar("Result")
 
@@ -95,6 +95,10 @@ class TableSession(Protocol):
         """Return the same columns with their types, as the system writes them."""
         ...
 
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        """Return the columns that only the database writes, as far as it tells, with how it fills each in."""
+        ...
+
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         """Tell whether an upsert can go by these columns: in most systems, where they are those of the primary key or
         of a unique index."""
@@ -155,6 +159,11 @@ class TableDialect(Protocol):
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """Return the errors that the driver raises for a statement, and `UnfitValue`."""
+        ...
+
+    @property
+    def names(self) -> NameRules:
+        """Return which names of tables and columns the system can tell apart."""
         ...
 
     def fault(self, error: Exception) -> Fault:

@@ -5,7 +5,7 @@ rows."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loom_common.domain.definition.pipeline import LoadConfig
@@ -19,7 +19,7 @@ from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknow
 from loom_connectors.sql.dialect import TableDialect, TableSession, Target
 from loom_connectors.sql.load_modes import Adding
 from loom_connectors.sql.needs import needs_of
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import TableName, check_computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,15 @@ class LoadTable:
         config: LoadConfig, context: ConnectorContext, name: TableName, dialect: TableDialect, *, may_create: bool
     ) -> LoadTable:
         """Make the table that `load` describes. A sample is written to a table of its own."""
-        schema = context.output_schema
+        schema, adding = context.output_schema, Adding.of(config, context)
         return LoadTable(
             dialect=dialect,
             name=name.beside(sample_table(name.name)) if context.sample else name,
-            adding=Adding.of(config, context),
+            adding=adding,
             may_create=may_create or context.sample,
             anew=context.sample and not context.adds,
             schema=schema,
-            expected=tuple(dict.fromkeys([*config.key, *config.include, *kinds(schema, ())])),
+            expected=tuple(dict.fromkeys([*adding.key, *config.key, *config.include, *kinds(schema, ())])),
             evolution=Evolution.of(config),
         )
 
@@ -96,11 +96,15 @@ class LoadTable:
             raise AccessRefused(f"{place}: this user may not create tables. GRANT CREATE, or make the table.")
         if not may.may_write:
             raise AccessRefused(f"{place}: this user may not write to it in mode {self.adding.mode}. GRANT it.")
-        if may.exists and not self.anew:
+        if not may.exists or self.anew:
+            self.dialect.names.check_columns(self.expected, self.name)
+        else:
             columns = await session.columns(self.name)
+            check_computed(self.expected, await session.computed(self.name), self.name)
             missing = [name for name in self.expected if name not in columns]
             if missing and not self.evolution.columns:
                 raise lacking(missing, str(self.name), list(columns))
+            self.dialect.names.check_columns(missing, self.name, columns)
             if missing and not may.may_alter:
                 raise AccessRefused(
                     f"{place}: it lacks the columns {', '.join(missing)}, and this user may not add them. GRANT ALTER, "
@@ -111,10 +115,17 @@ class LoadTable:
     async def fits(self, session: TableSession) -> Sequence[ColumnFit]:
         """Compare the columns that are known before there are rows with those of the table."""
         there = {} if self.anew else await session.types(self.name)
+        computed = {} if self.anew else await session.computed(self.name)
         declared = (self.schema or {}).get("properties", {})
         found = kinds(self.schema, self.expected)
         wanted = {name: found[name] if name in declared else None for name in found}
-        return fits_of(wanted, there, self.dialect.type_of, adds=self.evolution.columns, widens=self.evolution.types)
+        fits = fits_of(wanted, there, self.dialect.type_of, adds=self.evolution.columns, widens=self.evolution.types)
+        return [
+            replace(each, done=f"{computed[each.name]}: a run is refused", fits=False)
+            if each.name in wanted and each.name in computed
+            else each
+            for each in fits
+        ]
 
     async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
         """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,
@@ -125,6 +136,8 @@ class LoadTable:
             return known
         wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)
         found = await self._evolved(session, await self._seen(session, batch.run_id, wanted), wanted, batch)
+        names_everywhere = [name for name in names if all(name in row.values for row in batch.rows)]
+        check_computed(names_everywhere, await session.computed(found.table), self.name)
         if missing := unknown_everywhere(batch.rows, list(found.columns)):
             raise lacking(missing, str(self.name), list(found.columns))
         return found
@@ -172,12 +185,14 @@ class LoadTable:
     async def _seen(self, session: TableSession, run_id: str, wanted: Mapping[str, Kind]) -> Target:
         staging, key = self.staging(run_id), self.adding.key
         if self.anew:
+            self.dialect.names.check_columns(wanted, self.name)
             await session.create_table(staging, wanted, ())
             return await self._as_target(session, staging, key)
         columns = await session.columns(self.name)
         if not columns:
             if not self.may_create:
                 raise self._missing()
+            self.dialect.names.check_columns(wanted, self.name)
             await session.create_table(self.name, wanted, key)
             columns = await session.columns(self.name)
         await self._see_key(session, columns)
@@ -195,6 +210,7 @@ class LoadTable:
         tables = (self.name, found.table) if self.replaces and not self.anew else (found.table,)
         for table in tables:
             if added and self.evolution.columns:
+                self.dialect.names.check_columns(added, self.name, found.columns)
                 await session.add_columns(table, added)
             if self.evolution.types:
                 await session.widen(table, needs_of(batch.rows))

@@ -17,7 +17,7 @@ from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
-from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.table_name import NameRules, TableName
 from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder
@@ -84,6 +84,9 @@ class SqliteSession:
     async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table.name)
 
+    async def computed(self, table: TableName) -> Mapping[str, str]:
+        return tables.computed_columns(self._db, table.name)
+
     async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         return any(set(names) == set(key) for names in tables.unique_keys(self._db, table.name))
 
@@ -124,6 +127,7 @@ class SqliteDialect:
     """Represents one SQLite file that is written."""
 
     errors = (sqlite3.Error, OverflowError, UnicodeEncodeError, UnfitValue)
+    names = NameRules("SQLite", folds_case=True)
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file

@@ -35,6 +35,12 @@ def columns_of_table(db: sqlite3.Connection, table: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
+def computed_columns(db: sqlite3.Connection, table: str) -> dict[str, str]:
+    """Return how the columns are filled in that no INSERT may name."""
+    rows = db.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden IN (2, 3)", (table,))
+    return {name: "a generated column" for (name,) in rows.fetchall()}
+
+
 def is_view(db: sqlite3.Connection, table: str) -> bool:
     """Tell whether `table` has no rowid: a view, a virtual table, or one made WITHOUT ROWID."""
     sql = "SELECT type <> 'table' OR wr FROM pragma_table_list(?)"
