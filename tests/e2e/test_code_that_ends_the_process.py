@@ -68,6 +68,14 @@ def test_a_function_that_code_gives_to_atexit_and_that_never_ends_does_not_keep_
     assert b"the process ends without it" in ended.stderr
 
 
+def test_a_function_that_code_gives_to_atexit_and_that_would_end_the_process_is_told_in_a_sentence(project):
+    write(project, "atexit.register(os._exit, 3)")
+    ended = run(project)
+    assert (ended.returncode, b"succeeded" in ended.stdout) == (0, True)
+    assert b"after the end of the command: os._exit() is refused to code" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
 def test_a_full_disk_under_stderr_fails_no_run_and_under_stdout_is_told(project):
     write(project, "pass")
     full = os.open("/dev/full", os.O_WRONLY)

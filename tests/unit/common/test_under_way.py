@@ -100,10 +100,10 @@ async def test_a_run_that_moves_while_a_call_of_it_pauses_is_told_nothing(at_onc
     monkeypatch.setattr(batch_progress, "STILL_SECONDS", 1000)
     async with told_of_waits() as (reports, told), within(20):
         with reports.of(BATCH, Progress(4)), pausing(60, "429"):
-            hearing = asyncio.create_task(anext(told))
+            awaited = asyncio.create_task(anext(told))
             await asyncio.sleep(0.1)
-            assert not hearing.done()
-            hearing.cancel()
+            assert not awaited.done()
+            awaited.cancel()
 
 
 def test_a_pause_outside_a_message_or_that_is_over_is_no_pause_of_it():

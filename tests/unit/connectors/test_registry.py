@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.errors import ConfigurationError, MissingCredential
+from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCredential
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Guarantee
 from loom_connectors.registry import open_destination, open_source
@@ -117,3 +118,16 @@ async def test_a_format_is_named_where_the_ending_does_not_say_it(tmp_path):
     config = ExtractConfig(source=f"file://{tmp_path}/reviews.txt", options={"format": "jsonl"})
     page = await open_source(config, context(tmp_path)).read(None, 10)
     assert [record.data for record in page.records] == [{"id": 1}]
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "txt"}], ids=["by the ending", "by the option"])
+def test_a_destination_is_offered_formats_that_can_be_written_alone(tmp_path, options):
+    context = ConnectorContext(tmp_path, Credentials({}))
+    with pytest.raises(InvalidDefinition) as refused:
+        open_destination(LoadConfig(destination="out.txt", options=options), context)
+    assert "csv" in str(refused.value)
+    assert not {"yaml", "yml", "toml"} & set(re.findall(r"\w+", str(refused.value)))
+    with pytest.raises(InvalidDefinition, match="yaml"):
+        open_source(ExtractConfig(source="in.txt", options=options), context)
+    with pytest.raises(ConfigurationError, match="YAML files can only be read"):
+        open_destination(LoadConfig(destination="out.yaml"), context)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+import asyncpg
+import duckdb
+import pymysql
 import pytest
 
-from loom_common.errors import ConfigurationError
+from loom_common.errors import ConfigurationError, DestinationError, SourceError, Timeout
+from loom_connectors.duckdb import file as duckdb_file
+from loom_connectors.mysql import server as mysql
+from loom_connectors.postgres import server as postgres
 from loom_connectors.sql.parameters import bound, quoted
 
 PARAMS = {"since": dt.date(2024, 1, 1), "name": "x' OR 1=1 --"}
@@ -57,3 +63,18 @@ def test_anything_else_in_braces_is_a_mistake(query, words):
 
 def test_a_name_is_nothing_but_a_name():
     assert quoted('a"; DROP TABLE b; --') == '"a""; DROP TABLE b; --"'
+
+
+@pytest.mark.parametrize(
+    ("trouble", "key"),
+    [(SourceError, "`extract.options.timeouts.query`"), (DestinationError, "`load.options.timeouts`: `load`")],
+)
+def test_a_limit_of_time_that_was_passed_is_named_as_the_pipeline_file_has_it(trouble, key):
+    late = [
+        postgres.meaning(asyncpg.QueryCanceledError("canceling statement due to statement timeout"), "p", trouble),
+        mysql.meaning(pymysql.err.OperationalError(1969, "max_statement_time exceeded"), "m", trouble),
+        duckdb_file.meaning(duckdb.InterruptException("interrupted"), "d", trouble),
+    ]
+    for error in late:
+        assert isinstance(error, Timeout), error
+        assert key in str(error)

@@ -130,6 +130,12 @@ async def test_a_run_whose_time_is_over_fails_and_says_so(deadline, late):
     assert ("At its end, the model is away." in (run.error_message or "")) is late
 
 
+async def test_the_command_that_an_error_names_can_be_typed_as_it_stands():
+    async with run_state() as unit:
+        await completion.fail(unit, await the_run(unit), "Nothing was lost: go on with `loom resume`.")
+        assert (await the_run(unit)).error_message == f"Nothing was lost: go on with `loom resume {RUN}`."
+
+
 async def test_a_batch_that_ends_after_a_run_is_counted_with_it():
     async with run_state(definition=APPENDING) as unit:
         await completion.cancel(unit, await the_run(unit))

@@ -185,8 +185,8 @@ class DestinationError(PermanentError):
 
 
 class StagedRowsLost(DestinationError):
-    """Rows that were loaded wait beside the destination no more, because somebody else removed them. The run cannot be
-    resumed."""
+    """Reports that rows which were loaded wait beside the destination no more, because somebody else removed them. The
+    run cannot be resumed."""
 
 
 class AccessRefused(PermanentError):

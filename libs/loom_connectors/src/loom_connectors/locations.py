@@ -45,9 +45,11 @@ class Location:
         scheme, ending = taken_apart(written)
         return Location(redacted(location), scheme, ending, compression_in(_path_in(written))[0])
 
-    def format_in(self, options: Mapping[str, Any], known: Collection[str], section: str) -> str:
+    def format_in(
+        self, options: Mapping[str, Any], known: Collection[str], section: str, offered: Collection[str]
+    ) -> str:
         """Return the name of the file's format: the option `format`, or the ending. Raises `InvalidDefinition` where
-        there is no such format."""
+        there is no such format, with those that are `offered` instead."""
         named = options.get("format")
         if named is None and self.ending in known:
             return self.ending
@@ -58,9 +60,9 @@ class Location:
         if named is not None:
             path = (section, "options", "format")
             raise InvalidDefinition(
-                [Problem(path, f"the unknown format {named!r}", _one_of(known), closest(str(named), sorted(known)))]
+                [Problem(path, f"the unknown format {named!r}", _one_of(offered), closest(str(named), sorted(offered)))]
             )
-        raise self._unknown(section, self._no_format(known), closest(self.ending, sorted(known)))
+        raise self._unknown(section, self._no_format(offered), closest(self.ending, sorted(offered)))
 
     def compressed(self, options: Mapping[str, Any], section: str, *, allowed: bool) -> str | None:
         """Return how the file is compressed: by the option `compression`, else by its name. Raises `InvalidDefinition`

@@ -21,6 +21,7 @@ from loom_connectors.built_in import (
     FORMATS,
     GIVEN,
     NO_TRIAL,
+    ONLY_READ,
     PYTHON,
     SOURCES,
     STORAGES,
@@ -242,7 +243,8 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
     """Return the format of a file, and its name. Those of plugins are looked for where the file's is none of Loom's.
     Raises `InvalidDefinition`."""
     own = location.ending in FORMATS and "format" not in options
-    name = location.format_in(options, FORMATS if own else {*FORMATS, *names(Kind.FORMAT)}, section)
+    known = {*FORMATS} if own else {*FORMATS, *names(Kind.FORMAT)}
+    name = location.format_in(options, known, section, known - ONLY_READ if section == "load" else known)
     if name in FORMATS:
         return _found(FORMATS, name)(), name
     from loom_connectors.plugged import open_format

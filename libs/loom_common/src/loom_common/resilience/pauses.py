@@ -57,7 +57,7 @@ def noted() -> Iterator[Pauses]:
 
 @contextmanager
 def pausing(seconds: float, reason: str) -> Iterator[None]:
-    """Around a call's waiting for so long. `reason` is shown to people."""
+    """Note that a call waits for so long, within the block. `reason` is shown to people."""
     pauses = _OF_MESSAGE.get()
     if pauses is None:
         yield

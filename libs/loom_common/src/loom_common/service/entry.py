@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from loom_common.foreign_code.process_guard import end_process, mark_all
+from loom_common.foreign_code.process_guard import RefusedToForeignCode, end_process, mark_all
 from loom_common.service.allocator import return_large_blocks
 from loom_common.service.garbage import collect_seldom
 
@@ -80,9 +80,19 @@ def see_that_it_ends(code: int) -> None:
     Threads of the pipeline's code that are no daemons, and functions that it gave to `atexit`, would keep it for as
     long as they like, and a supervisor or a shell with it."""
     mark_all()
+    sys.unraisablehook = _in_one_line
     limit = threading.Timer(_LEAVING_SECONDS, _cut_off, (code,))
     limit.daemon = True
     limit.start()
+
+
+def _in_one_line(raised: sys.UnraisableHookArgs) -> None:
+    """Print a sentence, and no traceback, where a function that code gave to `atexit` calls what is refused to it."""
+    if not isinstance(raised.exc_value, RefusedToForeignCode):
+        sys.__unraisablehook__(raised)
+        return
+    with suppress(OSError):
+        os.write(2, f"after the end of the command: {raised.exc_value}.\n".encode(errors="replace"))
 
 
 def _cut_off(code: int) -> None:

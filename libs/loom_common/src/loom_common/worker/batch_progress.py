@@ -48,7 +48,7 @@ class _Run:
     """Holds what was seen of the messages of one run."""
 
     seen: Sequence[tuple[int, float]] = ()
-    """How far they were at the last look."""
+    """Says how far they were at the last look."""
     still_since: float = 0.0
     told_at: float = float("-inf")
     told: int = 0

@@ -26,7 +26,7 @@ from loom_common.errors import (
 )
 from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.parameters import Timeouts, see_timeouts
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.storage.local import file_trouble, host, resolved
 
@@ -212,7 +212,7 @@ def meaning(error: duckdb.Error, place: str, trouble: type[PermanentError]) -> L
     words = _first_line(str(error))
     match error:
         case duckdb.InterruptException():
-            return Timeout(f"{place}: not done in time; see options.timeouts.")
+            return Timeout(f"{place}: not done in time. {see_timeouts(trouble)}")
         case duckdb.TransactionException():
             return TransactionConflict(f"{place}: {words}.")
         case duckdb.PermissionException():

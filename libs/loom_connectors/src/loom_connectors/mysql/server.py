@@ -16,7 +16,7 @@ from pymysql.converters import encoders
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, LoomError, PermanentError
 from loom_common.errors import Timeout as LateError
 from loom_connectors.mysql.address import Address
-from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.parameters import Timeouts, see_timeouts
 
 _STRICT = (
     "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,"
@@ -134,7 +134,7 @@ class Server:
         except pymysql.MySQLError as error:
             raise meaning(error, self.address.shown, self.trouble_is) from error
         except TimeoutError as error:
-            raise LateError(f"{self.address.shown}: no answer in time; see options.timeouts.") from error
+            raise LateError(f"{self.address.shown}: no answer in time. {see_timeouts(self.trouble_is)}") from error
         except OSError as error:
             raise DependencyUnavailable(
                 f"{self.address.shown} cannot be reached: {error.strerror or error}."
@@ -164,7 +164,7 @@ def meaning(error: pymysql.MySQLError, place: str, trouble: type[PermanentError]
     """Return what an error of the server is to Loom, by its number."""
     number, words = number_of(error), words_of(error)
     if number in _LATE:
-        return LateError(f"{place}: {words}. See options.timeouts.")
+        return LateError(f"{place}: {words}. {see_timeouts(trouble)}")
     if number in CONFLICTS:
         return Conflict(f"{place}: {words}.")
     if number in _PASSING or (number == 0 and isinstance(error, pymysql.err.InterfaceError)):

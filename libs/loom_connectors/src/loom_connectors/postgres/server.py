@@ -24,7 +24,7 @@ from loom_common.errors import (
 )
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.server_urls import held_files, server_url, settings_of
-from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.parameters import Timeouts, see_timeouts
 from loom_connectors.sql.table_name import NameRules, TableName
 
 _CONNECTIONS = 4
@@ -89,18 +89,18 @@ class Server:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """Lend a connection of one's own. Errors of the driver leave it as errors of Loom."""
-        with self._translated(f"no connection within {self._timeouts.connect:g} s", DependencyUnavailable):
+        with self._translated(f"no connection within {self._timeouts.connect:g} s.", DependencyUnavailable):
             pool = await self._opened()
             connection = await pool.acquire()
         try:
-            with self._translated("no answer in time; see options.timeouts", Timeout):
+            with self._translated(f"no answer in time. {see_timeouts(self._trouble)}", Timeout):
                 yield connection
         except DependencyUnavailable:
             with suppress(asyncpg.InterfaceError):  # it may be gone already
                 connection.terminate()  # nobody should be given what is left of it
             raise
         finally:
-            with self._translated("no connection", DependencyUnavailable):
+            with self._translated("no connection.", DependencyUnavailable):
                 await pool.release(connection)
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class Server:
         except asyncpg.InternalClientError as error:  # the server ended the connection in the midst of things
             raise DependencyUnavailable(f"{place}: the connection is broken.") from error
         except TimeoutError as error:
-            raise lateness(f"{place}: {late}.") from error
+            raise lateness(f"{place}: {late}") from error
         except OSError as error:
             raise DependencyUnavailable(f"{place} cannot be reached: {error.strerror or error}.") from error
 
@@ -165,7 +165,7 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
     """Return what an error of the server is to Loom, by its SQLSTATE."""
     state, words = error.sqlstate or "", str(error).splitlines()[0] if str(error) else type(error).__name__
     if state == "57014":
-        return Timeout(f"{place}: {words}. See options.timeouts.")
+        return Timeout(f"{place}: {words}. {see_timeouts(trouble)}")
     if passes(error):
         return DependencyUnavailable(f"{place}: {words}.")
     if state.startswith(_REFUSED):

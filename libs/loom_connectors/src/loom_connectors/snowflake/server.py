@@ -18,7 +18,7 @@ from snowflake.connector.cursor import ResultMetadata, SnowflakeCursor
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, LoomError, PermanentError
 from loom_common.errors import Timeout as LateError
 from loom_connectors.snowflake.address import Address
-from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.parameters import Timeouts, see_timeouts
 
 MISSING = (2003, 2043)
 """Numbers of errors that a table, or a schema, is not there, or not to be seen by this role."""
@@ -198,7 +198,7 @@ def meaning(error: driver.Error, address: Address, trouble: type[PermanentError]
     """Return what an error of Snowflake is to Loom, by its number."""
     number, words, place = number_of(error), words_of(error), address.shown
     if number in _LATE:
-        return LateError(f"{place}: {words}. See options.timeouts.")
+        return LateError(f"{place}: {words}. {see_timeouts(trouble)}")
     if number in _CONFLICTS:
         return Conflict(f"{place}: {words}.")
     if number in _REFUSED:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from loom_common.errors import InvalidDefinition, Problem
+from loom_common.errors import InvalidDefinition, PermanentError, Problem, SourceError
 from loom_connectors.options import Options, closest
 
 _TOKENS = re.compile(
@@ -31,6 +31,17 @@ class Timeouts(Options):
     load: float = Field(5.0, gt=0, description="One statement of a load.")
     transaction: float = Field(60.0, gt=0, description="All that a batch needs.")
     finalize: float = Field(900.0, gt=0, description="Putting a replacement in place.")
+
+
+def see_timeouts(trouble: type[PermanentError]) -> str:
+    """Return the sentence that names the limit of time that was passed: of a source, where `trouble` is `SourceError`,
+    or of a destination."""
+    if trouble is SourceError:
+        return "Where it is only slow, raise `extract.options.timeouts.query` (seconds for one page)."
+    return (
+        "Where it is only slow, raise `load.options.timeouts`: `load` (seconds for a statement), `transaction` or "
+        "`finalize`."
+    )
 
 
 class SqlSourceOptions(Options):

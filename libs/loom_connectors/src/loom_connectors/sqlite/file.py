@@ -20,7 +20,7 @@ from loom_common.errors import (
 from loom_common.sqlite_log import use_write_ahead_log
 from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.parameters import Timeouts, see_timeouts
 from loom_connectors.sqlite.values import text_of
 from loom_connectors.storage.local import file_trouble, host, resolved
 
@@ -116,7 +116,7 @@ def meaning(error: sqlite3.Error, place: str, trouble: type[PermanentError]) -> 
     """Return what an error of SQLite is to Loom, by its name."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_INTERRUPT":
-        return Timeout(f"{place}: not done in time; see options.timeouts.")
+        return Timeout(f"{place}: not done in time. {see_timeouts(trouble)}")
     if name.startswith(_REFUSED):
         return AccessRefused(f"{place}: {error}. Give this user the permission to write the file and its folder.")
     if name.startswith(_AWAY):

@@ -105,7 +105,9 @@ async def _cut_short(
     shown = tallies.shown(tally, None, ended=True)
     if reason == staged_rows.LOST or (drop and not final_status.adds(run)):
         shown = shown.model_copy(update={"staged": 0})
-    await _end(unit, run, status, shown, error=error, reason=reason, finalizing=asks)
+    # Who raised the error did not know the run, and what is told can be typed as it stands.
+    told = None if error is None else error.replace("`loom resume`", f"`loom resume {run.run_id}`")
+    await _end(unit, run, status, shown, error=told, reason=reason, finalizing=asks)
     if asks:
         finalize.ask(unit, run, epoch, complete=False, drop=drop)
 
