@@ -9,6 +9,7 @@ import pytest
 from loom_common.domain.run.breaker import Policy, State
 from loom_common.errors import (
     BreakerOpen,
+    Conflict,
     DependencyUnavailable,
     NeverReached,
     PermanentError,
@@ -71,7 +72,8 @@ async def test_other_upstreams_are_called(breakers):
 
 
 @pytest.mark.parametrize(
-    "error", [RecordError("bad", code="bad"), PermanentError("no such model"), RateLimited("slow")]
+    "error",
+    [RecordError("bad", code="bad"), PermanentError("no such model"), RateLimited("slow"), Conflict("deadlock")],
 )
 async def test_an_upstream_that_answers_is_there_whatever_it_says(breakers, error):
     for _ in range(3):
@@ -213,7 +215,9 @@ async def test_what_was_never_there_is_tried_for_a_while_and_then_given_up_with_
     assert type(anew.value) is BreakerOpen
 
 
-@pytest.mark.parametrize("answer", [None, RateLimited("slow down"), RecordError("no", code="no"), Timeout("late")])
+@pytest.mark.parametrize(
+    "answer", [None, RateLimited("slow down"), Conflict("deadlock"), RecordError("no", code="no"), Timeout("late")]
+)
 async def test_what_was_there_once_is_waited_for_as_long_as_it_takes(seeking, clock, answer):
     await asyncio.gather(call(seeking, answer), return_exceptions=True)
     for _ in range(5):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import asynccontextmanager
 
 import asyncpg
 import duckdb
 import pymysql
 import pytest
 
-from loom_common.errors import ConfigurationError, DestinationError, SourceError, Timeout
+from loom_common.errors import ConfigurationError, Conflict, DestinationError, SourceError, Timeout
 from loom_connectors.duckdb import file as duckdb_file
 from loom_connectors.mysql import server as mysql
 from loom_connectors.postgres import server as postgres
-from loom_connectors.sql.parameters import bound, quoted
+from loom_connectors.postgres.dialect import PostgresDialect
+from loom_connectors.sql.parameters import Timeouts, bound, quoted
 
 PARAMS = {"since": dt.date(2024, 1, 1), "name": "x' OR 1=1 --"}
 
@@ -78,3 +80,29 @@ def test_a_limit_of_time_that_was_passed_is_named_as_the_pipeline_file_has_it(tr
     for error in late:
         assert isinstance(error, Timeout), error
         assert key in str(error)
+
+
+class Lending:
+    """Lends no connection at all: the work of these tests asks for nothing."""
+
+    @asynccontextmanager
+    async def connection(self):
+        yield None
+
+
+@pytest.mark.parametrize(("conflicts", "succeeds"), [(0, True), (4, True), (5, False)])
+async def test_a_transaction_that_another_one_is_in_the_way_of_is_done_again_at_once(conflicts, succeeds):
+    deadlock = postgres.meaning(asyncpg.DeadlockDetectedError("deadlock detected"), "p", DestinationError)
+    raised = [deadlock] * conflicts
+
+    async def work(_session) -> str:
+        if raised:
+            raise raised.pop()
+        return "done"
+
+    running = PostgresDialect(Lending(), Timeouts()).run(work, 5)
+    if succeeds:
+        assert await running == "done"
+    else:
+        with pytest.raises(Conflict, match="deadlock detected"):
+            await running

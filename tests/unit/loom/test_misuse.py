@@ -10,6 +10,7 @@ from loom.cli.root_command import command
 from loom_common.domain.values.durations import Duration
 from loom_coordinator.admin.app import command as coordinator_command
 
+DAYS = ("--param", "day", "--from", "2024-01-01", "--to", "2024-01-02")
 BEYOND = str(2**63)
 """Does not fit into an integer of a database."""
 
@@ -60,6 +61,8 @@ def test_stdout_is_one_document_where_arguments_cannot_be_used(loom, arguments):
         (("cache", "clear", "--older-than", f"{BEYOND}d", "--yes"), "expected at most 36500d"),
         (("resume", "run_000000000000", "--budget", "0"), "expected at least"),
         (("resume", "run_000000000000", "--budget", "inf"), "expected at most"),
+        (("backfill", "p.yaml", *DAYS, "--budget", "0"), "expected at least"),
+        (("backfill", "p.yaml", *DAYS, "--budget", "inf"), "expected at most"),
         (("schema", "infer", ""), "No source is named"),
         (("run", "x" * 5000), "There is no pipeline named"),
         (("run", f"{'x' * 5000}.yaml"), "no such file"),

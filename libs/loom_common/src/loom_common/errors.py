@@ -128,6 +128,11 @@ class DependencyUnavailable(TransientError):
     """A system that Loom depends on cannot be reached: a database, the broker, a model endpoint."""
 
 
+class Conflict(DependencyUnavailable):
+    """Reports that another transaction was in the way: a deadlock, or a lock that was not released in time. The
+    database works, and the same work may succeed at once."""
+
+
 class RateLimited(DependencyUnavailable):
     """The upstream works, and asks for fewer requests."""
 

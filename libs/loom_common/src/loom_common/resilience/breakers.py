@@ -16,6 +16,7 @@ import structlog
 from loom_common.domain.run.breaker import Breaker, Policy, State, Ticket
 from loom_common.errors import (
     BreakerOpen,
+    Conflict,
     LoomError,
     NeverReached,
     RateLimited,
@@ -78,10 +79,10 @@ class Breakers:
     def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> _Guard:
         """Guard one call of `upstream` within the block; `about` returns a name of the question.
 
-        A transient error counts as a failure of the upstream, except `RateLimited`. Any other result shows that the
-        upstream works. Where it answers that it cannot serve a question, or times out, the same question counts only
-        once before the breaker is open: the question may be the cause, and waiting for the upstream would then never
-        end.
+        A transient error counts as a failure of the upstream, except `RateLimited` and `Conflict`. Any other result
+        shows that the upstream works. Where it answers that it cannot serve a question, or times out, the same question
+        counts only once before the breaker is open: the question may be the cause, and waiting for the upstream would
+        then never end.
 
         Raises `BreakerOpen` instead of calling, and in place of the failure that opens the breaker."""
         return _Guard(self, upstream, about)
@@ -103,7 +104,7 @@ class Breakers:
         breaker = guarded.breaker
         try:
             match error:
-                case RateLimited():
+                case RateLimited() | Conflict():
                     self._was_there(guarded)
                     breaker.abandoned(ticket)
                 case TransientError():

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from loom_common.errors import DestinationError, PermanentError
+from loom_common.errors import Conflict, DestinationError, PermanentError
 from loom_connectors.duckdb import tables, widening
-from loom_connectors.duckdb.file import DuckdbFile, TransactionConflict, meaning
+from loom_connectors.duckdb.file import DuckdbFile, meaning
 from loom_connectors.duckdb.writing import columns_of_texts
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.blocking import finished
@@ -228,7 +228,7 @@ class DuckdbDialect:
             try:
                 with self._file.lent(max(until - time.monotonic(), 0.01), writes=True) as db:
                     return finished(work(DuckdbSession(db)))
-            except TransactionConflict:
+            except Conflict:
                 if time.monotonic() > until:
                     raise
             time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  # no secret

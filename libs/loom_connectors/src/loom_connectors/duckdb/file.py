@@ -19,6 +19,7 @@ import duckdb
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.errors import (
     AccessRefused,
+    Conflict,
     DependencyUnavailable,
     LoomError,
     PermanentError,
@@ -46,10 +47,6 @@ _WRITERS: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
 process write at once, but where one alters a table while another's transaction on it fails, values of rows that are
 loaded later can stand in other rows (2.0.1, seen)."""
 _WRITERS_TURN = threading.Lock()
-
-
-class TransactionConflict(DependencyUnavailable):
-    """Reports that another transaction changed the same rows or tables. The same work may succeed at once."""
 
 
 @dataclass
@@ -214,7 +211,7 @@ def meaning(error: duckdb.Error, place: str, trouble: type[PermanentError]) -> L
         case duckdb.InterruptException():
             return Timeout(f"{place}: not done in time. {see_timeouts(trouble)}")
         case duckdb.TransactionException():
-            return TransactionConflict(f"{place}: {words}.")
+            return Conflict(f"{place}: {words}.")
         case duckdb.PermissionException():
             return AccessRefused(f"{place}: {words}. Give this user the permission.")
         case duckdb.IOException() | duckdb.OutOfMemoryException():

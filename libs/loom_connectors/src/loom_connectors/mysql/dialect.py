@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import pymysql
 
-from loom_common.errors import DestinationError, PermanentError
+from loom_common.errors import Conflict, DestinationError, PermanentError
 from loom_connectors.mysql import tables, widening
 from loom_connectors.mysql.address import NAMES
-from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Conflict, Server, meaning, number_of, words_of
+from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Server, meaning, number_of, words_of
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
 from loom_connectors.mysql.writing import binder
 from loom_connectors.ports.destination import FailedRow, Row

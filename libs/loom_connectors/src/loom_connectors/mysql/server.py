@@ -13,7 +13,14 @@ import pymysql
 from pymysql.constants import CLIENT
 from pymysql.converters import encoders
 
-from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, LoomError, PermanentError
+from loom_common.errors import (
+    AccessRefused,
+    ConfigurationError,
+    Conflict,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+)
 from loom_common.errors import Timeout as LateError
 from loom_connectors.mysql.address import Address
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
@@ -154,10 +161,6 @@ def number_of(error: Exception) -> int:
 def words_of(error: Exception) -> str:
     """Return what the server said."""
     return str(error.args[1] if len(error.args) > 1 else error).rstrip(".")
-
-
-class Conflict(DependencyUnavailable):
-    """Reports that another transaction was in the way: a deadlock, or a lock that was not released in time."""
 
 
 def meaning(error: pymysql.MySQLError, place: str, trouble: type[PermanentError]) -> LoomError:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
 
-from loom_common.errors import DestinationError, PermanentError
+from loom_common.errors import Conflict, DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.postgres import tables, widening
 from loom_connectors.postgres.rows import failed_row, write
@@ -24,6 +25,8 @@ from loom_connectors.sql.table_name import TableName
 from loom_connectors.values import UnfitValue
 
 Result = TypeVar("Result")
+_TRIES = 5
+"""Says how often a transaction is tried that others are in the way of."""
 
 
 class PostgresSession:
@@ -150,6 +153,17 @@ class PostgresDialect:
         return f"ALTER TABLE {table.sql} RENAME TO {quoted(name)}"
 
     async def run(self, work: Work[Result], seconds: float) -> Result:
+        """Do the work, a few times while other transactions are in its way."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._done(work, seconds)
+            except Conflict:
+                if not left:
+                    raise
+            await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # no secret
+        raise AssertionError
+
+    async def _done(self, work: Work[Result], seconds: float) -> Result:
         async with self._server.connection() as connection, asyncio.timeout(seconds):
             return await work(PostgresSession(connection, self._timeouts.load))
 

@@ -17,6 +17,7 @@ from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import (
     AccessRefused,
     ConfigurationError,
+    Conflict,
     DependencyUnavailable,
     LoomError,
     PermanentError,
@@ -37,6 +38,9 @@ _SETTINGS = (
 )
 _REFUSED = ("28", "42501", "25006")
 _ROW = ("22", "23", "44", "54", "P0001")
+_CONFLICTS = ("40001", "40P01", "55P03")
+"""The states of errors for which another transaction is the cause: a serialization failure, a deadlock, a lock that was
+not released in time."""
 NAMES = NameRules("Postgres", 63)
 """Says what names Postgres can tell apart: it cuts longer ones without an error, so that two would become one."""
 
@@ -166,6 +170,8 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
     state, words = error.sqlstate or "", str(error).splitlines()[0] if str(error) else type(error).__name__
     if state == "57014":
         return Timeout(f"{place}: {words}. {see_timeouts(trouble)}")
+    if state in _CONFLICTS:
+        return Conflict(f"{place}: {words}.")
     if passes(error):
         return DependencyUnavailable(f"{place}: {words}.")
     if state.startswith(_REFUSED):

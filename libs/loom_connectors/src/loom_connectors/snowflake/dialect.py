@@ -18,12 +18,11 @@ from typing import Any, TypeVar
 
 import snowflake.connector as driver
 
-from loom_common.errors import DestinationError, PermanentError
+from loom_common.errors import Conflict, DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.snowflake import tables, widening
 from loom_connectors.snowflake.address import NAMES
 from loom_connectors.snowflake.server import (
-    Conflict,
     Connection,
     Server,
     is_of_a_null,

@@ -15,7 +15,14 @@ from typing import Any
 import snowflake.connector as driver
 from snowflake.connector.cursor import ResultMetadata, SnowflakeCursor
 
-from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, LoomError, PermanentError
+from loom_common.errors import (
+    AccessRefused,
+    ConfigurationError,
+    Conflict,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+)
 from loom_common.errors import Timeout as LateError
 from loom_connectors.snowflake.address import Address
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
@@ -44,10 +51,6 @@ _NO_NULL = 100072
 """The number of the error that a column may not be NULL."""
 
 logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
-
-
-class Conflict(DependencyUnavailable):
-    """Reports that another transaction was in the way. The same work may succeed at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ def backfill(
     again: Annotated[bool, typer.Option("--again", help="Also run the partitions that have succeeded before.")] = False,
     budget: Annotated[
         float | None,
-        typer.Option("--budget", metavar="USD", min=0.0, help="What the runs of this call may cost together."),
+        typer.Option(
+            "--budget", metavar="USD", min=1e-6, max=1e12, help="What the runs of this call may cost together."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which partitions would run, run nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
