@@ -1,11 +1,12 @@
 """Tests what unusable arguments lead to: a sentence, exit code 2, and one document where JSON is asked for."""
 
+import errno
 import json
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from loom.cli.app import main
+from loom.cli.app import main, tell
 from loom.cli.root_command import command
 from loom_common.domain.values.durations import Duration
 from loom_coordinator.admin.app import command as coordinator_command
@@ -96,3 +97,10 @@ def test_a_number_of_rows_fits_into_an_integer_of_a_database(program):
     limits = [each for each in options(program) if "--limit" in each.opts]
     assert limits
     assert all(each.max and each.max < 2**63 for each in limits)
+
+
+def test_a_file_that_cannot_be_written_is_told_with_its_name_and_a_remedy(capsys):
+    assert tell(PermissionError(errno.EACCES, "Permission denied", "x/pipeline.yaml"), verbose=False) == 1
+    assert capsys.readouterr().err == (
+        "error: x/pipeline.yaml: permission denied. Let the user who runs Loom write there, or run Loom where it may.\n"
+    )

@@ -23,6 +23,13 @@ _REMEDIES = {
 }
 
 
+def told(error: BaseException) -> str | None:
+    """Return a sentence about a file or folder that cannot be used, with the remedy; None for any other error."""
+    if not isinstance(error, OSError) or error.filename is None or (error.errno or 0) not in _REMEDIES:
+        return None
+    return f"{error.filename}: {(error.strerror or str(error)).lower()}. {_REMEDIES[error.errno or 0]}"
+
+
 def unusable(place: str, error: OSError) -> StateUnusable | None:
     """Return the error of a file or folder that cannot be used, with the cause and the remedy; None for any other
     error."""

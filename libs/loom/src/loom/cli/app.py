@@ -62,6 +62,7 @@ def _misuse(end: SystemExit) -> str:
 def _tell_programs(error: Exception) -> None:
     """Print one document on stdout, also where a command came to no result."""
     from loom_common.errors import InvalidDefinition
+    from loom_common.file_errors import told
     from loom_common.text import words_of
 
     causes = _leaves(error)
@@ -71,7 +72,7 @@ def _tell_programs(error: Exception) -> None:
         if isinstance(cause, InvalidDefinition)
         for problem in cause.problems
     ]
-    _print_error(" ".join(words_of(cause) for cause in causes), mistakes)
+    _print_error(" ".join(told(cause) or words_of(cause) for cause in causes), mistakes)
 
 
 def _print_error(words: str, mistakes: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -93,6 +94,7 @@ def tell(error: Exception, *, verbose: bool) -> int:
     import traceback
 
     from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
+    from loom_common.file_errors import told
     from loom_common.text import words_of
 
     if verbose:
@@ -103,6 +105,8 @@ def tell(error: Exception, *, verbose: bool) -> int:
             _say(f"error: {len(cause.problems)} mistakes\n" + "\n".join(f"  {problem}" for problem in cause.problems))
         elif isinstance(cause, LoomError):
             _say(f"error: {cause}")
+        elif (sentence := told(cause)) is not None:
+            _say(f"error: {sentence}")
         else:
             words = words_of(cause).partition("\n")[0].rstrip(".")
             hint = "" if verbose else " Run it again with --verbose to see where."
