@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlencode
@@ -12,6 +13,10 @@ from loom_connectors.server_urls import held_files, server_url, settings_of
 
 _TLS = {"ssl_ca": "cafile", "ssl_cert": "certfile", "ssl_key": "keyfile"}
 """Settings of a URL, and what the AMQP client calls them."""
+
+
+_NAME = re.compile(r"[a-zA-Z0-9_.:@#,/+ -]{0,255}")
+"""Matches the names that `pamqp` sends: fewer than AMQP 0-9-1 and RabbitMQ would take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,13 @@ class Address:
         if not url.hostname:
             raise ConfigurationError("The amqp:// URL names no host: amqp://user:password@host/vhost?queue=name.")
         query = held_files(settings_of(url, "amqp", (*known, *_TLS)), _TLS, context)
+        for kind in ("queue", "exchange"):
+            if not _NAME.fullmatch(query.get(kind, "")):
+                raise ConfigurationError(
+                    f"The amqp:// URL names the {kind} '{query[kind]}'. The client of RabbitMQ takes names of at most "
+                    "255 of the letters A to Z, digits, spaces and -_.:@#,/+. Have one of such a name: a queue can be "
+                    "bound to any exchange, and an exchange, too."
+                )
         scheme = "amqps" if url.scheme.lower() == "amqps" else "amqp"
         tls = {_TLS[key]: value for key, value in query.items() if key in _TLS}
         vhost = unquote(url.path.removeprefix("/")) or "/"

@@ -114,7 +114,13 @@ class Address:
                     f"{scheme}://{path} has the unknown parameter '{name}'; {service.name} has {known}.{hint}"
                 )
         settings = held_files(dict(given), service.files, context)
-        return Address(scheme, bucket, unquote(key), tuple(sorted(settings.items())))
+        name = unquote(key)
+        if {"", ".", ".."} & set(name.removesuffix("/").split("/")) or not name.isprintable():
+            raise ConfigurationError(
+                f"{scheme}://{path}: the client of object storages takes no name with an empty part (`//`), with `.` "
+                "or `..` as a part, or with a character that cannot be printed. Name another object."
+            )
+        return Address(scheme, bucket, name, tuple(sorted(settings.items())))
 
     @property
     def root(self) -> str:
