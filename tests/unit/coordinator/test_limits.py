@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
 from loom_coordinator.accounting.failure_limits import Count, exceeded, limits_of, of_batch, since
@@ -65,7 +66,7 @@ def test_a_stage_nothing_was_heard_of_has_passed_nothing():
 
 
 def test_every_stage_gives_up_on_a_run_half_of_which_fails_unless_the_pipeline_says_otherwise():
-    limits = limits_of({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": None}})
+    limits = limits_of(parse({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": None}}))
     assert {stage.value: limit.max_failure_rate for stage, limit in limits.items()} == {
         "extract": 0.5,
         "transform": 0.5,
@@ -74,7 +75,7 @@ def test_every_stage_gives_up_on_a_run_half_of_which_fails_unless_the_pipeline_s
 
 
 def test_a_replay_has_the_limits_that_its_pipeline_names_and_no_default():
-    limits = limits_of({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": 0.2}}, replay=True)
+    limits = limits_of(parse({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": 0.2}}), replay=True)
     assert (limits[T].max_failure_rate, limits[L].max_failure_rate) == (None, 0.2)
 
 
@@ -96,6 +97,6 @@ def test_a_batch_counts_for_the_stages_that_are_done_with_it_and_a_rejection_is_
 
 def test_the_limits_of_a_definition_are_found_by_stage():
     definition = {**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": 0.2}}
-    limits = limits_of(definition)
+    limits = limits_of(parse(definition))
     assert limits[L].max_failure_rate == 0.2
     assert limits[T].max_failures is None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, case, func, select
 
-from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import plural
 from loom_common.flow import Stage
+from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
@@ -22,6 +22,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from loom_common.domain.definition.failing import Recovery
+    from loom_common.domain.definition.pipeline import Pipeline
 
 LEAST_RECORDS = 20
 """Records that have been through a stage before its rate of failures says anything."""
@@ -60,10 +61,9 @@ def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -
     return None
 
 
-def limits_of(definition: Mapping[str, Any], *, replay: bool = False) -> dict[Stage, Recovery]:
+def limits_of(pipeline: Pipeline, *, replay: bool = False) -> dict[Stage, Recovery]:
     """Return the limits of every stage. A replay takes up records that failed before, so the default rate does not hold
     there: it has the limits that its pipeline names."""
-    pipeline = parse(definition)
     sections: dict[Stage, Recovery | None] = {
         Stage.EXTRACT: pipeline.extract,
         Stage.TRANSFORM: pipeline.transform,
@@ -90,7 +90,7 @@ async def passed(unit: UnitOfWork, run: Run, more: Mapping[Stage, Count]) -> str
         counted = {stage: counted.get(stage, NONE) + more.get(stage, NONE) for stage in Stage}
     await run_rows.change(unit, run.run_id, counted=as_json(counted))
     before = of_json(run.counted_before) or {}
-    limits = limits_of(run.definition, replay=run.replay_of is not None)
+    limits = limits_of(tallies.definition(run), replay=run.replay_of is not None)
     return exceeded(limits, since(before, counted))
 
 
