@@ -69,7 +69,9 @@ _QUERIES = {
     "runs": "SELECT r.*, p.base FROM pipeline_runs r LEFT JOIN pipelines p ON p.name = r.pipeline_name "
     "ORDER BY r.started_at",
     "batches": f"SELECT run_id, batch_id, state, {', '.join(_COUNTS)} FROM batches",
-    "kept": "SELECT run_id, outcome, count(*) AS records FROM quarantined_records GROUP BY run_id, outcome",
+    # What was withdrawn later was no longer the run's to keep back.
+    "kept": "SELECT run_id, outcome, count(*) AS records FROM quarantined_records WHERE code <> 'withdrawn' "
+    "GROUP BY run_id, outcome",
     "calls": "SELECT run_id, sum(made) AS made, sum(cost) AS cost, sum(tokens_in) AS tokens_in, "
     "sum(tokens_out) AS tokens_out FROM run_calls GROUP BY run_id",
 }
