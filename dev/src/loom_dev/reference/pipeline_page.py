@@ -33,6 +33,7 @@ def pipeline_page() -> str:
         ("Top level", pipeline.Pipeline, ""),
         ("`params`", ParamSpec, text.PARAMS),
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
+        ("`ingest`", pipeline.IngestConfig, text.INGEST),
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
         ("`transform.cache`", CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),

@@ -102,6 +102,10 @@ in the report, and replaces the rows of the trial before it:
 `fallback` is treated in the same way.
 """
 
+INGEST = """
+[api.md](api.md#records-that-come-again) says how records come over HTTP, and what is answered for one that comes again.
+"""
+
 MONITORING = """
 [cost.md](cost.md) says how a budget is kept, what `loom resume --budget` does, and when an alert is raised and where it
 is sent.
