@@ -73,13 +73,13 @@ async def test_while_the_endpoint_asks_for_a_pause_the_run_says_for_what_it_wait
     made = project(tmp_path, 5, transform=ai(model.base_url), destination="out.jsonl")
     (tmp_path / "loom.yaml").touch()
     config = LoomConfig.load(tmp_path / "loom.yaml")
-    model.retry_after = 3.0
+    model.retry_after = 8.0
     model.faults.extend(["429"] * 5)
     async with open_session(config, cluster=False) as session:
         run_id = (await session.start(request_of(made, config))).run_id
         waiting = await until(session, run_id, lambda progress: progress.notice is not None)
         finished = await ended(session, run_id)
-    assert re.match(r"transform waits \d s, at \d\d:\d\d:\d\d UTC: .*gpt-4o-mini", str(waiting.notice))
+    assert re.match(r"transform waits \d+ s, at \d\d:\d\d:\d\d UTC: .*gpt-4o-mini", str(waiting.notice))
     assert isinstance(finished, RunFinished)
     assert_complete(finished.report.model_dump(), await made.loaded(), review_ids(5))
 
