@@ -7,7 +7,7 @@ from typing import Any
 
 from loom.benchmarks.figures.result import Benchmark, Measured
 from loom.benchmarks.shown.plots import Point, frontier, reliability_plot
-from loom.benchmarks.shown.words import figure, joined_lines, proposal_line, stopped_line
+from loom.benchmarks.shown.words import figure, joined_lines, proposal_line, stopped_line, unstated_line
 from loom_common.console.numbers import count, latency, money
 
 _QUALITY = {"classes": "accuracy", "verdicts": "agreement", "numbers": "mean absolute error, negative"}
@@ -35,6 +35,7 @@ def render(template: str, **values: Any) -> str:
         joined_lines=joined_lines,
         stopped_line=stopped_line,
         proposal_line=proposal_line,
+        unstated_line=unstated_line,
         reliability_plot=reliability_plot,
         shade=_shade,
         **values,

@@ -46,6 +46,20 @@ def stopped_line(measured: Measured) -> str | None:
     )
 
 
+def unstated_line(measured: Measured) -> str | None:
+    """Say how many outputs the figures of confidence leave out, because what they state is no probability; None where
+    they leave out none."""
+    stated = measured.confidence
+    left = 0 if stated is None else measured.answered - stated.records
+    if stated is None or not left:
+        return None
+    have = "has" if left == 1 else "have"
+    return (
+        f"{measured.name}: {counted(left, 'output')} {have} no confidence from 0 to 1; ECE and Brier score are of the "
+        f"other {stated.records:,}."
+    )
+
+
 def proposal_line(measured: Measured) -> str | None:
     """Say which threshold the labels propose; None where nobody asked for one."""
     found = measured.proposal

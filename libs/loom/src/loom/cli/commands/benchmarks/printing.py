@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from loom.benchmarks.calibrating import Calibration
 from loom.benchmarks.figures.computed import Figure
 from loom.benchmarks.figures.result import Benchmark, Measured
-from loom.benchmarks.shown.words import figure, joined_lines, proposal_line, stopped_line
+from loom.benchmarks.shown.words import figure, joined_lines, proposal_line, stopped_line, unstated_line
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.cli.output.tables import Column, print_rows
@@ -25,6 +25,8 @@ def show(found: Benchmark) -> None:
     for each in found.candidates:
         if (proposal := proposal_line(each)) is not None:
             terminal.stdout().print(proposal, markup=False, highlight=False, soft_wrap=True)
+        if (unstated := unstated_line(each)) is not None:
+            terminal.say(unstated)
         if (stopped := stopped_line(each)) is not None:
             terminal.say(stopped)
         for reason, number in sorted(each.failures.items(), key=lambda pair: -pair[1])[:_FAILURES]:
