@@ -123,6 +123,13 @@ def test_no_call_is_made_whose_worst_case_the_budget_does_not_cover(tmp_path, bu
     assert all("--budget" in str(each) for each in refused)
 
 
+def test_an_answer_is_written_down_before_the_next_question_is_answered(tmp_path):
+    """A process that is killed while it records has paid for nothing twice but what was in flight."""
+    recorder = recorder_of(tmp_path / "c.json", Source.MISSING, records=True)
+    answered(recorder, ScriptedModel(), call_of("question 0"))
+    assert len(Cassette.load(tmp_path / "c.json").recordings) == 1
+
+
 def test_recordings_that_nothing_used_are_dropped_or_kept(tmp_path):
     recorded(tmp_path / "c.json", answer_of("a"), answer_of("b"))
     for unused, left in ((True, 2), (False, 1)):

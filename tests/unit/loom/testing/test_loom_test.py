@@ -77,7 +77,7 @@ def test_failures_say_what_was_expected_and_found(loom, recorded):
 
 def test_what_failed_last_is_run_alone_until_it_passes(loom, recorded):
     change(recorded / "tests/moods.yaml", "exact: {mood: negative}", "exact: {mood: positive}")
-    assert loom("test", "--filter", "i").code == 1
+    assert loom("test", "--filter", "irony").code == 1
     change(
         recorded / "tests/moods.yaml",
         "'So good, it broke at once.'}\n    expect: {gate: passes, exact: {mood: positive}",

@@ -26,6 +26,9 @@ from loom_common.domain.json_values.plain_values import plain
 from loom_common.domain.values.ids import record_hash
 from loom_quarantine.queries import RecordFilter, WholeRecord
 
+in_use: set[Path] = set()
+"""Holds the temporary folders of this process, for who ends it at once and has to remove them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -151,9 +154,13 @@ async def open_trials(config: LoomConfig, recorder: Recorder) -> AsyncIterator[T
     """Start the engine in a temporary folder. Its models answer through `recorder`."""
     with tempfile.TemporaryDirectory(prefix="loom-test-") as name, using(recorder):
         folder = Path(name)
+        in_use.add(folder)
         aside = config.aside(folder).allowing([folder])
         async with open_session(aside, cluster=False) as session:
-            yield Trials(aside, session, folder)
+            try:
+                yield Trials(aside, session, folder)
+            finally:
+                in_use.discard(folder)
 
 
 def ids_of(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 
 from loom_ai.budget.answer_sizes import longest
 from loom_ai.budget.prices import Prices, Tokens
@@ -66,8 +67,13 @@ class Recorder:
         journal: Journal | None = None,
         redact: Redact | None = None,
         budget: float | None = None,
+        *,
+        records: bool = False,
     ) -> None:
-        """`budget` is what all calls together may cost, in USD."""
+        """`budget` is what all calls together may cost, in USD. With `records` the cassette is also written while
+        answers come, so that those of a process that is killed need not be paid for again."""
+        self._records = records
+        self._saved_at = self._saving = 0.0
         self._source = source
         self._journal = journal
         self._redact_secrets = redact or (lambda text: text)
@@ -108,7 +114,16 @@ class Recorder:
         recording = await self._asked(call, client, waits)
         self._round[key] = recording
         self.cassette.keep(recording)
+        self._save_now_and_then()
         return _given(recording)
+
+    def _save_now_and_then(self) -> None:
+        """Write the cassette, where writing it took a tenth of the time since then at most."""
+        began = monotonic()
+        if self._records and began - self._saved_at >= 10 * self._saving:
+            self.cassette.save(unused=True)
+            self._saved_at = monotonic()
+            self._saving = self._saved_at - began
 
     async def close(self) -> None:
         """Close the journal."""

@@ -83,7 +83,7 @@ def recorder_for(pipelines: Iterable[LoadedPipeline], config: LoomConfig, option
     """Return a recorder that gives answers as the options say."""
     source = Source.LIVE if options.live else Source.MISSING if options.update else Source.RECORDED
     journal = None if options.live else _journal(config)
-    return Recorder(source, journal, _redacting(pipelines, config), options.budget)
+    return Recorder(source, journal, _redacting(pipelines, config), options.budget, records=options.update)
 
 
 async def _of_suite(

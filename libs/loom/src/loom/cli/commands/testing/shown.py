@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +13,14 @@ from rich.text import Text
 
 from loom.cli.commands.testing.forms import ReportForm
 from loom.cli.output import stdout, terminal
+from loom.testing import trial
 from loom.testing.definition import reader
 from loom.testing.outcomes import Report, Result, Verdict
 from loom.testing.reports import written
 from loom.testing.running import suites as running
 from loom.testing.running.options import Options
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
+from loom_common.service import entry
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
@@ -36,6 +40,7 @@ async def carried_out(
     if not any(running.chosen(suite, options) for suite in suites):
         raise _none_chosen(suites, options)
     log_on_stderr(config, verbose=verbose)
+    _end_on_interrupt()
     report = await running.run(suites, config, options, _print_line if form is ReportForm.TABLE else None)
     if form is ReportForm.TABLE:
         _print_end(report)
@@ -111,6 +116,19 @@ def write(report: Report, files: Mapping[Path, str]) -> None:
             file.write_text(written.TEXTS[form](report), encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
+
+
+def _end_on_interrupt() -> None:
+    """End the process on Ctrl-C and SIGTERM, and leave nothing in temporary folders: records lie there."""
+    for number in entry.INTERRUPTING:
+        asyncio.get_running_loop().add_signal_handler(number, _end)
+
+
+def _end() -> None:
+    for folder in trial.in_use:
+        shutil.rmtree(folder, ignore_errors=True)
+    entry.on_interrupt("interrupted: the tests have no result; answers that were recorded are kept")
+    entry.end_interrupted()
 
 
 def _none_chosen(suites: Sequence[LoadedSuite], options: Options) -> ConfigurationError:
