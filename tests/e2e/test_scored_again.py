@@ -296,3 +296,24 @@ async def test_what_a_later_run_has_loaded_is_not_withdrawn(tmp_path, config):
     with pytest.raises(ConfigurationError, match=rf"Score that one: loom evaluate {second.run_id}"):
         await apply(config, first.run_id, asked_by(made, {**STARS, "max": 3}))
     assert ids(await made.loaded()) == of_stars(2, 3, 4, 5)
+
+
+async def test_an_interrupted_apply_is_given_up_where_another_run_has_loaded_since(tmp_path, config, monkeypatch):
+    made = starred(tmp_path)
+    first = await run(made, config)
+    asked = asked_by(made, {**STARS, "min": 1, "max": 3})
+
+    async def killed(_: str) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(failpoints, "reach", killed)
+        await apply(config, first.run_id, asked)
+    second = await run(made, config)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=rf"Score that one: loom evaluate {second.run_id}"):
+            await apply(config, first.run_id, asked)
+    assert ids(await made.loaded()) == of_stars(2, 3, 4, 5)
+    applied = await apply(config, second.run_id, asked)
+    assert (applied.applied["loaded"], applied.applied["withdrawn"]) == (4, 8)
+    assert ids(await made.loaded()) == of_stars(1, 2, 3)

@@ -26,7 +26,7 @@ from loom_common.resilience import failpoints
 from loom_common.service.bootstrap import Platform
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outputs import rescorings
-from loom_coordinator.db.outputs.rescorings import APPLIED, APPLYING
+from loom_coordinator.db.outputs.rescorings import APPLIED, APPLYING, GIVEN_UP
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 
@@ -50,6 +50,7 @@ async def apply(
                 rescoring_id = await judge(engine, platform, run, changes, budget)
                 await _begin(engine, platform, plan, rescoring_id)
             else:
+                await _give_up_if_unfit(engine, run, plan, begun.rescoring_id)
                 rescoring_id = begun.rescoring_id
                 changes = Changes.model_validate(begun.changes)
             gone = await withdrawing.withdraw(engine, platform, run, plan, rescoring_id)
@@ -99,6 +100,17 @@ async def _refuse_unfit(engine: AsyncEngine, run: Run, plan: Plan) -> None:
             f"Run {newer} of {run.pipeline_name} has begun to load since, so that rows may be that run's. Score that "
             f"one: loom evaluate {newer}."
         )
+
+
+async def _give_up_if_unfit(engine: AsyncEngine, run: Run, plan: Plan, rescoring_id: str) -> None:
+    """Give up an apply that was interrupted, where another run has loaded since: rows with the same keys are that
+    run's. Raises as `_refuse_unfit` does."""
+    try:
+        await _refuse_unfit(engine, run, plan)
+    except ConfigurationError:
+        async with engine.begin() as connection:
+            await rescorings.change(connection, rescoring_id, state=GIVEN_UP)
+        raise
 
 
 async def _begin(engine: AsyncEngine, platform: Platform, plan: Plan, rescoring_id: str) -> None:

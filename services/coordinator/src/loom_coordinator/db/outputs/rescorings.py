@@ -14,7 +14,7 @@ from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db.tables.outcomes import quarantined, record_evaluations
 from loom_coordinator.db.tables.rescoring import rescored_records, rescorings
 
-JUDGED, APPLYING, APPLIED = "judged", "applying", "applied"
+JUDGED, APPLYING, APPLIED, GIVEN_UP = "judged", "applying", "applied", "given_up"
 PASSED, REJECTED, ERROR, GONE = "passed", "rejected", "error", "gone"
 """The verdicts on a record: `gone` where its output is no longer to be had."""
 WITHDRAWN = "withdrawn"

@@ -13,7 +13,7 @@ rescorings = Table(
     Column("rescoring_id", String(255), primary_key=True),
     Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), nullable=False),
     Column("changes", Json, nullable=False, comment="the `evaluate` section, and `providers` and `prices` beside it"),
-    Column("state", String(20), nullable=False, comment="judged, applying, applied"),
+    Column("state", String(20), nullable=False, comment="judged, applying, applied, given_up"),
     Column("report", Json, comment="verdicts counted, scores by evaluator, calls and cost"),
     Column("requested_by", String(255)),
     Column("created_at", UtcDateTime, nullable=False),
