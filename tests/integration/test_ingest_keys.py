@@ -45,8 +45,10 @@ async def test_a_key_is_of_the_request_that_claimed_it_then_of_its_run_until_its
         "d": Holder(own=True, run_id=None),
     }
     assert await claimed(migrated, replace(FIRST, name="other", pipeline="q"), "b") == {}
+    last = await claimed(migrated, replace(FIRST, name="claims_3"), "b", NOW + HOUR)
+    assert last["b"].run_id == "run_1"
     after = NOW + HOUR + dt.timedelta(seconds=1)
-    assert await claimed(migrated, replace(FIRST, name="claims_3"), "b", after) == {}
+    assert await claimed(migrated, replace(FIRST, name="claims_4"), "b", after) == {}
 
 
 async def test_claims_that_are_let_go_are_free_and_those_of_a_run_are_not_let_go(migrated):
