@@ -171,6 +171,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model
 	@$(BIN)/python -m bench.coordinator
 	@$(BIN)/python -m bench.extractors
 	@$(BIN)/python -m bench.start_up
+	@$(BIN)/python -m bench.api
 
 bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
 	@$(BIN)/python -m bench.peers $(ARGS)
