@@ -98,6 +98,8 @@ def test_the_mark_is_shown_set_and_forgotten(tmp_path, loom):
     assert loom("run", "pipeline.yaml", "--format", "json").report["records"]["loaded"] == 1
     [shown] = loom("state", "show", "--format", "json").report
     assert (shown["pipeline"], shown["column"], shown["newest"]) == ("grown", "at", "2026-03-01T09:00:00+00:00")
+    refused = loom("state", "reset", "pipeline.yaml")
+    assert (refused.code, "named 'pipeline.yaml' is stored here. Those of grown are." in refused.err) == (2, True)
     assert loom("state", "reset", "grown").code == 0
     assert loom("run", "pipeline.yaml", "--format", "json").report["records"]["loaded"] == 2
 

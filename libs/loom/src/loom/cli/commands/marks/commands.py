@@ -71,6 +71,14 @@ def reset(
     """Forget what a pipeline has read: its next run reads all of its source."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
+    from loom_common.domain.values.plural import counted
+    from loom_common.errors import NotFound
 
-    number = follow.wait_for(state.ask(common.configuration(), lambda views: views.reset_marks(pipeline)))
-    terminal.say(f"{number} marks of {pipeline} are removed.")
+    settings = common.configuration()
+    if not (number := follow.wait_for(state.ask(settings, lambda views: views.reset_marks(pipeline)))):
+        names = sorted(
+            {each.pipeline for each in follow.wait_for(state.ask(settings, lambda views: views.marks(None)))}
+        )
+        there = f"Those of {', '.join(names)} are." if names else "There is none of any pipeline."
+        raise NotFound(f"No mark of a pipeline named '{pipeline}' is stored here. {there}")
+    terminal.say(f"Removed {counted(number, 'mark')} of {pipeline}.")
