@@ -346,7 +346,9 @@ removes it, to see that this is allowed.
 
 S3 is tested against SeaweedFS, which checks signatures, in every test run. Azure is tested by `make azure`, which
 installs Microsoft's emulator Azurite with npm: the same tests of sources and destinations, with signatures checked.
-Google's store is served by the same code and the same library, and has had no test against a server.
+Google's store is served by the same code and the same library, and has had no test against a server: of its emulators,
+`gcp-storage-emulator` and `fake-gcs-server` do not answer the requests of its XML interface, by which the library
+writes and lists.
 
 ## Web servers
 
