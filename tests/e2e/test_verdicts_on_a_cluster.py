@@ -8,9 +8,10 @@ import pytest
 
 from loom.project.config import LoomConfig
 from loom.session import open_session
+from loom.views import open_views
 from support.books import assert_balanced
 from support.clients import ended, report_of, request_of, settles, until
-from support.projects import ids, project, python, review_ids, rows_at
+from support.projects import ai, ids, project, python, review_ids, rows_at
 
 CODE = """
 def judged(record):
@@ -72,6 +73,38 @@ async def test_errors_only_replace_nothing(cluster, made):
     assert_balanced(report)
     assert ids(await made.loaded(cluster.credentials)) == review_ids(100)
     assert await names(cluster, made) == [""]
+
+
+async def test_what_does_not_fit_fails_before_a_model_is_asked(cluster, made, model):
+    """Source and destination are looked at by an extractor and a loader; a resume looks again."""
+    table = made.destination.rpartition("=")[2]
+    connection = await asyncpg.connect(cluster.state_url)
+    await connection.execute(f"CREATE TABLE {table} (id text PRIMARY KEY, mood text)")
+    made.say(transform=ai(model.base_url, prompt="What is the mood of {{ input.revue }}?"))
+    report = await run(cluster, made)
+    assert (report["status"], report["records"]["extracted"], model.calls) == ("failed", 0, 0)
+    unknown, lacking = report["error"].splitlines()
+    assert unknown.startswith(
+        "transform.prompt: found 'revue' (line 1); expected a field of the source: id, review, stars"
+    )
+    assert "confidence" in lacking, lacking
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with open_views(config) as views:
+        [entry] = await views.manifest(made.definition["name"], "failed", None)
+    assert entry.preflight is not None
+    assert {check["what"]: check["ok"] for check in entry.preflight["checks"]} == {
+        "source": True, "fields": False, "destination": False
+    }  # fmt: skip
+    async with open_session(config, cluster=True) as session:
+        await session.resume(report["run_id"])
+        again = (await ended(session, report["run_id"])).report
+    assert (again.status, again.error, model.calls) == ("failed", report["error"], 0)
+    await connection.execute(f"ALTER TABLE {table} ADD confidence double precision")
+    async with open_session(config, cluster=True) as session:
+        await session.resume(report["run_id"])
+        again = (await ended(session, report["run_id"])).report
+    assert again.error == unknown
+    await connection.close()
 
 
 async def test_an_early_end_waits_for_the_quarantine(cluster, made):

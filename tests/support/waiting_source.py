@@ -10,9 +10,10 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 
 PAGE_SECONDS = 0.2
 

@@ -9,8 +9,9 @@ import pytest
 from loom_ai.compose import open_received_pages
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.ports.received_pages import ReceivedMessage
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_extractor.received import RunsReceivedRecords
 from support.journal_tables import create_tables
 from support.pieces import pages_of

@@ -132,7 +132,8 @@ def retry_queue(queue: str, step: int) -> str:
 
 
 def work(stage: Stage, pipeline: str) -> Route:
-    """Return the route of a batch or slice to `stage`, and of the question how a source is split."""
+    """Return the route of a batch or slice to `stage`, and of what is asked about a source or a destination before
+    the first slice."""
     return Route(Exchange.WORK, f"{stage}.{pipeline}")
 
 

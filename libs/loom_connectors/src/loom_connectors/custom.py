@@ -13,13 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
+from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
 from loom_connectors.ports import destination
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 
 
 @dataclass

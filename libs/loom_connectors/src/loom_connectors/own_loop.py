@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import LoomError, PluginFailed, PluginUnusable, Timeout
 from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
@@ -17,7 +18,7 @@ from loom_common.user_code.event_loop import UserLoop
 from loom_connectors.pieces import read, split
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination, Guarantee, LoadBatch, LoadResult
-from loom_connectors.ports.source import Fields, Page, Source
+from loom_connectors.ports.source import Page, Source
 
 _CLOSING_SECONDS = 10.0
 """Says how long a plugin may take to release its connections."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import structlog
 
+from loom_common.domain.values.fields import Fields
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
 from loom_common.resilience import failpoints
-from loom_connectors.ports.source import Fields, Page, ReadRecord, ReceivingSource
+from loom_connectors.ports.source import Page, ReadRecord, ReceivingSource
 
 log = structlog.get_logger()
 

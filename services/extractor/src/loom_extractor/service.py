@@ -11,7 +11,7 @@ from loom_ai.compose import open_received_pages
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, SplitSource
+from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, SplitSource
 from loom_common.domain.incremental.window import Point, least_taken
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
@@ -31,6 +31,7 @@ from loom_connectors.registry import open_source, runs_foreign_code
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 from loom_extractor.received import ReceivedRecords
+from loom_extractor.source_check import SourceCheck
 
 
 def build(platform: Platform) -> Service:
@@ -57,8 +58,10 @@ def build(platform: Platform) -> Service:
     extractor = Extractor(
         platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received
     )
+    check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
+        Accepts(CheckSource, check, router.checked_source),
         Accepts(SplitSource, extractor.split, router.split),
         Accepts(ExtractSlice, extractor.read, router.sliced),
         Accepts(BatchExtracted, extractor.check, router.extracted),

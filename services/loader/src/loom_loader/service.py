@@ -10,7 +10,7 @@ from typing import Any
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchEvaluated, FinalizeLoad
+from loom_common.contracts.v1 import BatchEvaluated, CheckDestination, FinalizeLoad
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
@@ -26,6 +26,7 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination
 from loom_connectors.references import column_values
 from loom_connectors.registry import open_destination, runs_foreign_code
+from loom_loader.destination_check import DestinationCheck
 from loom_loader.handler import Loader
 
 
@@ -49,8 +50,10 @@ def build(platform: Platform) -> Service:
             yield
 
     loader = Loader(platform.plans, destinations, open_planned, platform.breakers, quality.checker)
+    check = DestinationCheck(platform.plans, open_planned, platform.breakers, platform.credentials)
     queue = flow.work_queue(Stage.LOAD)
     accepts = (
+        Accepts(CheckDestination, check, router.checked_destination),
         Accepts(BatchEvaluated, loader.load, router.loaded),
         Accepts(FinalizeLoad, loader.finalize, router.finalized),
     )

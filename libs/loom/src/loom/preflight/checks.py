@@ -11,26 +11,25 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from loom.preflight import credential_checks, model_checks
-from loom.preflight.check import Check
-from loom.preflight.field_names import Compared, compared
 from loom.preflight.model_endpoints import endpoints
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
+from loom_common.domain.checks.check import Check
+from loom_common.domain.checks.field_names import Compared, compared
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
-from loom_common.domain.values import plural
-from loom_common.domain.values.urls import redacted
-from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
+from loom_common.domain.values.fields import Fields
+from loom_common.errors import InvalidDefinition, LoomError, Problem
 from loom_common.user_code.functions import file_beside
 from loom_common.user_code.plan_paths import modules_in
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap, overwritten
+from loom_connectors.ports import readiness
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.destination import ComparableDestination, StartingSource
 from loom_connectors.ports.source import Source
 
 S = TypeVar("S", bound=Section)
@@ -125,55 +124,23 @@ async def _source(
 ) -> list[Check]:
     """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
     not looked at."""
-    fields, number, has_key = None, None, True
-    started: list[Check] = []
+
+    def compare(fields: Fields | None) -> Compared:
+        return compared(written.document, written.definition, written.prompt, fields)
+
+    async def opened() -> Source:
+        return registry.open_source(extract, context)
+
     if _lacks_credentials(context, extract.source, extract.options):
-        return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
-    try:
-        source = registry.open_source(extract, context)
-        try:
-            fields = await source.fields()
-            found = compared(written.document, written.definition, written.prompt, fields)
-            has_key = not any(problem.path[:2] == ("extract", "key") for problem in found.problems)
-            if has_key:
-                await source.check()
-                number = await source.count() if counted else None
-                started = await _started(source, extract)
-        finally:
-            await source.close()
-    except LoomError as error:
-        found = compared(written.document, written.definition, written.prompt, fields)
-        away = isinstance(error, TransientError)
-        unread = Check("source", ok=False, detail=_told(error, written), away=away)
-        return [unread, *_fields(replace(found, warnings=()))]
-    words = f" ({plural.counted(number, 'record')})" if number is not None else ""
-    place = f"{redacted(extract.source)}{words}"
-    return [Check("source", ok=True, detail=place, records=number, fields=fields), *started, *_fields(found)]
+        return readiness.of_fields(replace(compare(None), warnings=()))
+    return await readiness.of_source(opened, extract, compare, lambda error: _told(error, written), counted=counted)
 
 
 def _given(written: LoadedPipeline) -> list[Check]:
     """Check the fields that the pipeline names of its output. What records have that were given, nobody looks at."""
-    found = compared(written.document, written.definition, written.prompt, None)
-    given = Check("source", ok=True, detail="records that were given to the run")
-    return [given, *_fields(replace(found, warnings=()))]
-
-
-async def _started(source: Source, extract: ExtractConfig) -> list[Check]:
-    """Say whether the system that is read leaves out older records itself. Raises what the source raises."""
-    if extract.incremental is None:
-        return []
-    words = await source.starts_by() if isinstance(source, StartingSource) else None
-    told = f"the source is asked for {words}" if words else "all of the source is read, and older records are left out"
-    return [Check("incremental", ok=True, detail=told)]
-
-
-def _fields(found: Compared) -> list[Check]:
-    checks = [Check("fields", ok=True, detail=words, doubtful=True) for words in found.warnings]
-    if found.problems:
-        number = len(found.problems)
-        words = "1 name is no field" if number == 1 else f"{number} names are no fields"
-        checks.append(Check("fields", ok=False, detail=words, problems=found.problems))
-    return checks
+    return readiness.of_given_records(
+        lambda fields: compared(written.document, written.definition, written.prompt, fields)
+    )
 
 
 def _unused(loaded: LoadedPipeline) -> list[Check]:
@@ -216,15 +183,9 @@ async def _destination(
         return []
     try:
         destination = registry.open_destination(load, context)
-        try:
-            await destination.check()
-            fits = await destination.fits() if isinstance(destination, ComparableDestination) else ()
-        finally:
-            await destination.close()
     except LoomError as error:
-        return [Check(what, ok=False, detail=_told(error, written), away=isinstance(error, TransientError))]
-    words = f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}"
-    return [Check(what, ok=True, detail=words, fits=fits)]
+        return [readiness.not_ready(what, error, lambda raised: _told(raised, written))]
+    return await readiness.of_destination(destination, load, what, lambda error: _told(error, written))
 
 
 def _lacks_credentials(context: ConnectorContext, location: str, options: Mapping[str, Any]) -> bool:

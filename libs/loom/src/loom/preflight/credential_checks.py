@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from loom.preflight.check import Check
 from loom.preflight.model_endpoints import endpoints
 from loom.project.definition_file import LoadedPipeline
 from loom_common.config.credentials import Credentials, references
+from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline

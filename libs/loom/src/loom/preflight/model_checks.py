@@ -3,9 +3,9 @@ need."""
 
 from __future__ import annotations
 
-from loom.preflight.check import Check
 from loom.preflight.model_endpoints import endpoints
 from loom_ai.adapted import package
+from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names

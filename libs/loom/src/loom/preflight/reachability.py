@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from loom.preflight.model_endpoints import endpoints
 from loom.project.config import LoomConfig
 from loom_ai.http.endpoints import Endpoint
 from loom_common.domain.definition.pipeline import Pipeline
@@ -12,14 +13,13 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError
 
 if TYPE_CHECKING:
-    from loom.preflight.check import Check
-from loom.preflight.model_endpoints import endpoints
+    from loom_common.domain.checks.check import Check
 
 
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     """Try every endpoint that the pipeline may ask, without a question."""
-    from loom.preflight.check import Check
     from loom_ai.reachability import reach
+    from loom_common.domain.checks.check import Check
 
     credentials = config.secrets
 
@@ -38,8 +38,8 @@ async def journal(config: LoomConfig) -> list[Check]:
     url = config.settings().journal.url.get_secret_value()
     if url.startswith(("sqlite:", "memory:")):
         return []
-    from loom.preflight.check import Check
     from loom_ai.reachability import reach_journal
+    from loom_common.domain.checks.check import Check
 
     try:
         await reach_journal(url, config.project)

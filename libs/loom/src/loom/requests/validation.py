@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom.preflight import checks
-from loom.preflight.check import Check
 from loom.project import definition_file, dependencies
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
+from loom_common.domain.checks.check import Check
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
-from loom_common.text import storable, storable_value
 
 if TYPE_CHECKING:
-    from loom.preflight.columns import ColumnRow
     from loom.requests.runs import Say
     from loom_common.contracts.v1 import Preflight
+    from loom_common.domain.checks.columns import ColumnRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,7 @@ async def validate(
     problems += [problem for check in looked for problem in check.problems]
     fit = None
     if loaded is not None and connect:
-        from loom.preflight import columns
-
-        fit = columns.rows_of(loaded, looked)
+        fit = _columns(loaded, looked)
     return Validation(file, loaded, definition_file.in_order(problems, file), looked, fit)
 
 
@@ -108,25 +106,20 @@ async def refuse_unready(
     With `given`, the run reads records that are given to it, and its source is not looked at. With `wait`, what is only
     away may come back while the run waits for it. `say` is told what a run does about columns that do not fit. Raises
     `ConfigurationError` with what is not ready."""
-    from loom.preflight import columns, reachability
+    from loom.preflight import reachability
     from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
+    from loom_common.domain.checks.columns import differing
 
     looked = await checks.check(loaded, config, dict(params), sample=sample, given=given)
     looked += await reachability.journal(config)
-    rows = columns.rows_of(loaded, looked)
-    for row in columns.differing(rows):
+    rows = _columns(loaded, looked)
+    for row in differing(rows):
         there = f" ({row.written} into {row.there})" if row.written and row.there else ""
         say(f"Column {row.column}{there}: {row.done}.")
     standing = [check for check in looked if not check.ok and not (wait and check.away)]
     if failed := [words for check in standing for words in check.words]:
         raise ConfigurationError("\n".join(failed))
-    found = Preflight(
-        checks=tuple(
-            PreflightCheck(what=check.what, ok=check.ok, detail=storable(check.detail), doubtful=check.doubtful)
-            for check in looked
-        ),
-        columns=tuple(PreflightColumn(**storable_value(asdict(row))) for row in rows),
-    )
+    found = Preflight(checks=tuple(map(PreflightCheck.of, looked)), columns=tuple(map(PreflightColumn.of, rows)))
     return found, next((check.records for check in looked if check.what == "source"), None)
 
 
@@ -134,6 +127,17 @@ async def every_mistake(error: InvalidFile, config: LoomConfig) -> Configuration
     """Return the mistakes of a file, and of its source and destination as far as they can be read."""
     looked = await checks.further(error, config)
     return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
+
+
+def _columns(loaded: LoadedPipeline, looked: Sequence[Check]) -> list[ColumnRow]:
+    """Return every column of the source, the output and the destination, as far as the checks saw them."""
+    from loom_common.domain.checks.columns import prompted_fields, rows_of, with_fits
+
+    fields = next((check.fields for check in looked if check.fields is not None), None)
+    fits = [fit for check in looked if check.what == "destination" for fit in check.fits]
+    asks = loaded.prompt is not None and isinstance(loaded.pipeline.transform, AiTransformConfig)
+    prompt = loaded.prompt.text if loaded.prompt is not None and asks else None
+    return with_fits(rows_of(loaded.pipeline, loaded.definition, prompt, fields), fits, prompted_fields(prompt))
 
 
 def summary(loaded: LoadedPipeline) -> str:

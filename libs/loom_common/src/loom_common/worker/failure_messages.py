@@ -11,6 +11,8 @@ from loom_common.contracts.v1 import (
     BatchTransformed,
     BudgetSpent,
     CallsPaid,
+    CheckDestination,
+    CheckSource,
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
@@ -29,6 +31,8 @@ from loom_common.worker import router
 from loom_common.worker.context import Context
 
 _STAGE_OF: dict[type[Message], Stage] = {
+    CheckSource: Stage.EXTRACT,
+    CheckDestination: Stage.LOAD,
     SplitSource: Stage.EXTRACT,
     ExtractSlice: Stage.EXTRACT,
     BatchExtracted: Stage.TRANSFORM,

@@ -19,6 +19,9 @@ from loom_common.contracts.v1 import (
     BatchFact,
     BatchHeader,
     BatchTransformed,
+    CheckDestination,
+    CheckSource,
+    DestinationChecked,
     EvaluatedRecord,
     ExtractedRecord,
     ExtractSlice,
@@ -30,6 +33,7 @@ from loom_common.contracts.v1 import (
     RecordsQuarantined,
     SlicedBatch,
     SliceExtracted,
+    SourceChecked,
     SourceSplit,
     SplitSource,
     TransformedRecord,
@@ -66,6 +70,16 @@ def split(request: SplitSource, pieces: Sequence[Piece], _: Context) -> list[Out
     """Route the fact that a source is split."""
     fact = SourceSplit(run_id=request.run_id, pipeline=request.pipeline, epoch=request.epoch, pieces=tuple(pieces))
     return [Outgoing(flow.fact("source", "split", request.pipeline), fact)]
+
+
+def checked_source(request: CheckSource, result: SourceChecked, _: Context) -> list[Outgoing]:
+    """Route the fact of what was found of the source."""
+    return [Outgoing(flow.fact("source", "checked", request.pipeline), result)]
+
+
+def checked_destination(request: CheckDestination, result: DestinationChecked, _: Context) -> list[Outgoing]:
+    """Route the fact of what was found of the destination."""
+    return [Outgoing(flow.fact("load", "checked", request.pipeline), result)]
 
 
 def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:

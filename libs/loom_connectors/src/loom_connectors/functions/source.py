@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import RecordError, SourceError
 from loom_common.user_code.functions import load_function
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 
 _END = object()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece as PieceOfSource
+from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.stored_records import is_name, name_in, owner_of
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.ports.payloads import PayloadStore
@@ -16,7 +17,7 @@ from loom_connectors.files.reading.source import fields_of
 from loom_connectors.given.pieces import Pieces, record_of, unpacked
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import PIECES, SAMPLE, Fields, Page, ReadRecord
+from loom_connectors.ports.source import PIECES, SAMPLE, Page, ReadRecord
 
 _OPEN = 4 * 1024 * 1024
 """The most bytes of pieces that are kept unpacked beside the newest, so that the slices in a piece do not each unpack

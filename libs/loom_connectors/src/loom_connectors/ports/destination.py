@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.values.fields import ColumnFit
 from loom_common.domain.values.ids import thread_id
 from loom_common.domain.values.per_record import per_record
 from loom_connectors.ports.context import ConnectorContext
@@ -152,21 +153,6 @@ class Destination(Protocol):
     async def close(self) -> None:
         """Close the connections and files that loading opened."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnFit:
-    """Compares a column that a pipeline writes with the one that is there."""
-
-    name: str
-    written: str | None
-    """Says which kind of values is written; None where only a run tells, or where nothing is."""
-    there: str | None
-    """The type of the column in the destination; None where it has none."""
-    done: str
-    """Says what a run does about it, in a few words."""
-    fits: bool
-    """Tells whether every value can be written as it is declared."""
 
 
 @runtime_checkable

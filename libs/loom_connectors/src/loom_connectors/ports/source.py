@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.ports.received_pages import ReceivedMessage
@@ -39,16 +40,6 @@ class Page:
 
 SAMPLE = 100
 """The number of records that are looked at to learn the fields of a source that does not declare them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Names the fields that the records of a source have."""
-
-    names: tuple[str, ...]
-    certain: bool
-    """Tells whether every record has these and no other, as far as can be told. False where the records that were
-    looked at differ, and there are more of them."""
 
 
 class Source(Protocol):

@@ -11,11 +11,12 @@ import asyncpg
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.options import options_of
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.postgres import pieces
 from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.values import SESSION, Column, columns_of, data_of, mark_column

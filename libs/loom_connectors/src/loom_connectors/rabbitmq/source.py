@@ -13,9 +13,10 @@ from aiormq.abc import DeliveredMessage
 from loom_common.adapters.amqp.connection import LOST, cancelled_by_us
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.domain.values import durations
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import SourceError
 from loom_common.ports.received_pages import ReceivedMessage
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.rabbitmq.address import Address
 from loom_connectors.rabbitmq.broker import Broker
 from loom_connectors.rabbitmq.kept_message import KeptMessage

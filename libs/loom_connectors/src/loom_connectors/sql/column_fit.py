@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from loom_connectors.ports.destination import ColumnFit
+from loom_common.domain.values.fields import ColumnFit
 from loom_connectors.sql.columns import Kind
 
 _CLASSES = (

@@ -10,10 +10,11 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.destination_names import sample_table, staging_table
+from loom_common.domain.values.fields import ColumnFit
 from loom_common.errors import AccessRefused, DestinationError
 from loom_common.resilience import failpoints
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.destination import ColumnFit, LoadBatch
+from loom_connectors.ports.destination import LoadBatch
 from loom_connectors.sql.column_fit import fits_of
 from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.sql.dialect import TableDialect, TableSession, Target

@@ -16,11 +16,12 @@ from typing import Any
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.json_values.plain_values import plain
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import SourceError, Timeout
 from loom_connectors.options import options_of
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.key_pieces import starting_at
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor

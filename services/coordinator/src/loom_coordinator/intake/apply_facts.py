@@ -15,9 +15,11 @@ from loom_common.contracts.v1 import (
     BatchFact,
     BudgetSpent,
     CallsPaid,
+    DestinationChecked,
     LoadFinalized,
     RecordsKept,
     SliceExtracted,
+    SourceChecked,
     SourceSplit,
     StageDelayed,
     StageFailed,
@@ -32,9 +34,11 @@ from loom_coordinator.db.outputs import record_outputs
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import budget_pause, completion, partitions, slices
+from loom_coordinator.lifecycle import budget_pause, completion, partitions, preflight, slices
 
 ACCEPTED: tuple[type[Message], ...] = (
+    SourceChecked,
+    DestinationChecked,
     SourceSplit,
     SliceExtracted,
     BatchFact,
@@ -67,6 +71,8 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
             await slices.answered(unit, fact)
         elif isinstance(fact, SourceSplit):
             await partitions.answered(unit, fact)
+        elif isinstance(fact, SourceChecked | DestinationChecked):
+            await preflight.answered(unit, known[fact.run_id], fact)
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
     awaited = []
     for run_id, run in known.items():
@@ -89,11 +95,15 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
         return None
     if run.status != run_rows.RUNNING:
         return None
+    checked = any(isinstance(fact, SourceChecked | DestinationChecked) for fact in facts)
+    if checked and (standing := await preflight.settle(unit, run)) is not None:
+        await completion.fail(unit, run, standing)
+        return None
     spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run.epoch), None)
     if spent is not None:
         await budget_pause.pause(unit, run, spent)
         return None
-    moved = any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
+    moved = checked or any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
     if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
         return None
@@ -178,7 +188,9 @@ def _moved(fact: Message) -> Stage | None:
     """Return the stage that has finished something, as the fact tells."""
     if isinstance(fact, BatchFact):
         return fact.stage
-    return Stage.EXTRACT if isinstance(fact, SliceExtracted | SourceSplit) else None
+    if isinstance(fact, DestinationChecked):
+        return Stage.LOAD
+    return Stage.EXTRACT if isinstance(fact, SliceExtracted | SourceChecked | SourceSplit) else None
 
 
 def _waiting(fact: StageDelayed, now: dt.datetime) -> str:

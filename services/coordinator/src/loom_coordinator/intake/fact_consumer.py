@@ -9,7 +9,14 @@ import structlog
 
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, SourceSplit, StageFailed
+from loom_common.contracts.v1 import (
+    DestinationChecked,
+    LoadFinalized,
+    SliceExtracted,
+    SourceChecked,
+    SourceSplit,
+    StageFailed,
+)
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE, Stage
 from loom_common.ports.bus import Bus, Delivery
@@ -28,7 +35,9 @@ PACE_SECONDS = 0.2
 """The time from one group to the next, unless something follows from the next. A transaction costs as much as some
 fifty facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that
 batches that have ended make room for others in time."""
-_URGENT = frozenset({SourceSplit.type, SliceExtracted.type, LoadFinalized.type, StageFailed.type})
+_URGENT = frozenset(
+    kind.type for kind in (SourceChecked, DestinationChecked, SourceSplit, SliceExtracted, LoadFinalized, StageFailed)
+)
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""
 _BEFORE_THE_LOAD = tuple(f"batch.{stage.done}." for stage in Stage if stage is not Stage.LOAD)
 _PAUSE_SECONDS = 1.0

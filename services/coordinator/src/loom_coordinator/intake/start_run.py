@@ -48,6 +48,7 @@ from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.given_records import definition_of_run
 from loom_coordinator.lifecycle import partitions
+from loom_coordinator.lifecycle import preflight as preflight_questions
 
 _LARGEST_SAMPLE = 2**31 - 1
 """The most records of a sample: what a column of a database holds, and more than a sample is made for."""
@@ -179,8 +180,11 @@ async def start(
     await schemas.begin(unit, run_id, plan)
     run = (await run_rows.lock(unit, [run_id]))[run_id]
     await partitions.begin(unit, run_id, plan.limit)
-    if partitions.may_be_split(plan, embedded=unit.owner is not None):
-        await partitions.ask(unit, run, pipeline.extract)
+    embedded = unit.owner is not None
+    if checked := preflight_questions.is_wanted(plan, embedded=embedded):
+        await preflight_questions.ask(unit, run)
+    if partitions.may_be_split(plan, embedded=embedded):
+        await partitions.ask(unit, run, pipeline.extract, held=checked)
     await apply_facts.advance(unit, run)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ISSUED = "issued"
 EXTRACTED = "extracted"
+HELD = "held"
+"""The state of the question how the source is split, as long as others have to be answered first."""
 SPLITTING = -1
 """The number that the question how the source is split has among the slices of partition 0."""
 
@@ -64,14 +66,23 @@ def may_be_split(plan: Plan, *, embedded: bool) -> bool:
     return parts != "auto" or not embedded
 
 
-async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
-    """Ask into which pieces the source is split."""
-    await unit.connection.execute(
-        slices.insert().values(
-            run_id=run.run_id, partition=0, slice=SPLITTING, max_batches=0, state=ISSUED, issued_at=unit.now
-        )
+async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig, *, held: bool = False) -> None:
+    """Ask into which pieces the source is split; where it is `held`, not before `ask_held`."""
+    row = {"run_id": run.run_id, "partition": 0, "slice": SPLITTING, "max_batches": 0, "issued_at": unit.now}
+    await unit.connection.execute(slices.insert().values(**row, state=HELD if held else ISSUED))
+    if not held:
+        _send(unit, run, extract)
+
+
+async def ask_held(unit: UnitOfWork, run: Run) -> None:
+    """Ask the question that was held, if there is one."""
+    changed = await unit.connection.execute(
+        update(slices)
+        .where(slices.c.run_id == run.run_id, slices.c.slice == SPLITTING, slices.c.state == HELD)
+        .values(state=ISSUED, issued_at=unit.now)
     )
-    _send(unit, run, extract)
+    if changed.rowcount:
+        ask_again(unit, run)
 
 
 def ask_again(unit: UnitOfWork, run: Run) -> None:

@@ -25,7 +25,9 @@ from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
 from loom_coordinator.flow_control.windows import OPENING_SECONDS, ends_awaited, opening_window, slice_size
-from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED, SPLITTING, ask_again
+from loom_coordinator.lifecycle import partitions as partitions_of_runs
+from loom_coordinator.lifecycle import preflight
+from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED, SPLITTING
 
 IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
 """A condition that the index of unanswered slices serves: its value is part of the statement."""
@@ -39,6 +41,7 @@ _OPEN = (
         partitions.c.remaining,
         partitions.c.released,
         slices.c.max_batches.label("asked"),
+        func.coalesce(slices.c.slice < 0, false()).label("is_question"),
     )
     .select_from(partitions.outerjoin(slices, _UNANSWERED))
     .where(
@@ -64,6 +67,8 @@ class OpenPartition:
     """The number of batches asked for so far."""
     asked: int | None
     """The batches of the slice that is not answered yet; None where there is none."""
+    is_question: bool
+    """Tells whether what is not answered yet is a question, which is answered before the first slice is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,15 @@ async def release(unit: UnitOfWork, run: Run) -> Extraction:
             awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
         )
     places = await _open_places(unit, run_id)
+    if any(place.is_question for place in places):
+        return Extraction(ended=False)
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
     if not waiting:
         return Extraction(ended=not places)
     outstanding = sum(place.asked or 0 for place in places)
     credit_window = (await run_windows.shared(unit))[run_id]
-    age = (unit.now - run.started_at).total_seconds()
+    # The first slice is young however long the run waited for the answers to its questions.
+    age = (unit.now - run.started_at).total_seconds() if any(place.released for place in places) else 0.0
     if unit.owner is None and age < OPENING_SECONDS:
         credit_window = min(credit_window, opening_window(run.totals.done, age))
     wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=credit_window, partitions=len(places))
@@ -237,7 +245,9 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
     for state, *columns in rows:
         again = SliceRow(*columns)
         if state == ISSUED and again.number == SPLITTING:
-            ask_again(unit, run)
+            partitions_of_runs.ask_again(unit, run)
+        elif state == ISSUED and again.number < 0:
+            preflight.ask_again(unit, run, again.number)
         elif state == ISSUED:
             _ask(unit, run, again, budget=budget)
         elif (wanted := positions.get((again.partition, again.number))) is not None:

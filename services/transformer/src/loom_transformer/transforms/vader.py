@@ -10,12 +10,10 @@ from typing import Any
 
 POSITIVE_FROM = 0.05
 NEGATIVE_FROM = -0.05
-FIELDS = ("sentiment", "confidence", "compound")
-"""Names the fields of what it says of a text."""
 
 
 def vader() -> Callable[[str], dict[str, Any]]:
-    """Load a function of a text: `sentiment`, `confidence` (0 to 1) and `compound` (-1 to 1)."""
+    """Load a function of a text: `sentiment`, `confidence` (0 to 1) and `compound` (-1 to 1), which are `OF_VADER`."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()

@@ -15,9 +15,6 @@ from loom_common.contracts.v1.answers import (
 from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
 from loom_common.contracts.v1.commands import (
     DiscardRequest,
-    Preflight,
-    PreflightCheck,
-    PreflightColumn,
     RegisterPipeline,
     ReplayRequest,
     RunCommand,
@@ -28,6 +25,7 @@ from loom_common.contracts.v1.facts import (
     BudgetSpent,
     CallsPaid,
     CheckCount,
+    DestinationChecked,
     Evaluation,
     Interaction,
     LoadFinalized,
@@ -35,10 +33,12 @@ from loom_common.contracts.v1.facts import (
     RecordsKept,
     SlicedBatch,
     SliceExtracted,
+    SourceChecked,
     SourceSplit,
     StageDelayed,
     StageFailed,
 )
+from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.reports import (
     Alert,
     CheckSummary,
@@ -57,6 +57,8 @@ from loom_common.contracts.v1.work import (
     BatchExtracted,
     BatchHeader,
     BatchTransformed,
+    CheckDestination,
+    CheckSource,
     EvaluatedRecord,
     ExtractedRecord,
     ExtractSlice,
@@ -80,7 +82,10 @@ __all__ = [
     "BudgetSpent",
     "CallsPaid",
     "CheckCount",
+    "CheckDestination",
+    "CheckSource",
     "CheckSummary",
+    "DestinationChecked",
     "DiscardRequest",
     "EvaluatedRecord",
     "Evaluation",
@@ -117,6 +122,7 @@ __all__ = [
     "SchemaDrift",
     "SliceExtracted",
     "SlicedBatch",
+    "SourceChecked",
     "SourceSplit",
     "SplitSource",
     "StageCalls",

@@ -7,37 +7,10 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1.preflight import Preflight
 from loom_common.domain.run.replaying import Changes
 from loom_common.domain.values.ids import message_id
-
-
-class PreflightCheck(Part):
-    """Describes what was checked before a run."""
-
-    what: str = Field(description="`credentials`, `source`, `fields`, `models`, `destination` and so on.")
-    ok: bool
-    detail: str
-    doubtful: bool = Field(False, description="Whether it may be a mistake that does not stand in the way of a run.")
-
-
-class PreflightColumn(Part):
-    """Describes one column on its way from the source to the destination, as it was compared before a run."""
-
-    column: str
-    origin: str | None = Field(description="`source`, `output` or both; null for a column that is not written.")
-    in_prompt: bool
-    written: str | None = Field(description="The type of what is written, where it is known.")
-    there: str | None = Field(description="The type of the destination's column, where it has one.")
-    done: str = Field(description="What the run does about it.")
-    fits: bool
-
-
-class Preflight(Part):
-    """Holds what was found before a run."""
-
-    checks: tuple[PreflightCheck, ...] = ()
-    columns: tuple[PreflightColumn, ...] = ()
 
 
 class RunRequest(Message):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.v1.preflight import PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.work import BatchHeader
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.run.calls import Calls
@@ -30,6 +31,38 @@ class SourceSplit(Message):
     @property
     def message_id(self) -> str:
         return message_id("source-split", self.run_id, self.epoch)
+
+
+class SourceChecked(Message):
+    """Says what an extractor found of a run's source before the first slice: `source.checked.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.source.checked.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    checks: tuple[PreflightCheck, ...]
+    columns: tuple[PreflightColumn, ...] = Field((), description="Of the source and of the output.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("source-checked", self.run_id, self.epoch)
+
+
+class DestinationChecked(Message):
+    """Says what a loader found of a run's destination before the first slice: `load.checked.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.destination.checked.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    checks: tuple[PreflightCheck, ...]
+    columns: tuple[PreflightColumn, ...] = Field((), description="Those there, and those known before there are rows.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("destination-checked", self.run_id, self.epoch)
 
 
 class CheckCount(Part):

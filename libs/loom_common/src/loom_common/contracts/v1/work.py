@@ -33,6 +33,37 @@ class SplitSource(Message):
         return message_id("split", self.run_id, self.epoch)
 
 
+class CheckSource(Message):
+    """Asks an extractor, before the first slice, whether the source can be read, and whether it has the fields that the
+    plan names."""
+
+    type: ClassVar[str] = "loom.source.check.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+
+    @property
+    def message_id(self) -> str:
+        return message_id("check-source", self.run_id, self.epoch)
+
+
+class CheckDestination(Message):
+    """Asks a loader, before the first slice, whether the destination can be written, and how its columns fit."""
+
+    type: ClassVar[str] = "loom.destination.check.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+
+    @property
+    def message_id(self) -> str:
+        return message_id("check-destination", self.run_id, self.epoch)
+
+
 class ExtractSlice(Message):
     """Asks for a bounded part of the source: from `cursor`, at most `max_batches` batches."""
 

@@ -37,6 +37,9 @@ from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 
+OF_VADER = ("sentiment", "confidence", "compound")
+"""Names the fields of what the scorer `vader` says of a text."""
+
 
 class TransformConfig(Recovery):
     """Says how a record's output is made from its input: by the `type`, which has keys of its own beside these."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import ConfigurationError
 from loom_connectors.files.format import BinaryReader, FilePosition, OpenFile, RecordReader
 from loom_connectors.files.reading.cursors import Cursors, States
@@ -21,7 +22,7 @@ from loom_connectors.files.reading.text_reading import TextReading
 from loom_connectors.files.storage import FileState, Inputs, StoredFile
 from loom_connectors.locations import fields_in
 from loom_connectors.pieces import pieces_between
-from loom_connectors.ports.source import PIECES, SAMPLE, Fields, Page, ReadRecord
+from loom_connectors.ports.source import PIECES, SAMPLE, Page, ReadRecord
 
 _CHEAP_TO_COUNT = 64 * 1024 * 1024
 """The number of bytes of all files together that are read through to count their records (about a second)."""

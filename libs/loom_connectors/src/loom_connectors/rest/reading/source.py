@@ -13,9 +13,10 @@ from typing import Any
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_common.domain.json_values.exact_json import dumps
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import InvalidDefinition, Problem, SourceError, UpstreamTroubled
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import SAMPLE, Fields, Page, ReadRecord
+from loom_connectors.ports.source import SAMPLE, Page, ReadRecord
 from loom_connectors.rest.http.address import Address
 from loom_connectors.rest.http.answer import Answer, cut
 from loom_connectors.rest.http.client import Request, RestClient

@@ -12,9 +12,10 @@ from functools import partial
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.destination_names import sample_table
+from loom_common.domain.values.fields import ColumnFit
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.destination import ColumnFit, FailedRow, Guarantee, LoadBatch, LoadResult, Row
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.sql.columns import columns_of
 from loom_connectors.sql.dialect import Fault, TableDialect, TableSession, Target
 from loom_connectors.sql.ledger import LEDGER, Ledger

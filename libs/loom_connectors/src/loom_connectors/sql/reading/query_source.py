@@ -12,10 +12,11 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.fields import Fields
 from loom_common.errors import RecordError, Timeout
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.key_pieces import between, starting_at, worth
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor

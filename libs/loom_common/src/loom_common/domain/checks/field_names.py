@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from loom.project.prompt_files import PromptText
-from loom.project.yaml_positions import Document, KeyPath
 from loom_common.domain.definition.output import TEXT, json_schema
+from loom_common.domain.definition.transform import OF_VADER
 from loom_common.domain.section import items, said
+from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.near import closest
 from loom_common.errors import Problem
-from loom_connectors.ports.source import Fields
-from loom_transformer.transforms.vader import FIELDS as OF_VADER
 
+KeyPath = tuple[str | int, ...]
 _SHOWN = 20
 """Field names that a message lists."""
 _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
@@ -24,6 +23,29 @@ _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
 Side = Literal["source", "output", "row"]
 _CHECKED: tuple[tuple[str, Side], ...] = (("extract", "source"), ("load", "row"))
 """Holds the sections with quality checks, and whose fields these look at."""
+
+
+class Places(Protocol):
+    """Knows where the keys of a definition are written, if anywhere."""
+
+    def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
+        """Return a mistake at `path`."""
+        ...
+
+
+class WrittenPrompt(Protocol):
+    """Holds a prompt, and knows where it is written."""
+
+    @property
+    def text(self) -> str:
+        """Return the prompt."""
+        ...
+
+    def problem(
+        self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
+    ) -> Problem:
+        """Return a mistake at a 1-based line and column of the text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +68,7 @@ class Compared:
 
 
 def compared(
-    document: Document, definition: Mapping[str, Any], prompt: PromptText | None, source: Fields | None
+    document: Places, definition: Mapping[str, Any], prompt: WrittenPrompt | None, source: Fields | None
 ) -> Compared:
     """Return every name that is no field of what it should be one of. Where that cannot be known, what was not looked
     at. `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
@@ -103,7 +125,7 @@ def _row(definition: Mapping[str, Any], output: Fields | None) -> Fields | None:
     return Fields(tuple(dict.fromkeys((*carried, *output.names))), output.certain)
 
 
-def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText | None) -> Iterator[Named]:
+def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPrompt | None) -> Iterator[Named]:
     def at(path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
         yield from _at(document, path, name, side)
 
@@ -134,12 +156,12 @@ def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText
     yield from listed("load", "key", "row")
 
 
-def _at(document: Document, path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
+def _at(document: Places, path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
     if isinstance(name, str):
         yield Named(name, side, lambda found, expected, meant: document.problem(path, found, expected, meant))
 
 
-def _checked(document: Document, definition: Mapping[str, Any]) -> Iterator[Named]:
+def _checked(document: Places, definition: Mapping[str, Any]) -> Iterator[Named]:
     """Yield the fields that quality checks look at."""
     for section, side in _CHECKED:
         for position, check in enumerate(items(said(definition, section), "quality_checks")):
@@ -149,7 +171,7 @@ def _checked(document: Document, definition: Mapping[str, Any]) -> Iterator[Name
                 yield from _at(document, (*place, column_at), name, side)
 
 
-def _in_prompt(prompt: PromptText, line: int, column: int | None) -> Callable[[str, str, str | None], Problem]:
+def _in_prompt(prompt: WrittenPrompt, line: int, column: int | None) -> Callable[[str, str, str | None], Problem]:
     return lambda found, expected, meant: prompt.problem(line, column, found, expected, meant)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loom_common.errors import Problem
-from loom_connectors.ports.destination import ColumnFit
-from loom_connectors.ports.source import Fields
+from loom_common.domain.values.fields import ColumnFit, Fields
+from loom_common.errors import LoomError, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +36,5 @@ class Check:
     """Compares the columns of the destination with those that are written."""
     away: bool = False
     """Tells whether it cannot be reached, which may change without anybody's doing."""
+    error: LoomError | None = None
+    """Holds what was raised by the source or the destination that was looked at."""

@@ -1,0 +1,69 @@
+"""Compares the names in a run's plan with the fields of its source, as `field_names` does with those in a file.
+
+A plan tells the keys of its definition, and the lines of a prompt that came from a file, but no line of the pipeline
+file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loom_common.domain.checks.columns import ColumnRow, rows_of
+from loom_common.domain.checks.field_names import Compared, KeyPath, compared
+from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.fields import Fields
+from loom_common.errors import Problem
+
+_PROMPT: KeyPath = ("transform", "prompt")
+
+
+class _Keys:
+    """Tells mistakes by their keys alone."""
+
+    def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
+        return Problem(path, found, expected, suggestion)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """Holds the plan's prompt."""
+
+    text: str
+    file: str | None
+    """The path that the definition names it with; None where the text stands in the definition."""
+
+    def problem(
+        self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
+    ) -> Problem:
+        if self.file is None:
+            return Problem(_PROMPT, f"{found} (line {line})", expected, suggestion)
+        return Problem((), found, expected, suggestion, self.file, line, column)
+
+
+def compared_in_plan(plan: Plan, source: Fields | None) -> Compared:
+    """Return every name in the plan that is no field of what it should be one of."""
+    return compared(_Keys(), _definition(plan), _prompt(plan), source)
+
+
+def columns_of(plan: Plan, source: Fields | None) -> list[ColumnRow]:
+    """Return every column of the source and of the output, as far as they are known."""
+    return rows_of(plan.pipeline, _definition(plan), prompt_text(plan), source)
+
+
+def prompt_text(plan: Plan) -> str | None:
+    """Return the text of the plan's prompt; None where no model is asked."""
+    prompt = _prompt(plan)
+    return None if prompt is None else prompt.text
+
+
+def _prompt(plan: Plan) -> _Prompt | None:
+    transform = plan.pipeline.transform
+    if not isinstance(transform, AiTransformConfig):
+        return None
+    return _Prompt(plan.text_of(transform.prompt), transform.prompt if transform.prompt in plan.files else None)
+
+
+def _definition(plan: Plan) -> Mapping[str, Any]:
+    return plan.pipeline.model_dump(mode="json", by_alias=True)

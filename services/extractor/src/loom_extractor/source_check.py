@@ -1,0 +1,69 @@
+"""Looks at the source of a run before its first slice, and compares the fields that its plan names with those there
+are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.config.credentials import Credentials
+from loom_common.contracts.v1 import CheckSource, PreflightCheck, PreflightColumn, SourceChecked
+from loom_common.domain.checks.plan_fields import columns_of, compared_in_plan
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
+from loom_common.domain.values.stored_records import name_in
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import PluginFailed, TransientError
+from loom_common.resilience.breakers import Breakers
+from loom_common.user_code.time_limits import within
+from loom_common.worker.context import Context
+from loom_connectors.ports import readiness
+from loom_connectors.ports.source import Source
+
+OpenPlanned = Callable[[Plan], Awaitable[Source]]
+
+
+class SourceCheck:
+    """Checks sources. Each check opens a source of its own, because what one found may have changed by the time that
+    slices are read."""
+
+    def __init__(
+        self, plans: PlanCache, open_source: OpenPlanned, breakers: Breakers, credentials: Credentials
+    ) -> None:
+        self._plans = plans
+        self._open_source = open_source
+        self._breakers = breakers
+        self._credentials = credentials
+
+    async def __call__(self, request: CheckSource, _: Context) -> SourceChecked:
+        """Check the source of a plan. Raises `TransientError` where it is away, and `PluginFailed` as its code does:
+        the question is asked again. What else is wrong is in the answer."""
+        plan = await self._plans.get(request.plan)
+        extract = plan.pipeline.extract
+        seconds = durations.seconds(plan.pipeline.timeouts.extract)
+
+        async def opened() -> Source:
+            await self._credentials.fetch(extract.source)
+            return await self._open_source(plan)
+
+        if name_in(extract.source) is not None:
+            checks = readiness.of_given_records(lambda fields: compared_in_plan(plan, fields))
+        else:
+            async with (
+                within(seconds, "Checking the source", "timeouts.extract"),
+                self._breakers.guarding(f"source {redacted(extract.source)}"),
+            ):
+                checks = await readiness.of_source(
+                    opened, extract, lambda fields: compared_in_plan(plan, fields), str, counted=False
+                )
+                for check in checks:
+                    if isinstance(check.error, TransientError | PluginFailed):
+                        raise check.error
+        fields = next((check.fields for check in checks if check.fields is not None), None)
+        return SourceChecked(
+            run_id=request.run_id,
+            pipeline=request.pipeline,
+            epoch=request.epoch,
+            checks=tuple(map(PreflightCheck.of, checks)),
+            columns=tuple(map(PreflightColumn.of, columns_of(plan, fields))),
+        )
