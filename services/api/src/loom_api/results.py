@@ -204,7 +204,10 @@ class RunDocument(RunReport):
     replay_of: str | None = Field(description="The run whose quarantined records it runs over again.")
     notice: str | None = Field(description="What holds it up, in a sentence.")
     requested_by: str | None
-    preflight: dict[str, Any] | None = Field(description="What was found before it began: `checks` and `columns`.")
+    preflight: dict[str, Any] | None = Field(
+        description="What was found before it began: `checks` and `columns`. On a cluster, `awaited` is `source` or "
+        "`destination` as long as that one is not looked at."
+    )
 
 
 class OutcomeScoreDocument(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,12 +92,13 @@ def _line(run: ShownRun) -> dict[str, Any]:
 
 
 def _found(preflight: Mapping[str, Any] | None) -> str:
-    """Say how many things were looked at before the run, and how many may be mistakes."""
+    """Say how many of the things that were looked at before the run were ready, may be mistakes, or were not ready."""
     if preflight is None:
         return "-"
-    doubtful = sum(1 for check in preflight["checks"] if check["doubtful"] or not check["ok"])
-    ready = f"{len(preflight['checks'])} ready"
-    return f"{ready}, {doubtful} doubtful" if doubtful else ready
+    counts = Counter(
+        "doubtful" if check["doubtful"] else "ready" if check["ok"] else "not ready" for check in preflight["checks"]
+    )
+    return ", ".join(f"{counts[word]} {word}" for word in ("ready", "doubtful", "not ready") if counts[word])
 
 
 def _passed(number: int) -> str:
