@@ -84,8 +84,7 @@ async def carried_out(place: Place, name: str, sections: Mapping[str, Any]) -> t
         rows=await made.loaded(place.environ),
         records=report["records"],
         batches=await asked(
-            f"SELECT slice, position, stage, state, {COUNTS}, kept, unread FROM batches "
-            "WHERE run_id = '{}' ORDER BY slice, position"
+            f"SELECT stage, state, {COUNTS}, kept, unread FROM batches WHERE run_id = '{{}}' ORDER BY slice, position"
         ),
         lineage=_document(lineage["stages"]),
         kept=await asked(
