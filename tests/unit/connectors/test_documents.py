@@ -90,6 +90,11 @@ async def test_a_bad_item_of_yaml_costs_one_record(tmp_path, item, code):
     assert found[1][2] == {"raw": item}
 
 
+async def test_a_pair_of_escapes_in_yaml_is_one_character(tmp_path):
+    [(_, _, data)] = await read(tmp_path, '[{"id": 1, "\\ud83d\\ude00": "a \\ud83d\\ude00"}]', "in.yaml")
+    assert data == {"id": 1, "😀": "a 😀"}
+
+
 async def test_yaml_may_be_several_documents(tmp_path):
     assert [data for _, _, data in await read(tmp_path, "id: 1\n---\nid: 2\n", "in.yaml")] == [{"id": 1}, {"id": 2}]
 

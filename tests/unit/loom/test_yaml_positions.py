@@ -1,5 +1,6 @@
 """Tests mistakes in YAML itself, and where keys stand."""
 
+import json
 import re
 
 import pytest
@@ -128,3 +129,10 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 def test_a_file_is_bounded_and_of_text_that_can_be_stored(text, words):
     with pytest.raises(InvalidDefinition, match=re.escape(words)):
         parse(text, "x.yaml")
+
+
+def test_a_pair_of_escapes_is_one_character_as_json_writes_it():
+    definition = {"😀 name": "a 😀", "list": ["😀"]}
+    document = parse(json.dumps(definition), "x.yaml")
+    assert document.data == definition
+    assert document.locate(("😀 name",)) == ("x.yaml", 1, 2)

@@ -33,8 +33,16 @@ def readable(text: str) -> str:
     """Return `text` as valid UTF-8: U+FFFD for each unpaired surrogate, and the character for each pair."""
     if not _SURROGATE.search(text):
         return text
-    paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _SURROGATE.sub(REPLACEMENT, paired)
+    return _SURROGATE.sub(REPLACEMENT, paired(text))
+
+
+def paired(text: str) -> str:
+    """Return `text` with the character that each surrogate pair stands for. Halves without the other stay.
+
+    JSON writes a character beyond U+FFFF as such a pair of escapes, and YAML 1.2 takes any JSON."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def bounded(text: str, longest: int = LONGEST_REASON) -> str:

@@ -12,7 +12,7 @@ from ruamel.yaml.error import StreamMark
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from loom_common.errors import InvalidDefinition, Problem
-from loom_common.text import storable
+from loom_common.text import paired, storable
 
 LARGEST = 100_000
 """The number of values of a file, each counted as often as aliases repeat it."""
@@ -31,7 +31,10 @@ def composed(text: str, file: str) -> Node | None:
         raise InvalidDefinition([_too_deep(file, error.problem_mark)]) from None
     if root is not None:
         _Count(file).of(root, DEEPEST)
-        if problems := [problem for node in _scalars(root, set()) if (problem := _unfit(node, file)) is not None]:
+        scalars = list(_scalars(root, set()))
+        for node in scalars:
+            node.value = paired(node.value)
+        if problems := [problem for node in scalars if (problem := _unfit(node, file)) is not None]:
             raise InvalidDefinition(problems)
     return root
 

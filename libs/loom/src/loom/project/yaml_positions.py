@@ -81,11 +81,12 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)  # it is told below, with its place
-            places, twice, bodies = _walk(composed(text, file))
+            root = composed(text, file)
+            places, twice, bodies = _walk(root)
             wrong = [_twice(path, place, places[path], file) for path, place in twice]
             if wrong := [*wrong, *reused_anchors(text, file)]:
                 raise InvalidDefinition(wrong)
-            data = YAML(typ="safe", pure=True).load(text)
+            data = None if root is None else YAML(typ="safe", pure=True).constructor.construct_document(root)
     except (YAMLError, ValueError) as error:
         raise InvalidDefinition([syntax_problem(error, text, file)]) from None
     if data is None and may_be_empty:

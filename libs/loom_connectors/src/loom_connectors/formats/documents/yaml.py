@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from loom_common.domain.checks.repairs import RAW
 from loom_common.domain.json_values.exact_json import DEEPEST, UnfitJson, exact_float
 from loom_common.errors import ConfigurationError, RecordError, SourceError
-from loom_common.text import shown
+from loom_common.text import paired, shown
 from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.formats.json_records import Unfit
@@ -111,11 +111,11 @@ class YamlParser:
                 raise Unfit("bad_yaml", "a name that is no text.")
             if key.tag == f"{_TAG}merge":
                 raise Unfit("bad_yaml", "a merge key (`<<`), which YAML 1.2 does not have. Write the members out.")
-            yield key.value, value
+            yield paired(key.value), value
 
 
 def _scalar(node: ScalarNode) -> Any:
-    kind, text = str(node.tag).removeprefix(_TAG), str(node.value)
+    kind, text = str(node.tag).removeprefix(_TAG), paired(node.value)
     match kind:
         case "null" if text in _NULLS:
             return None
