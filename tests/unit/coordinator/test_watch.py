@@ -96,6 +96,8 @@ def test_a_pause_says_what_was_done_and_what_is_left():
     spent = BudgetSpent(run_id="r", epoch=1, stage=Stage.TRANSFORM, limit=1.0, gone=0.95, needed=0.1)
     words = budget_pause.said("r", spent, 20, 300)
     assert "$0.9500 of the budget of $1.0000" in words
+    tiny = spent.model_copy(update={"limit": 0.000_05, "gone": 0.000_041, "needed": 0.000_012})
+    assert "$0.000041 of the budget of $0.000050" in budget_pause.said("r", tiny, 20, 300)
     assert "20 of 300 records are through, 280 are left" in words
     assert "loom resume r --budget USD" in words
     assert "20 records are through, and more are left" in budget_pause.said("r", spent, 20, None)

@@ -23,6 +23,7 @@ from loom.rescoring.request import Asked, changes_of
 from loom.rescoring.stages import opened_judging, opened_source
 from loom_common.async_engine import AsyncEngine
 from loom_common.config.settings import Settings
+from loom_common.console.numbers import money
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.replaying import Changes
 from loom_common.errors import BudgetExhausted, ConfigurationError, PermanentError
@@ -77,8 +78,8 @@ async def judge(engine: AsyncEngine, platform: Platform, run: Run, changes: Chan
             await _all(engine, source, judging, figures, rescoring_id)
         except BudgetExhausted as spent:
             raise PermanentError(
-                f"New judgements may cost no more than ${spent.limit:g}, and the next one could: {spent.gone:.4f} USD "
-                "are spent. What was judged is kept, and not paid for again: repeat the command with a larger --budget."
+                f"New judgements may cost no more than ${spent.limit:g}, and the next one could: {money(spent.gone)} "
+                "is spent. What was judged is kept, and not paid for again: repeat the command with a larger --budget."
             ) from None
         trouble = source.trouble
         reason = (

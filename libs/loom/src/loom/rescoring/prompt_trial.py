@@ -17,6 +17,7 @@ from loom_ai.journal.answered_before import PaidAnswersOnly
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
 from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.console.numbers import money
 from loom_common.contracts.v1 import (
     BatchExtracted,
     BatchHeader,
@@ -128,7 +129,7 @@ async def try_prompt(
             came = await _came(platform, tried_by, records, _models(platform), limit)
         except BudgetExhausted as spent:
             raise PermanentError(
-                f"The trial may cost no more than ${spent.limit:g}, and the next call could: {spent.gone:.4f} USD are "
+                f"The trial may cost no more than ${spent.limit:g}, and the next call could: {money(spent.gone)} is "
                 "spent. What was answered is kept, and not paid for again: repeat the command with a larger --budget."
             ) from None
     return _compared(run_id, run.pipeline_name, outputs, came, expected)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, select, update
 
 from loom_common.async_engine import AsyncConnection
+from loom_common.console.numbers import money
 from loom_common.contracts.v1 import Alert, BudgetSpent
 from loom_coordinator.alerts.rules import BUDGET, ERROR, RESOLVED, Finding, subject_of
 from loom_coordinator.db.run import Run
@@ -18,7 +19,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 
 def budget_exhausted(spent: BudgetSpent) -> Finding:
     """Return the alert of a run that paused for want of money. A larger budget that is spent too is another one."""
-    words = f"the run paused: ${spent.gone:.4f} of its budget of ${spent.limit:.4f} is spent"
+    words = f"the run paused: {money(spent.gone)} of its budget of {money(spent.limit)} is spent"
     return Finding(BUDGET, f"{spent.limit:.6f}", words, spent.limit, spent.gone, ERROR)
 
 

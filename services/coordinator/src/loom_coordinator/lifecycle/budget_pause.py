@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loom_common import flow
+from loom_common.console.numbers import money
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BudgetSpent
 from loom_common.domain.values.plural import counted
@@ -40,11 +41,11 @@ def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
     among = f"{ended:,} of " if total is not None else ""
     done = f"{among}{counted(ended if total is None else total, 'record')} {_verb(ended)} through"
     left = f", {total - ended:,} {_verb(total - ended)} left" if total is not None else ", and more are left"
-    lost = f" (${spent.lost:.4f} of it maybe: calls that died with their process)" if spent.lost else ""
-    owed = f", ${spent.owed:.4f} is kept to judge what was answered" if spent.owed else ""
+    lost = f" ({money(spent.lost)} of it maybe: calls that died with their process)" if spent.lost else ""
+    owed = f", {money(spent.owed)} is kept to judge what was answered" if spent.owed else ""
     return (
-        f"{EXHAUSTED}: ${spent.gone:.4f} of the budget of ${spent.limit:.4f} is spent{lost}{owed}, and the next call "
-        f"may cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
+        f"{EXHAUSTED}: {money(spent.gone)} of the budget of {money(spent.limit)} is spent{lost}{owed}, and the next "
+        f"call may cost {money(spent.needed)}. {done}{left}; what is paid for is kept. "
         f"Go on with `loom resume {run_id} --budget USD`."
     )
 
@@ -58,12 +59,12 @@ def resumed(run: Run, given: float | None, booked: float) -> dict[str, Any]:
     run_id = run.run_id
     if given is not None and given <= booked:
         raise ConfigurationError(
-            f"Run {run_id} has cost ${booked:.4f} already; a budget of ${given:.4f} lets it do nothing. "
+            f"Run {run_id} has cost {money(booked)} already; a budget of {money(given)} lets it do nothing. "
             f"Give it more: `loom resume {run_id} --budget USD`."
         )
     if given is None and run.reason == EXHAUSTED:
         raise ConfigurationError(
-            f"Run {run_id} has spent its budget of ${run.budget:.4f}. Say what it may cost in all: "
+            f"Run {run_id} has spent its budget of {money(run.budget)}. Say what it may cost in all: "
             f"`loom resume {run_id} --budget USD`."
         )
     return {"reason": None, "budget": run.budget if given is None else given}

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from loom.testing.outcomes import Report, Result, Verdict
+from loom_common.console.numbers import money
 
 _CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
 """Characters that XML 1.0 cannot hold."""
@@ -83,7 +84,7 @@ def spending(report: Report) -> str:
     """Say where the answers came from, and what they cost."""
     journal = f", {report.from_journal} from the journal" if report.from_journal else ""
     calls = "1 call" if report.calls == 1 else f"{report.calls} calls"
-    return f"{calls} to models, ${report.cost:.4f}; {report.replayed} answers replayed{journal}."
+    return f"{calls} to models, {money(report.cost)}; {report.replayed} answers replayed{journal}."
 
 
 TEXTS: Mapping[str, Callable[[Report], str]] = {
