@@ -131,6 +131,25 @@ async def test_the_same_idempotency_key_twice_starts_one_run(cluster, client, st
     assert_complete(finished["report"], await made.loaded(cluster.credentials), review_ids(RECORDS))
 
 
+async def test_the_same_idempotency_key_twice_starts_one_replay(cluster, client, state):
+    made = asked(cluster, "replayed_once")
+    too_long = {"evaluators": [{"type": "length", "field": "review", "max": 1, "threshold": 1.0}]}
+    definition = {**made.definition, "evaluate": too_long}
+    original = await client.ask("run.request", {"definition": definition, "base": "replayed_once"})
+    await client.event("run.finished", "replayed_once")
+    request = {"run_id": original["run_id"], "idempotency_key": "one replay"}
+
+    first = await client.ask("run.replay", request, message_id="of the replay")
+    await client.event("run.finished", "replayed_once")
+    second = await client.ask("run.replay", request, message_id="of the replay")
+    other = await client.ask("run.replay", {**request, "run_id": first["run_id"]})
+
+    assert first["run_id"] == second["run_id"] != original["run_id"]
+    assert other["type"] == "loom.run.rejected.v1"
+    assert f"has started {first['run_id']} of the pipeline replayed_once, which is no replay of" in str(other)
+    assert await state.fetchval("SELECT count(*) FROM pipeline_runs WHERE pipeline_name = 'replayed_once'") == 2
+
+
 async def test_a_message_that_arrives_twice_starts_one_run(cluster, client, state):
     made = asked(cluster, "delivered_twice")
     body = json.dumps({"definition": made.definition, "base": "delivered_twice"}).encode()

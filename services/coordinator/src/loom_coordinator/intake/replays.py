@@ -21,10 +21,11 @@ from loom_coordinator.intake import start_run
 
 
 async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest, *, every_hop: bool) -> RunAccepted:
-    """Start a run over another run's quarantined records. With `every_hop` its batches visit every stage.
+    """Start a run over another run's quarantined records; an idempotency key seen before is answered with its run. With
+    `every_hop` its batches visit every stage.
 
-    Raises `ConfigurationError` for an unknown run, one that has not ended, and one of whose records none waits;
-    `InvalidDefinition` for changes that do not fit its pipeline."""
+    Raises `ConfigurationError` for an unknown run, one that has not ended, one of whose records none waits, and a key
+    that has started another run; `InvalidDefinition` for changes that do not fit its pipeline."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
     original = (await run_rows.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
@@ -36,6 +37,11 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
             "then replay them."
         )
     if (known := await run_rows.find(unit.connection, run_id)) is not None:
+        if known.replay_of != request.run_id:
+            raise ConfigurationError(
+                f"The idempotency key {request.idempotency_key} has started {run_id} of the pipeline "
+                f"{known.pipeline_name}, which is no replay of {request.run_id}. Give this request a key of its own."
+            )
         return RunAccepted(run_id=run_id, pipeline=known.pipeline_name, status=known.status)
     await _see_that_some_wait(unit, request)
     changes = request.changes or Changes()

@@ -96,7 +96,7 @@ class RequestConsumer:
             async with self._outbox.unit() as unit:
                 # A request that carries no id cannot be told from its own repetition, except by its delivery. One with
                 # a key has the same id whoever sends it: each sender is answered, and one run is started.
-                keyed = isinstance(message, RunRequest) and message.idempotency_key is not None
+                keyed = isinstance(message, RunRequest | ReplayRequest) and message.idempotency_key is not None
                 if delivery.message_id and not keyed and not await unit.first_time(_inbox_id(delivery)):
                     return
                 viewer = self._permissions.asker(delivery)
