@@ -15,6 +15,8 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from support.syntax import parsed
+
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
@@ -93,7 +95,7 @@ def _users_of_a_cluster(path: str) -> frozenset[str]:
 
 def _asked(path: Path) -> dict[str, frozenset[str]]:
     """Return the fixtures that each function of a module asks for, by its arguments or in its body."""
-    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    module = parsed((ROOT / path).read_text(encoding="utf-8"))
     functions = [each for each in module.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     return {each.name: frozenset(_fixtures_of(each)) for each in functions}
 

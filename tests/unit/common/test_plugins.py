@@ -119,7 +119,7 @@ def test_mistakes_in_its_keys_are_placed_like_any_other(packages):
     assert wrong.startswith("evaluate.evaluators[0].most: found 'many'; expected a whole number")
     assert unknown == (
         "evaluate.evaluators[0].mots: found the unknown key 'mots'; "
-        "expected one of field, most, name, threshold, type, weight. Did you mean 'most'?"
+        "expected one of calibration, field, most, name, threshold, type, weight. Did you mean 'most'?"
     )
 
 
