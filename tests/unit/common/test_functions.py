@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from loom_common.errors import UserCodeError
-from loom_common.user_code.functions import load_function
+from loom_common.user_code.functions import forget, load_function
 
 
 def _write(folder, **files):
@@ -115,3 +116,13 @@ def test_what_cannot_be_loaded_says_what_was_found(tmp_path, reference, words):
 def test_a_folder_that_is_not_there_is_no_crash(tmp_path):
     with pytest.raises(UserCodeError, match="Python files there: none"):
         load_function("absent:f", tmp_path / "gone")
+
+
+def test_a_file_written_twice_in_one_second_with_as_many_bytes_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for number, nanoseconds in ((1, 100_000_000), (2, 200_000_000)):
+        _write(tmp_path, twice=f"def told(record): return {number}")
+        os.utime(tmp_path / "twice.py", ns=(0, 1_700_000_000_000_000_000 + nanoseconds))
+        forget()
+        assert load_function("twice:told", tmp_path)(None) == number
+    assert list((tmp_path / "__pycache__").iterdir())
