@@ -197,7 +197,7 @@ class _Carried:
         return dataclasses.replace(again, report=stopped.report, stopped=stopped.stopped)
 
     def benchmark(self, kind: str, measured: Sequence[Measured]) -> Benchmark:
-        """Return what was found."""
+        """Return the result: the labels, and what each candidate was measured at."""
         return Benchmark(
             kind=kind,
             seed=self._request.seed,

@@ -73,7 +73,7 @@ class Known:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """The scores of those that it evaluated, by record and evaluator."""
     kept: frozenset[str] = frozenset()
-    """Those that it kept back."""
+    """The ids of the records that the run kept back."""
 
 
 async def known(engine: AsyncEngine, run_id: str, record_ids: Sequence[str]) -> Known:

@@ -164,11 +164,11 @@ async def _all(engine: AsyncEngine, source: Source, judging: Judging, figures: F
                     tasks.create_task(one(outputs, number))
                     number += 1
     except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+        raise failures.exceptions[0] from failures
 
 
 async def _keep(engine: AsyncEngine, rescoring_id: str, run: Run, figures: Figures) -> None:
-    """Store the report."""
+    """Store the figures of a rescoring, so that its report can be shown again."""
     async with engine.begin() as connection:
         pairs = await rescorings.verdicts(connection, rescoring_id)
         before, after = report.counted(pairs)

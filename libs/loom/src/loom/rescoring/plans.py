@@ -24,7 +24,7 @@ class OnePlan:
         self._plan = plan
 
     async def get(self, plan_hash: str) -> Plan:
-        """Return it."""
+        """Return the one plan, whatever hash is asked for."""
         return self._plan
 
 

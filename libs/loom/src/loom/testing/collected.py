@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from loom_common.domain.json_values.exact_json import dumps, loads
+from loom_common.errors import SourceError
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
 
 _REFERENCE = "loom.testing.collected:Collected"
@@ -37,8 +38,8 @@ class Collected(DataConnector):
         """Do nothing: the file is open only while a batch is written."""
 
     async def extract(self, query: str, batch_size: int = 100, cursor: str | None = None) -> ExtractResult:
-        """Read nothing: it is a destination."""
-        raise NotImplementedError
+        """Refuse: rows are only appended. Raises `SourceError`."""
+        raise SourceError(f"{self._file} is where the rows of a test are collected: a destination, and no source.")
 
     async def load(self, records: list[Record], destination: str) -> LoadResult:
         with self._file.open("ab") as stream:

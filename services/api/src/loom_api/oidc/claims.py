@@ -68,8 +68,11 @@ def _check(claims: Mapping[str, Any], issuer: str, audience: str, now: int) -> N
         raise SignInRefused("The provider's token has expired.") from None
     except JoseError as error:
         claim = getattr(error, "claim", None)
-        named = f" (its claim `{claim}`)" if isinstance(claim, str) else ""
-        raise SignInRefused(f"The provider's token is not for Loom, or not for now{named}.") from None
+        which = f"the claim `{claim}`" if isinstance(claim, str) else "a claim"
+        raise SignInRefused(
+            f"The provider's token cannot be used: {which} is missing, or is not what `access.oidc` and the time of "
+            "day demand. Look at its issuer and audience, and at both clocks."
+        ) from None
 
 
 def identity(claims: Mapping[str, Any], config: OidcConfig) -> Identity:

@@ -20,7 +20,7 @@ _FEW = 20
 
 
 class Kind(StrEnum):
-    """Says what labels are."""
+    """Says what kind of value the labels are, which decides what is measured."""
 
     CLASSES = "classes"
     NUMBERS = "numbers"

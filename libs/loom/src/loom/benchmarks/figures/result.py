@@ -46,7 +46,7 @@ class ProposedThreshold(Shown):
     """Holds the threshold of an evaluator that labels propose for a goal."""
 
     goal: str
-    """`precision` or `recall`."""
+    """Says what the threshold holds: `precision` or `recall`."""
     target: float
     delta: float
     """The highest probability with which the target may be missed."""
@@ -117,7 +117,7 @@ class Joined(Shown):
     column: str
     rows: int
     empty: int
-    """Rows without a label."""
+    """Counts the rows of the file that have no label."""
     without_key: int
     """Rows that name no record."""
     labelled: int
@@ -135,7 +135,7 @@ class Joined(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark(Shown):
-    """Holds a whole benchmark."""
+    """Holds the result of a `loom bench` command: how labels and records were joined, and each candidate's figures."""
 
     kind: str
     """`classes`, `numbers` or `verdicts`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +9,8 @@ from sqlalchemy import case, func, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
+from loom_common.statistics.paired import sign_test
 from loom_coordinator.db.tables.outcomes import record_evaluations
-
-_EXACT = 1_000
-"""Up to so many records whose scores differ, the sign test is exact; above, the normal distribution stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +46,6 @@ class ChangedScore(Shown):
     evaluator_name: str
     before: float
     after: float
-
-
-def sign_test(better: int, worse: int) -> float | None:
-    """Return the two-sided p-value of a sign test; None without a difference. Pure."""
-    number = better + worse
-    if not number:
-        return None
-    fewer = min(better, worse)
-    if number <= _EXACT:
-        tail = sum(math.comb(number, each) for each in range(fewer + 1)) / (1 << number)
-        return min(1.0, 2 * tail)
-    distance = max(0.0, abs(better - worse) - 1) / math.sqrt(number)
-    return math.erfc(distance / math.sqrt(2))
 
 
 async def deltas(connection: AsyncConnection, before: str, after: str) -> list[ScoreDelta]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_coordinator.queries.scores.compared import sign_test
+from loom_common.statistics.paired import sign_test
 
 
 @pytest.mark.parametrize(
