@@ -16,6 +16,7 @@ from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
+from loom_common.domain.model_options.several_calls import Gleaning, Judge
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
@@ -37,6 +38,8 @@ def pipeline_page() -> str:
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
         ("`transform.cache`", CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
+        ("`transform.judge`", Judge, ""),
+        ("`transform.gleaning`", Gleaning, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
         ("`load`", pipeline.LoadConfig, text.LOAD),
         ("`providers`", ProviderConfig, text.PROVIDERS),

@@ -25,6 +25,8 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
         identity.append(call.again)
     if call.extras:
         identity.append(call.extras.identity)
+    if call.sample:
+        identity.append({"sample": call.sample})
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -44,9 +44,11 @@ class ModelCall:
     """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
     empty: none."""
     purpose: str = "transform"
-    """Says what it is paid for: `transform`, `evaluate`, `repair`."""
+    """Says what it is paid for: `transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`."""
     again: int = 0
     """How often the same was asked before, and its answer was of no use. Part of the key: it is asked anew."""
+    sample: int = 0
+    """The number of this sample of a question that is asked several times, from 0. Part of the key."""
     timeout: float | None = None
     """Seconds one attempt may take; None for the client's own limits. Not part of the key."""
     rate_limit: RateLimit | None = None

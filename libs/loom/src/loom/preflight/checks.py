@@ -17,7 +17,6 @@ from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared, compared
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
@@ -49,13 +48,13 @@ async def check(
     """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
     Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written."""
     credentials = config.secrets
-    schema = loaded.pipeline.transform.shape
+    schema = loaded.pipeline.transform.declared_schema
     context = ConnectorContext(
         folder=loaded.folder,
         allowed=config.allowed,
         credentials=credentials,
         params=_params(loaded.pipeline.params, params or {}),
-        output_schema=json_schema(schema) if schema else None,
+        output_schema=schema,
         record_key=loaded.pipeline.extract.keys,
         sample=sample,
         call_seconds=_ANSWER_SECONDS,

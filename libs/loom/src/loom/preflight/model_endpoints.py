@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
+from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_endpoint
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
@@ -19,6 +19,11 @@ def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
         yield from endpoints_of(
             (transform.model, *others), transform.base_url, transform.api_key, providers=pipeline.providers
         )
+        asked = (transform.model, transform.base_url, transform.api_key)
+        for each in transform.judges:
+            yield judge_endpoint(
+                each.model or transform.model, each.base_url, each.api_key, asked, providers=pipeline.providers
+            )
     for judge in evaluate.evaluators if evaluate else ():
         if not isinstance(judge, ModelJudged) or evaluate is None:
             continue

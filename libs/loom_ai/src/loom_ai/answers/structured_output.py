@@ -37,6 +37,8 @@ class Reply:
     output: dict[str, Any] | None
     error: RecordError | None
     spent: Spent
+    agreement: float | None = None
+    """The share of the samples of a question that agree with the output; None where samples were not compared."""
 
 
 async def ask(

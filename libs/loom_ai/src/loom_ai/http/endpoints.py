@@ -108,6 +108,22 @@ def endpoints_of(
     return endpoints
 
 
+def judge_endpoint(
+    model: str,
+    base_url: str | None,
+    api_key: str | None,
+    judged: tuple[str, str | None, str | None],
+    providers: Mapping[str, ProviderConfig] | None = None,
+) -> Endpoint:
+    """Return the endpoint of a model that judges another one's answers. `judged` holds the other one's model,
+    `base_url` and `api_key`, which apply to the judge, too, where it has none of its own and is of the same
+    provider."""
+    if base_url is not None or api_key is not None:
+        return endpoint_of(model, base_url, providers=providers, api_key=api_key)
+    other, its_base_url, its_api_key = judged
+    return endpoints_of((other, model), its_base_url, its_api_key, providers=providers)[1]
+
+
 def calls_at_once(endpoints: Iterable[Endpoint]) -> int | None:
     """Return how many calls to all of them together one worker may have in flight, by what is configured; None where
     nothing is. A worker with fewer questions than that takes more messages."""

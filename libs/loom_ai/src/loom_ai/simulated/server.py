@@ -7,7 +7,7 @@
     POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
 The answer to a conversation depends on its first user message and the schema only, so that the same question has the
-same answer in every run, and when it is repaired. Calls are counted when they arrive."""
+same answer in every run, and when it is repaired; `variety` changes that. Calls are counted when they arrive."""
 
 from __future__ import annotations
 
@@ -63,6 +63,9 @@ class SimulatedModel:
     """Holds the requests accepted per minute; more get 429. None means no limit."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that are added to every answer."""
+    variety: float = 0.0
+    """The share of calls that are answered otherwise than the same question usually is, as by a model with a
+    temperature."""
     seed: int = 0
     faults: deque[str] = field(default_factory=deque)
     """Holds the faults of the next calls, which come before those drawn by rate."""
@@ -208,7 +211,8 @@ class SimulatedModel:
         return fault
 
     def _reply(self, call: SimulatedRequest, fault: str | None) -> SimulatedAnswer:
-        answer = answer_for(call.schema, call.question)
+        usual = not self.variety or self._chance.random() >= self.variety
+        answer = answer_for(call.schema, call.question if usual else f"{call.question} ({self._chance.random()})")
         text = answer if isinstance(answer, str) else json.dumps(answer)
         if fault in ("bad_json", "truncated"):
             text = text[: len(text) // 2]

@@ -16,18 +16,20 @@ from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoints_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
+from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan, prompt_of
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
+from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.user_code.poison_isolation import MODEL_CALLS
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
 from loom_transformer.outcome import TransformOutcome
+from loom_transformer.transforms.several_calls import SeveralCalls
 
 _RENDER_SECONDS = 10.0
 """Says how long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond,
@@ -71,6 +73,7 @@ class AiTransform:
         self._threads = threads or Threads()
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
+        self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
@@ -96,9 +99,8 @@ class AiTransform:
                 for task in tasks:
                     task.add_done_callback(lambda _: context.progress.one_answered())
         except ExceptionGroup as failures:
-            # One record's failure ended the others; of several, the one that no retry will mend says most, and an
-            # open breaker more than the failures that opened it.
-            raise min(failures.exceptions, key=_rank) from None
+            # One record's failure ended the others.
+            raise gravest(failures) from None
         outcomes = [task.result() for task in tasks]
         failed = [record.id for record, outcome in zip(records, outcomes, strict=True) if outcome.error is not None]
         await self._models.judged(run_id, failed, context.usage, never=True)
@@ -182,7 +184,7 @@ class AiTransform:
                     await self._models.remember(self._pipeline, payer, call, reply.output)
                 other = None if endpoint is self._endpoints[0] else endpoint.model
                 return TransformOutcome(
-                    reply.output, perf_counter() - began, spent=spent, answered_by=other, waits=True
+                    self._several.output_of(reply), perf_counter() - began, spent=spent, answered_by=other, waits=True
                 )
             failure = failure or (reply.error and _with_prompt(reply.error, prompt, endpoint.model))
         if isinstance(trouble, UpstreamUnusable):
@@ -197,7 +199,10 @@ class AiTransform:
         return TransformOutcome(output, perf_counter() - began, error, spent, source, waits=True)
 
     async def _asked(self, call: ModelCall, payer: Payer) -> Reply:
-        return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)
+        async def once(call: ModelCall) -> Reply:
+            return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)
+
+        return await self._several.asking(once, payer)(call)
 
     async def _remembered(self, payer: Payer, call: ModelCall) -> tuple[dict[str, Any] | None, str | None]:
         """Return the last good answer for the record, and where it comes from."""
@@ -230,10 +235,6 @@ class AiTransform:
             judged=self._judging.of(record_id, prompt),
             extras=endpoint.extras,
         )
-
-
-def _rank(error: Exception) -> int:
-    return 0 if isinstance(error, PermanentError) else 1 if isinstance(error, BreakerOpen) else 2
 
 
 def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: str, model: str) -> RecordError:

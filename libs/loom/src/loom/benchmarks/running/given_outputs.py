@@ -12,7 +12,6 @@ from loom.benchmarks.running.candidates import Candidate
 from loom.project.config import LoomConfig
 from loom.project.definition_file import built
 from loom_common.domain.checks.record_checks import key_of
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, Pipeline
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.ports.source import ReadRecord
@@ -32,8 +31,7 @@ async def read_outputs(source: str, config: LoomConfig, pipeline: Pipeline) -> d
     declares a number or a truth value, the text of a CSV file is read as one. Raises `ConfigurationError` for a row
     that has no key, and what reading the source raises."""
     keys = pipeline.extract.keys
-    shape = pipeline.transform.shape
-    declared = {} if shape is None else json_schema(shape).get("properties", {})
+    declared = (pipeline.transform.declared_schema or {}).get("properties", {})
     context = replace(named_on_the_command_line(config), record_key=keys)
     found = {}
     async for row in rows_of(ExtractConfig(source=source), context):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.definition.transform import OF_VADER
+from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.section import items, said
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.near import closest
@@ -96,6 +97,12 @@ def compared(
 def output_fields(definition: Mapping[str, Any], source: Fields | None) -> Fields | None:
     """Return the fields of a record's output, where the definition tells."""
     transform = said(definition, "transform")
+    fields = _answered(transform, source)
+    added = agreement_field(transform) if said(transform, "type") == "ai" else None
+    return fields if fields is None or added is None else Fields((*fields.names, added), certain=fields.certain)
+
+
+def _answered(transform: Any, source: Fields | None) -> Fields | None:
     kind, spec = said(transform, "type"), said(transform, "output")
     if spec == TEXT or (kind == "ai" and spec is None):
         return Fields((TEXT,), certain=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.run.plan import Plan, contracts_in
 from loom_common.domain.schema.columns import Column, takes
 from loom_common.domain.schema.declared import declared
@@ -34,8 +33,8 @@ def frozen_mistakes(plan: Plan) -> Iterator[Problem]:
 def _known_before(plan: Plan, stage: Stage) -> Mapping[str, Column | None]:
     """Return the columns that are known before there are records; None for a type that only a run tells."""
     pipeline = plan.pipeline
-    shape = pipeline.transform.shape
-    output = declared(json_schema(shape)) if shape is not None else None
+    schema = pipeline.transform.declared_schema
+    output = declared(schema) if schema is not None else None
     carried = (*pipeline.extract.keys, *pipeline.load.include) if stage is Stage.LOAD else ()
     return {**dict.fromkeys(carried), **(output or {})}
 

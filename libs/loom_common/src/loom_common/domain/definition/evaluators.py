@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.json_values.patterns import PatternText
+from loom_common.domain.model_options.criteria import Criteria
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, mistake, said
 from loom_common.domain.values.durations import Limit
-
-
-def _plain(value: str) -> str:
-    """Check that judges' criteria hold no placeholders, because they are not rendered as a template."""
-    if inside := re.search(r"\{\{.*?\}\}|\{%.*?%\}", value):
-        raise PydanticCustomError(
-            "no_template",
-            "plain text: criteria are no template, and {found} would stay as it is. Name an input field that the judge "
-            "is to see in `reference_field`, `source_field` or their like",
-            {"found": inside[0]},
-        )
-    return value
-
-
-_Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
-Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
-"""The criteria of a judge, as text or as a list of texts."""
 
 
 class Evaluator(Section):

@@ -30,6 +30,7 @@ from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
+from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
@@ -321,6 +322,7 @@ def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
     named: list[tuple[tuple[str | int, ...], Any]] = [
         (("transform", "model"), said(transform, "model")),
         *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
+        *((("transform", *at), model) for at, model in judges_named(transform)),
         (("evaluate", "model"), said(evaluate, "model")),
         *(
             (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))

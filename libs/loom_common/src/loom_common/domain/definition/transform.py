@@ -28,6 +28,7 @@ from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
+from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, mistakes_in, refusal, said
@@ -73,7 +74,15 @@ class TransformConfig(Recovery):
     def declared_schema(self) -> Mapping[str, Any] | None:
         """Return the JSON Schema of `shape`; None where any output is valid. Every batch is read with it, and checking
         one of thirty fields takes 10 ms, so it is made once."""
-        return None if self.shape is None else json_schema(self.shape)
+        if self.shape is None:
+            return None
+        schema = json_schema(self.shape)
+        return {**schema, "properties": {**schema.get("properties", {}), **self.added}} if self.added else schema
+
+    @property
+    def added(self) -> Mapping[str, Any]:
+        """Return the schemas of the fields that Loom adds to what was answered."""
+        return {}
 
     @property
     def made_by(self) -> str | None:
@@ -94,7 +103,7 @@ class TransformConfig(Recovery):
             yield mistake(("fallback",), "strange_for_type", expected, fallback)
 
 
-class AiTransformConfig(TransformConfig, CallOptions):
+class AiTransformConfig(TransformConfig, CallOptions, SeveralCalls):
     """A model is asked with a prompt for each record."""
 
     type: Literal["ai"]
@@ -135,10 +144,16 @@ class AiTransformConfig(TransformConfig, CallOptions):
     def made_by(self) -> str | None:
         return self.model
 
+    @property
+    def added(self) -> Mapping[str, Any]:
+        name = agreement_field(self)
+        return {} if name is None else {name: {"type": "number", "minimum": 0, "maximum": 1}}
+
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A fallback goes with `on_failure`."""
-        return fallback_fits(written)
+        """A fallback goes with `on_failure`, and several calls for a record with what they are asked by."""
+        yield from fallback_fits(written)
+        yield from several_calls_fit(written)
 
 
 class ScorerTransformConfig(TransformConfig):

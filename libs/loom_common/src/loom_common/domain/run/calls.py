@@ -17,7 +17,7 @@ class Calls(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    purpose: str = Field(description="`transform`, `evaluate`, `repair` or `fallback`.")
+    purpose: str = Field(description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge` or `refine`.")
     provider: str
     model: str
     made: int = Field(0, description="Calls paid for.")

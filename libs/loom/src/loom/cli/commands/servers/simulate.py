@@ -40,7 +40,13 @@ def simulate_model(
         int | None, typer.Option(metavar="N", help="Answer with 429 what comes beyond this in any 60 s.")
     ] = None,
     api_key: Annotated[str | None, typer.Option(metavar="TEXT", help="Refuse calls without this key.")] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of faults and latencies; answers depend on none.")] = 0,
+    variety: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="Share of calls whose answer differs from the question's usual one."
+        ),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of faults, latencies and `--variety`.")] = 0,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
     """Serve SIMULATED model answers until Ctrl-C. No model is asked: answers are made up to fit the schema.
@@ -61,6 +67,7 @@ def simulate_model(
                 retry_after=_seconds(retry_after),
                 requests_per_minute=requests_per_minute,
                 api_key=api_key,
+                variety=variety,
                 seed=seed,
             ),
             host,
