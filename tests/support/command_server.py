@@ -6,7 +6,6 @@ importing takes. What was forked has descriptors, an environment and a folder of
 
 from __future__ import annotations
 
-import ctypes
 import io
 import json
 import os
@@ -19,6 +18,8 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
+
+from loom_dev.backends.parent_watchdog import end_with
 
 IMPORTED = (
     "aiosqlite",
@@ -41,8 +42,6 @@ IMPORTED = (
     "loom_quarantine.service",
 )
 """Names what a run and the services import, or most of it."""
-_SET_PARENT_DEATH_SIGNAL = 1
-"""Is `PR_SET_PDEATHSIG` of Linux's `prctl`."""
 
 
 def main() -> None:
@@ -81,13 +80,14 @@ def _serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None
                 for pid in running:
                     os.kill(pid, signal.SIGKILL)
                 return None
+            server = os.getpid()
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.close(ended)
                 os.close(tell)
-                return json.loads(message), descriptors
+                return {**json.loads(message), "server": server}, descriptors
             running.add(pid)
             for each in descriptors:
                 os.close(each)
@@ -110,7 +110,7 @@ def _ended() -> list[tuple[int, int]]:
 def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
     """Make this process what `python -m` and the package are when they begin. It ends with the server, however that
     ends."""
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    end_with(request["server"])
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])

@@ -59,3 +59,19 @@ def test_it_ends_with_the_server_of_commands_even_where_that_is_killed(tmp_path)
         pid = int(owner.stdout.readline())
         assert until(lambda: not Path(f"/proc/{pid}").exists(), 20)
         owner.kill()
+
+
+def test_a_process_whose_parent_ended_before_it_could_ask_to_end_with_it_ends():
+    code = """
+import os, sys, time
+from loom_dev.backends.parent_watchdog import end_with
+parent = os.getpid()
+if not os.fork():
+    while os.getppid() == parent:
+        time.sleep(0.001)
+    print("orphan", flush=True)
+    end_with(parent)
+    print("goes on", flush=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=patience(20), check=True)
+    assert ended.stdout == b"orphan\n"

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import pytest
 
 from loom_common.errors import UserCodeError
-from loom_common.user_code.functions import forget, load_function
+from loom_common.user_code.functions import forget, have_changed, load_function
 
 
 def _write(folder, **files):
@@ -126,3 +128,41 @@ def test_a_file_written_twice_in_one_second_with_as_many_bytes_is_read_anew(tmp_
         forget()
         assert load_function("twice:told", tmp_path)(None) == number
     assert list((tmp_path / "__pycache__").iterdir())
+
+
+@pytest.fixture
+def imported_meanwhile():
+    """Provide a function that imports a module, as another thread may at any moment; all are forgotten at the end."""
+    before = set(sys.modules)
+
+    def imported(*_):
+        name = f"meanwhile_{len(sys.modules)}"
+        sys.modules[name] = ModuleType(name)
+
+    yield imported
+    for name in sys.modules.keys() - before:
+        del sys.modules[name]
+
+
+def test_other_threads_may_import_while_it_is_seen_whether_a_file_has_changed(imported_meanwhile):
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(imported_meanwhile)  # the interpreter collects garbage, and runs other threads, between any two
+    gc.set_threshold(1)
+    try:
+        assert not have_changed()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(imported_meanwhile)
+
+
+def test_other_threads_may_import_while_modules_are_forgotten(imported_meanwhile, tmp_path):
+    class Name(str):
+        def startswith(self, *prefixes):
+            imported_meanwhile()
+            return super().startswith(*prefixes)
+
+    sys.modules[Name("looked_at_meanwhile")] = ModuleType("looked_at_meanwhile")
+    _write(tmp_path, forgotten="def told(record): return 1")
+    function = load_function("forgotten:told", tmp_path)
+    forget()
+    assert load_function("forgotten:told", tmp_path) is not function

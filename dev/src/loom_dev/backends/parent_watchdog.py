@@ -15,14 +15,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
 
-def _die_with_the_watchdog() -> None:
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends. Where the parent has ended already, of which the kernel
+    tells nobody, this process ends here."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -36,7 +41,7 @@ def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_the_watchdog,  # noqa: PLW1509 - the watchdog has one thread
+            preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509 - the watchdog has one thread
             **identity,
         )
 

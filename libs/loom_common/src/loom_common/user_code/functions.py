@@ -61,15 +61,21 @@ def forget() -> None:
     """Let the modules that were loaded from beside pipelines be read anew by whoever asks for them next. Functions that
     are held already stay as they are."""
     with _lock:
-        for name in [name for name in sys.modules if name.startswith(_PREFIX)]:
+        for name in _beside():
             del sys.modules[name]
     importlib.invalidate_caches()
 
 
 def _loaded() -> list[tuple[ModuleType, int | None]]:
     """Return the modules with the time when the file of each was written, as it was read."""
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+    modules = _beside().values()
     return [(module, vars(module)[_WRITTEN]) for module in modules if _WRITTEN in vars(module)]
+
+
+def _beside() -> dict[str, ModuleType]:
+    """Return the modules that were loaded from beside pipelines, by their private names. Other threads import modules
+    meanwhile, so this looks at a copy, which `dict.copy` makes in one step of the interpreter."""
+    return {name: module for name, module in sys.modules.copy().items() if name.startswith(_PREFIX)}
 
 
 def _written(file: str) -> int | None:
