@@ -14,7 +14,8 @@ from loom.project.config import LoomConfig
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown, as_json
-from loom_common.domain.run.plan import Plan, prompt_of
+from loom_common.domain.question.template import QuestionTemplate
+from loom_common.domain.run.plan import Plan
 from loom_common.errors import LoomError
 from loom_common.service.bootstrap import open_payloads
 from loom_coordinator.db import run_rows
@@ -125,7 +126,7 @@ async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, An
         plan = await _plan(config, run)
         if plan is None or not isinstance(transform := plan.pipeline.transform, AiTransformConfig):
             return None
-        return prompt_of(plan, transform).render(record)
+        return QuestionTemplate(plan, transform).render(record).shown
     except (LoomError, KeyError):  # the plan cannot be read, or the record lacks what the prompt names
         return None
 

@@ -48,7 +48,13 @@ def shared_by(key: str) -> str:
 
 def sizes_of(call: ModelCall, run_id: str) -> str:
     """Return the key under which it is noted how long the answers of a run to calls like this one were."""
-    system = call.messages[0].content if call.messages[0].role == "system" else None
     schema = None if call.schema is None else dict(call.schema)
-    identity = ["sizes", run_id, call.provider, call.base_url, call.model, call.purpose, system, schema]
+    identity = ["sizes", run_id, call.provider, call.base_url, call.model, call.purpose, instructions_of(call), schema]
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def instructions_of(call: ModelCall) -> str | None:
+    """Return the system prompt, by which kinds of calls are told apart whose answers have other lengths: those of
+    evaluators. A transform's may differ from record to record, so that it tells nothing apart."""
+    first = call.messages[0]
+    return first.content if first.role == "system" and call.purpose not in ("transform", "fallback") else None

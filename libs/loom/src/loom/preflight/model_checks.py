@@ -4,17 +4,19 @@ need."""
 from __future__ import annotations
 
 from loom.preflight.model_endpoints import endpoints
+from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names
 from loom_evaluator.evaluators import arbiter_package
 
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    return [*_strange_to_openai(pipeline), *_adapted(pipeline), *_evaluators(pipeline)]
+    return [*_strange_to_openai(pipeline), *_adapted(pipeline), *_evaluators(pipeline), *_nearest(pipeline)]
 
 
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
@@ -55,6 +57,18 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
     elif judges:
         checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.REMEDY}"))
     return [*checks, _embedding(measures)] if measures else checks
+
+
+def _nearest(pipeline: Pipeline) -> list[Check]:
+    """Check whether the nearest examples can be found, where the transform shows those."""
+    transform = pipeline.transform
+    examples = transform.examples if isinstance(transform, AiTransformConfig) else None
+    if examples is None or examples.choose != "nearest":
+        return []
+    if word_vectors.installed():
+        return [Check("examples", ok=True, detail=f"{examples.file}: the embedding model is installed")]
+    words = f"{examples.file}: the nearest examples need an embedding model. "
+    return [Check("examples", ok=False, detail=words + word_vectors.REMEDY.format(workers="transformers"))]
 
 
 def _embedding(measures: str) -> Check:

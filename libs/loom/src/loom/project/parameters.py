@@ -40,10 +40,11 @@ def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str
     if prompt is not None:
         from loom_common.domain.prompts.prompt_check import params_of
 
-        found = params_of(prompt.text)
-        if found is None:
-            return []
-        used |= found
+        for template in (prompt, *prompt.beside):
+            found = params_of(template.text)
+            if found is None:
+                return []
+            used |= found
     return [name for name in _declared(definition) if name not in used]
 
 

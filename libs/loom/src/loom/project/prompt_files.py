@@ -1,4 +1,4 @@
-"""Collects the prompt, the context files and the calibrators that a definition names: they travel with a run, as
+"""Collects the prompts, examples, context files and calibrators that a definition names: they travel with a run, as
 text."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transform import asks_models
+from loom_common.domain.question.files import SUFFIXES, names_a_file
+from loom_common.domain.question.written import examples_in, prompt_in, templates_beside
 from loom_common.domain.section import items, said
 from loom_common.errors import InvalidDefinition, PathNotAllowed, Problem
+
+_EXAMPLES: KeyPath = ("transform", "examples", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,13 @@ class PromptText:
     file: str | None
     """The file it stands in, as it may be shown; None where it stands in the definition itself."""
     document: Document | None
+    beside: tuple[PromptText, ...] = ()
+    """The other templates of the question: the system prompt, and the turns in front of the prompt."""
+
+    @property
+    def whole(self) -> str:
+        """Return the texts of all templates."""
+        return "\n".join(each.text for each in (self, *self.beside))
 
     def problem(
         self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
@@ -51,6 +62,11 @@ def is_path(prompt: str, folder: Path) -> bool:
     return "\n" not in prompt and len(prompt) < 255 and (folder / prompt).is_file()
 
 
+def is_turn_in_file(text: str, folder: Path) -> bool:
+    """Tell whether a system prompt or the content of a turn names a file, which it does by its ending."""
+    return names_a_file(text) or (Path(text).suffix.lower() in SUFFIXES and is_path(text, folder))
+
+
 class PromptFiles:
     """Reads the files of one definition, which may have mistakes elsewhere."""
 
@@ -60,9 +76,10 @@ class PromptFiles:
         """`allowed` are the folders and files besides `folder` that paths may lead to."""
         self._paths = AllowedPaths.of(*allowed, folder)
         transform = said(definition, "transform") if asks_models(said(definition, "transform")) else None
-        prompt = said(transform, "prompt") or said(transform, "prompt_path")
         params = said(definition, "params")
-        self._prompt = prompt if isinstance(prompt, str) else None
+        self._transform = transform
+        self._written = prompt_in(transform)
+        self._examples = examples_in(transform)
         self._context = [name for name in items(transform, "context") if isinstance(name, str)]
         self._calibrators = list(named_in(definition))
         self._params = [str(name) for name in params] if isinstance(params, Mapping) else []
@@ -80,8 +97,13 @@ class PromptFiles:
             at = ("transform", "context", position)
             self._read(name, at)
             self._say_if_twice(position, name, at)
-        if self._prompt is not None:
-            self._read_prompt(self._prompt)
+        beside = [made for at, text in templates_beside(self._transform) if (made := self._template(text, at))]
+        if self._written is not None:
+            at, prompt = self._written
+            made = self._template(prompt, at, in_file=None if at[1] == "messages" else is_path(prompt, self._folder))
+            self.prompt = None if made is None else replace(made, beside=tuple(beside))
+        if self._examples is not None:
+            self._read_examples(self._examples)
         for place, name in self._calibrators:
             self._read_calibrator(name, place)
         return self._problems
@@ -95,21 +117,38 @@ class PromptFiles:
         except ValueError as error:
             self._say(at, f"{name!r}", f"a calibrator that can be used ({error})")
 
-    def _read_prompt(self, prompt: str) -> None:
-        places = self._document.places if self._document else {}
-        at: KeyPath = ("transform", "prompt_path" if ("transform", "prompt_path") in places else "prompt")
-        in_file = is_path(prompt, self._folder)
-        text = self._read(prompt, at) if in_file else prompt
+    def _template(self, written: str, at: KeyPath, *, in_file: bool | None = None) -> PromptText | None:
+        if in_file is None:
+            in_file = is_turn_in_file(written, self._folder)
+        text = self._read(written, at) if in_file else written
         if text is None:
-            return
-        file = os.path.relpath(self._folder / prompt) if in_file else None
-        self.prompt = PromptText(text, at, file, self._document)
+            return None
+        file = os.path.relpath(self._folder / written) if in_file else None
+        made = PromptText(text, at, file, self._document)
+        from loom_common.domain.prompts.prompt import EXAMPLES
         from loom_common.domain.prompts.prompt_check import check_prompt
 
         names = [Path(name).stem for name in self._context]
+        also = () if self._examples is None else (EXAMPLES,)
         self._problems += [
-            self.prompt.problem(each.line, each.column, each.found, each.expected, each.suggestion)
-            for each in check_prompt(text, names, self._params)
+            made.problem(each.line, each.column, each.found, each.expected, each.suggestion)
+            for each in check_prompt(text, names, self._params, also)
+        ]
+        return made
+
+    def _read_examples(self, name: str) -> None:
+        section = said(self._transform, "examples")
+        text = self._read(name, ("transform", "examples") if isinstance(section, str) else _EXAMPLES)
+        if text is None:
+            return
+        from loom_common.domain.checks.examples_check import example_mistakes
+
+        prompt = self.prompt
+        templates = [] if prompt is None else [each.text for each in (prompt, *prompt.beside)]
+        shown = os.path.relpath(self._folder / name)
+        self._problems += [
+            Problem((), each.found, each.expected, None, shown, each.line)
+            for each in example_mistakes(text, name, self._transform, templates)
         ]
 
     def _read(self, name: str, at: KeyPath) -> str | None:

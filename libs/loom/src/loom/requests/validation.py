@@ -136,7 +136,7 @@ def _columns(loaded: LoadedPipeline, looked: Sequence[Check]) -> list[ColumnRow]
     fields = next((check.fields for check in looked if check.fields is not None), None)
     fits = [fit for check in looked if check.what == "destination" for fit in check.fits]
     asks = loaded.prompt is not None and isinstance(loaded.pipeline.transform, AiTransformConfig)
-    prompt = loaded.prompt.text if loaded.prompt is not None and asks else None
+    prompt = loaded.prompt.whole if loaded.prompt is not None and asks else None
     return with_fits(rows_of(loaded.pipeline, loaded.definition, prompt, fields), fits, prompted_fields(prompt))
 
 

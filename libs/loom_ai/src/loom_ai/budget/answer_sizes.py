@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from loom_ai.keys import instructions_of
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelAnswer, ModelCall
 
@@ -130,9 +131,8 @@ class AnswerSizes:
 
     def of(self, call: ModelCall, run_id: str) -> Sizes:
         """Return the sizes of calls like this one."""
-        system = call.messages[0].content if call.messages[0].role == "system" else None
         shape = None if call.schema is None else hash(repr(call.schema))
-        kind = (run_id, call.provider, call.base_url, call.model, call.purpose, system, shape)
+        kind = (run_id, call.provider, call.base_url, call.model, call.purpose, instructions_of(call), shape)
         sizes = self._kinds.setdefault(kind, Sizes())
         self._kinds.move_to_end(kind)
         if len(self._kinds) > _KINDS:

@@ -25,6 +25,7 @@ from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.params import example, resolved
+from loom_common.domain.question.template import written_question
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import content_hash, new_run_id, run_id_for
@@ -283,7 +284,7 @@ async def register_prompt(unit: UnitOfWork, plan: Plan) -> None:
     transform = plan.pipeline.transform
     if not isinstance(transform, AiTransformConfig):
         return
-    text = plan.text_of(transform.prompt)
+    text = written_question(plan, transform)
     row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
     row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
     await unit.upsert(prompt_versions, [row], update=())
@@ -305,13 +306,15 @@ def prompt_version(plan: Plan) -> str | None:
     transform = plan.pipeline.transform
     if not isinstance(transform, AiTransformConfig):
         return None
-    return transform.prompt_version or _version(plan.text_of(transform.prompt))
+    return transform.prompt_version or _version(written_question(plan, transform))
 
 
 def _contexts(plan: Plan) -> dict[str, str]:
-    """Return the text of every context file of the prompt, by path."""
+    """Return the text of every context file and file of examples of the prompt, by path."""
     transform = plan.pipeline.transform
-    paths = transform.context if isinstance(transform, AiTransformConfig) else ()
+    if not isinstance(transform, AiTransformConfig):
+        return {}
+    paths = [*transform.context, *([transform.examples.file] if transform.examples else [])]
     return {path: plan.files.get(path, "") for path in paths}
 
 

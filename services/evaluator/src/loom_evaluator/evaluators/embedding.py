@@ -1,31 +1,24 @@
-"""Implements the evaluator `embedding_similarity`: a small embedding model in this process, no call and no network.
-
-The model is that of the package `wordllama`, which ships its weights: 16 MB of static word vectors, mostly English.
-It knows what words are about. It does not know their order, and hardly tells a statement from its opposite."""
+"""Implements the evaluator `embedding_similarity` with the word vectors of `loom_ai.word_vectors`."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from loom_ai import word_vectors
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators.fields import input_text, output_text
 from loom_evaluator.evaluators.opinion import Opinion, Rule, cannot_score
 
-REMEDY = (
-    "Install its model where the evaluators run: `make extras EXTRAS=embeddings` in the checkout; for the image, "
-    "`docker build --build-arg EVALUATOR_EXTRAS=embeddings .`"
-)
+REMEDY = word_vectors.REMEDY.format(workers="evaluators")
 
 
 def installed() -> bool:
     """Tell whether the model is here. Imports nothing."""
-    return importlib.util.find_spec("wordllama") is not None
+    return word_vectors.installed()
 
 
 def embedding_similarity(settings: config.EmbeddingSimilarity) -> Rule:
@@ -50,8 +43,4 @@ def embedding_similarity(settings: config.EmbeddingSimilarity) -> Rule:
 def _model() -> Any:
     if not installed():
         raise PermanentError(f"embedding_similarity needs an embedding model that is not installed here. {REMEDY}.")
-    import wordllama
-
-    # The package looks for its own tokenizer under another name than it ships it; its folder as the cache is right.
-    folder = Path(str(wordllama.__file__)).parent
-    return wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
+    return word_vectors.loaded()

@@ -8,7 +8,9 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from loom_ai.answers.multi_record import Part, Question, ask_together
+from loom_ai import word_vectors
+from loom_ai.answers.multi_record import Part, ask_together
+from loom_ai.answers.multi_record import Question as SharedQuestion
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read
 from loom_ai.budget.judging_cost import JudgingCost
@@ -20,8 +22,9 @@ from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
-from loom_common.domain.run.plan import Plan, prompt_of
+from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.user_code.poison_isolation import MODEL_CALLS
@@ -53,7 +56,7 @@ class AiTransform:
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._config = config
-        self._prompt = prompt_of(plan, config)
+        self._question = QuestionTemplate(plan, config, word_vectors.index)
         self._endpoints = endpoints_of(
             (config.model, *others),
             config.base_url,
@@ -106,37 +109,39 @@ class AiTransform:
         await self._models.judged(run_id, failed, context.usage, never=True)
         return outcomes
 
-    def _judged(self, prompts: Mapping[str, str | RecordError], usage: Usage) -> dict[str, float]:
+    def _judged(self, prompts: Mapping[str, Question | RecordError], usage: Usage) -> dict[str, float]:
         """Return what judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a
         model."""
         if usage.budget is None or not self._judging.judges:
             return {}
-        return {name: self._judging.of(name, text) for name, text in prompts.items() if isinstance(text, str)}
+        asked = {name: each.prompt for name, each in prompts.items() if isinstance(each, Question)}
+        return {name: self._judging.of(name, prompt) for name, prompt in asked.items()}
 
-    async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[str | RecordError]:
-        """Render the prompt of each record, in order, or say why there is none. A template can compute for as long as
+    async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[Question | RecordError]:
+        """Render the question of each record, in order, or say why there is none. A template can compute for as long as
         it likes: it does so in a thread, where a limit of time reaches it."""
         limit = min(self._patience, _RENDER_SECONDS)
         words = f"The prompt was not rendered within {limit:g} s: see its loops, and `timeouts.record`"
         return await self._threads.each(
-            records, self._prompt_of, limit, late=lambda _: RecordError(words, code=TIMEOUT)
+            records, self._question_of, limit, late=lambda _: RecordError(words, code=TIMEOUT)
         )
 
-    def _prompt_of(self, record: ExtractedRecord) -> str | RecordError:
+    def _question_of(self, record: ExtractedRecord) -> Question | RecordError:
         try:
-            return self._prompt.render(record.input)
+            return self._question.render(record.input)
         except RecordError as unrendered:
             return unrendered
 
     async def _together(
-        self, payers: Sequence[Payer], prompts: Mapping[str, str | RecordError], attempt: Attempt
+        self, payers: Sequence[Payer], prompts: Mapping[str, Question | RecordError], attempt: Attempt
     ) -> dict[str, Part]:
         """Return what shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none
         at all where the model is away and others may answer."""
+        asked = [(payer, prompt) for payer in payers if not isinstance(prompt := prompts[payer.record_id], RecordError)]
         questions = [
-            Question(self._call(self._endpoints[0], prompt, 0, payer.record_id), payer)
-            for payer in payers
-            if not isinstance(prompt := prompts[payer.record_id], RecordError)
+            SharedQuestion(self._call(self._endpoints[0], prompt, 0, payer.record_id), payer)
+            for payer, prompt in asked
+            if prompt.before == asked[0][1].before  # one with a system prompt of its own is asked alone
         ]
         count = self._config.records_per_call
         try:
@@ -154,7 +159,7 @@ class AiTransform:
         return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
 
     async def _after(
-        self, part: Part, took: float, payer: Payer, prompt: str | RecordError, attempt: Attempt
+        self, part: Part, took: float, payer: Payer, prompt: Question | RecordError, attempt: Attempt
     ) -> TransformOutcome:
         """Return the outcome of a record that shared a call."""
         if part.output is None or isinstance(prompt, RecordError):
@@ -165,7 +170,9 @@ class AiTransform:
             await self._models.remember(self._pipeline, payer, call, part.output)
         return TransformOutcome(part.output, took, spent=part.spent, waits=True)
 
-    async def _one(self, payer: Payer, prompt: str | RecordError, again: int, attempt: Attempt) -> TransformOutcome:
+    async def _one(
+        self, payer: Payer, prompt: Question | RecordError, again: int, attempt: Attempt
+    ) -> TransformOutcome:
         began = perf_counter()
         if isinstance(prompt, RecordError):
             return TransformOutcome(None, perf_counter() - began, prompt, waits=True)
@@ -216,13 +223,13 @@ class AiTransform:
                     continue
         return None, None
 
-    def _call(self, endpoint: Endpoint, prompt: str, again: int, record_id: str) -> ModelCall:
+    def _call(self, endpoint: Endpoint, prompt: Question, again: int, record_id: str) -> ModelCall:
         return ModelCall(
             provider=endpoint.provider,
             model=endpoint.model,
             base_url=endpoint.base_url,
             api_key=endpoint.api_key,
-            messages=(ChatMessage("user", prompt),),
+            messages=_messages(prompt),
             temperature=self._config.temperature,
             max_tokens=self._config.max_tokens,
             schema=None if self._shape is None else self._shape.schema,
@@ -232,16 +239,21 @@ class AiTransform:
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
-            judged=self._judging.of(record_id, prompt),
+            judged=self._judging.of(record_id, prompt.prompt),
             extras=endpoint.extras,
         )
 
 
-def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: str, model: str) -> RecordError:
+def _messages(question: Question) -> tuple[ChatMessage, ...]:
+    turns = (ChatMessage(turn.role, turn.text) for turn in question.before)
+    return (*turns, ChatMessage("user", question.prompt))
+
+
+def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: Question, model: str) -> RecordError:
     """Only this record is kept back for it: its neighbours were answered."""
     code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
     return _with_prompt(RecordError(f"{trouble} (after the last attempt)", code=code), prompt, model)
 
 
-def _with_prompt(error: RecordError, prompt: str, model: str) -> RecordError:
-    return RecordError(str(error), code=error.code, details={"model": model, **error.details, "prompt": prompt})
+def _with_prompt(error: RecordError, prompt: Question, model: str) -> RecordError:
+    return RecordError(str(error), code=error.code, details={"model": model, **error.details, "prompt": prompt.shown})

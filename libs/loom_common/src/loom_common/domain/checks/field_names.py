@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, Protocol
@@ -40,6 +40,11 @@ class WrittenPrompt(Protocol):
     @property
     def text(self) -> str:
         """Return the prompt."""
+        ...
+
+    @property
+    def beside(self) -> Sequence[WrittenPrompt]:
+        """Return the other templates of the question: the system prompt and turns."""
         ...
 
     def problem(
@@ -152,8 +157,9 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
     if prompt is not None and said(transform, "type") == "ai":
         from loom_common.domain.prompts.prompt_check import fields_of
 
-        for field in fields_of(prompt.text):
-            yield Named(field.name, "source", _in_prompt(prompt, field.line, field.column))
+        for template in (prompt, *prompt.beside):
+            for field in fields_of(template.text):
+                yield Named(field.name, "source", _in_prompt(template, field.line, field.column))
     for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
         place = ("evaluate", "evaluators", position)
         yield from at((*place, "field"), said(evaluator, "field"), "output")

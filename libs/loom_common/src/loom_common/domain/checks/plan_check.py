@@ -9,8 +9,12 @@ from pathlib import PurePath
 
 from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.question.files import names_a_file
+from loom_common.domain.question.written import KeyPath, templates_beside
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import Problem
+
+_AMONG = "that is among the request's `files`"
 
 
 def plan_mistakes(plan: Plan) -> Iterator[Problem]:
@@ -19,27 +23,53 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
         try:
             parsed(plan.files[name])
         except KeyError:
-            yield Problem(place, f"{name!r}", f"a file that is among the request's `files` ({_there(plan)})")
+            yield Problem(place, f"{name!r}", f"a file {_AMONG} ({_there(plan)})")
         except ValueError as error:
             yield Problem(place, f"{name!r}", f"a calibrator that can be used ({error})")
     transform = plan.pipeline.transform
-    if not isinstance(transform, AiTransformConfig):
-        return
-    there = _there(plan)
+    if isinstance(transform, AiTransformConfig):
+        yield from _question_problems(plan, transform)
+
+
+def _question_problems(plan: Plan, transform: AiTransformConfig) -> Iterator[Problem]:
     for position, name in enumerate(transform.context):
         if name not in plan.files:
-            yield Problem(
-                ("transform", "context", position), f"{name!r}", f"a file that is among the request's `files` ({there})"
-            )
+            yield Problem(("transform", "context", position), f"{name!r}", f"a file {_AMONG} ({_there(plan)})")
     at = ("transform", "prompt")
     if transform.prompt not in plan.files and _names_a_file(transform.prompt):
-        yield Problem(at, f"{transform.prompt!r}", f"a prompt, or a file that is among the request's `files` ({there})")
+        yield Problem(at, f"{transform.prompt!r}", f"a prompt, or a file {_AMONG} ({_there(plan)})")
         return
+    templates = [plan.text_of(transform.prompt)]
+    yield from _template_problems(plan, transform, at, templates[0])
+    for place, written in templates_beside(transform):
+        if written not in plan.files and names_a_file(written):
+            yield Problem(place, f"{written!r}", f"a text, or a file {_AMONG} ({_there(plan)})")
+            continue
+        templates.append(plan.text_of(written))
+        yield from _template_problems(plan, transform, place, templates[-1])
+    if transform.examples is not None:
+        yield from _example_problems(plan, transform, transform.examples.file, templates)
+
+
+def _template_problems(plan: Plan, transform: AiTransformConfig, at: KeyPath, text: str) -> Iterator[Problem]:
+    from loom_common.domain.prompts.prompt import EXAMPLES
     from loom_common.domain.prompts.prompt_check import check_prompt
 
     names = [PurePath(name).stem for name in transform.context]
-    for each in check_prompt(plan.text_of(transform.prompt), names, list(plan.pipeline.params)):
+    also = () if transform.examples is None else (EXAMPLES,)
+    for each in check_prompt(text, names, list(plan.pipeline.params), also):
         yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)
+
+
+def _example_problems(plan: Plan, transform: AiTransformConfig, name: str, templates: list[str]) -> Iterator[Problem]:
+    if name not in plan.files:
+        at = ("transform", "examples", "file")
+        yield Problem(at, f"{name!r}", f"a file {_AMONG} ({_there(plan)})")
+        return
+    from loom_common.domain.checks.examples_check import example_mistakes
+
+    for each in example_mistakes(plan.files[name], name, transform, templates):
+        yield Problem((), each.found, each.expected, None, name, each.line)
 
 
 def _there(plan: Plan) -> str:

@@ -6,12 +6,13 @@ file."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loom_common.domain.checks.columns import ColumnRow, rows_of
 from loom_common.domain.checks.field_names import Compared, KeyPath, compared
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.question.written import templates_beside
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import Problem
@@ -34,11 +35,14 @@ class _Prompt:
     file: str | None
     """The path that the definition names it with; None where the text stands in the definition."""
 
+    at: KeyPath = _PROMPT
+    beside: tuple[_Prompt, ...] = ()
+
     def problem(
         self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
     ) -> Problem:
         if self.file is None:
-            return Problem(_PROMPT, f"{found} (line {line})", expected, suggestion)
+            return Problem(self.at, f"{found} (line {line})", expected, suggestion)
         return Problem((), found, expected, suggestion, self.file, line, column)
 
 
@@ -53,16 +57,21 @@ def columns_of(plan: Plan, source: Fields | None) -> list[ColumnRow]:
 
 
 def prompt_text(plan: Plan) -> str | None:
-    """Return the text of the plan's prompt; None where no model is asked."""
+    """Return the text of the plan's prompt and of what is asked besides; None where no model is asked."""
     prompt = _prompt(plan)
-    return None if prompt is None else prompt.text
+    return None if prompt is None else "\n".join(each.text for each in (prompt, *prompt.beside))
 
 
 def _prompt(plan: Plan) -> _Prompt | None:
     transform = plan.pipeline.transform
     if not isinstance(transform, AiTransformConfig):
         return None
-    return _Prompt(plan.text_of(transform.prompt), transform.prompt if transform.prompt in plan.files else None)
+    beside = tuple(_written(plan, text, at) for at, text in templates_beside(transform))
+    return replace(_written(plan, transform.prompt, _PROMPT), beside=beside)
+
+
+def _written(plan: Plan, text: str, at: KeyPath) -> _Prompt:
+    return _Prompt(plan.text_of(text), text if text in plan.files else None, at)
 
 
 def _definition(plan: Plan) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
+from loom_common.domain.definition.question import QuestionConfig, question_mistakes, with_prompt
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
@@ -103,13 +104,13 @@ class TransformConfig(Recovery):
             yield mistake(("fallback",), "strange_for_type", expected, fallback)
 
 
-class AiTransformConfig(TransformConfig, CallOptions, SeveralCalls):
+class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCalls):
     """A model is asked with a prompt for each record."""
 
     type: Literal["ai"]
     prompt: str = Field(
         validation_alias=AliasChoices("prompt", "prompt_path"),
-        description="A Jinja2 template, as a path or inline; it sees `input`, `context` and `params`.",
+        description="A Jinja2 template, as a path or inline; it sees `input`, `context`, `params` and `examples`.",
     )
     prompt_version: str | None = Field(None, description="Your name for this version. Default: its content hash.")
     model: str = Field(description="`provider:model`, e.g. `anthropic:claude-haiku-4-5`; a bare name is OpenAI's.")
@@ -150,10 +151,17 @@ class AiTransformConfig(TransformConfig, CallOptions, SeveralCalls):
         return {} if name is None else {name: {"type": "number", "minimum": 0, "maximum": 1}}
 
     @classmethod
+    def long_form(cls, written: Any) -> Any:
+        """The prompt may be the last of the messages."""
+        return with_prompt(TransformConfig.long_form(written))
+
+    @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A fallback goes with `on_failure`, and several calls for a record with what they are asked by."""
+        """A fallback goes with `on_failure`, several calls for a record with what they are asked by, and the parts of a
+        question with each other."""
         yield from fallback_fits(written)
         yield from several_calls_fit(written)
+        yield from question_mistakes(written)
 
 
 class ScorerTransformConfig(TransformConfig):

@@ -5,7 +5,7 @@ an empty text. `input.items` is the record's field where it has one, and not the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,8 @@ from loom_common.text import named, readable
 
 ROOTS = ("input", "context", "params")
 """Holds the names that a prompt may use."""
+EXAMPLES = "examples"
+"""The name of the solved examples, where the pipeline has some."""
 
 _OF_THE_DATA = (
     jinja2.TemplateError,
@@ -67,10 +69,14 @@ class Prompt:
         self._context = _Root("context", context)
         self._params = _Root("params", params)
 
-    def render(self, data: Mapping[str, Any]) -> str:
-        """Return the prompt for a record's input. Raises `RecordError` (code `prompt`) that names what is missing."""
+    def render(self, data: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] | None = None) -> str:
+        """Return the prompt for a record's input, which may show `examples`. Raises `RecordError` (code `prompt`) that
+        names what is missing."""
+        shown = {} if examples is None else {EXAMPLES: list(examples)}
         try:
-            parts = self._template.generate(input=_Root("input", data), context=self._context, params=self._params)
+            parts = self._template.generate(
+                input=_Root("input", data), context=self._context, params=self._params, **shown
+            )
             return readable(plain_text(parts))
         except jinja2.UndefinedError as error:
             raise RecordError(f"The prompt names {error.message}", code="prompt") from error

@@ -42,9 +42,11 @@ class PromptField:
     column: int | None
 
 
-def check_prompt(text: str, context: Collection[str], params: Collection[str]) -> list[PromptMistake]:
+def check_prompt(
+    text: str, context: Collection[str], params: Collection[str], also: Collection[str] = ()
+) -> list[PromptMistake]:
     """Return every mistake that can be found without a record: syntax, unknown variables, filters and tests, and
-    unknown names under `context` and `params`."""
+    unknown names under `context` and `params`. `also` are names that may be used besides."""
     text = text.replace("\r\n", "\n")
     compiling = environment()
     try:
@@ -55,19 +57,19 @@ def check_prompt(text: str, context: Collection[str], params: Collection[str]) -
     except jinja2.TemplateSyntaxError as error:
         return [_syntax(error, text)]
     known: dict[str, Collection[str]] = {"context": context, "params": params}
-    own = {*_names_bound(tree), *compiling.globals}
+    own, roots = {*_names_bound(tree), *compiling.globals}, (*ROOTS, *also)
     mistakes = [
         *unknown,
         *(
             PromptMistake(
                 name.lineno,
                 f"the unknown variable '{name.name}'",
-                f"one of {', '.join(ROOTS)}",
-                closest(name.name, ROOTS),
+                f"one of {', '.join(roots)}",
+                closest(name.name, roots),
                 _column(text, name.lineno, rf"(?<![\w.'\"]){re.escape(name.name)}\b"),
             )
             for name in tree.find_all(nodes.Name)
-            if name.ctx == "load" and name.name not in own and name.name not in ROOTS
+            if name.ctx == "load" and name.name not in own and name.name not in roots
         ),
         *(
             PromptMistake(

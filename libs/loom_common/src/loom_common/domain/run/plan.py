@@ -5,13 +5,11 @@ messages carry the hash, and workers cache the last few plans."""
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Column, Columns
 from loom_common.domain.schema.contract import SchemaConfig
@@ -19,9 +17,6 @@ from loom_common.domain.schema.declared import declared
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PermanentError
 from loom_common.flow import Stage
-
-if TYPE_CHECKING:
-    from loom_common.domain.prompts.prompt import Prompt
 
 
 class Replay(BaseModel):
@@ -111,21 +106,3 @@ def contracts_in(pipeline: Pipeline) -> dict[Stage, SchemaConfig | None]:
 _REPORTING = SchemaConfig(store=False)
 """The contract of a stage whose section has none, and of whose records a version is stored: what differs is
 reported."""
-
-
-def prompt_of(plan: Plan, config: AiTransformConfig) -> Prompt:
-    """Return the compiled prompt of the plan's transform, whose settings are `config`, with its context and parameters.
-
-    Raises `PermanentError` where it is no valid template, or a context file is missing from the plan."""
-    missing = [path for path in config.context if path not in plan.files]
-    if missing:
-        raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
-    import jinja2
-
-    from loom_common.domain.prompts.prompt import Prompt
-
-    context = {PurePath(path).stem: plan.files[path] for path in config.context}
-    try:
-        return Prompt(plan.text_of(config.prompt), context, plan.params)
-    except jinja2.TemplateSyntaxError as error:
-        raise PermanentError(f"The prompt cannot be read: line {error.lineno}: {error.message}") from error

@@ -84,12 +84,14 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
 
 
 def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, Any]) -> list[Problem]:
+    from loom_common.domain.prompts.prompt import EXAMPLES
     from loom_common.domain.prompts.prompt_check import check_prompt
 
     context = [PurePath(path).stem for path in transform.get("context") or ()]
+    also = (EXAMPLES,) if transform.get("examples") else ()
     return [
         Problem(("prompt",), f"{each.found} (line {each.line})", each.expected, each.suggestion)
-        for each in check_prompt(prompt, context, list(params))
+        for each in check_prompt(prompt, context, list(params), also)
     ]
 
 

@@ -1,0 +1,189 @@
+"""Renders a whole question for a record: system prompt, examples, earlier turns, and the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.question.choosing import Choice, Index, choice_of
+from loom_common.domain.question.examples import Example, read_examples
+from loom_common.errors import PermanentError, RecordError
+
+if TYPE_CHECKING:
+    from loom_common.domain.prompts.prompt import Prompt
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Holds one rendered turn."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Holds a question that was rendered for a record."""
+
+    prompt: str
+    """The last turn, of the user."""
+    before: tuple[Turn, ...] = ()
+    """The turns in front of it."""
+
+    @property
+    def shown(self) -> str:
+        """Return the whole question as people read it: the prompt alone where there is nothing else."""
+        return in_sections([(turn.role, turn.text) for turn in self.before], self.prompt)
+
+
+class Texts(Protocol):
+    """Holds the files and parameters of a run, as its plan does."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Return the texts of the files by their paths."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Return the values of the parameters."""
+        ...
+
+    def text_of(self, path_or_text: str) -> str:
+        """Return the text of a file, or the argument itself where it is no file."""
+        ...
+
+
+class QuestionTemplate:
+    """Holds the compiled templates of a transform's question with its examples."""
+
+    def __init__(self, plan: Texts, config: AiTransformConfig, index: Index | None = None) -> None:
+        """Without an `index`, questions with the nearest examples are rendered without examples. Raises
+        `PermanentError` where a template cannot be read, or a file is missing from the plan."""
+        context = _context(plan, config)
+        self._prompt = _compiled(plan, config.prompt, "prompt", context)
+        self._system = None if config.system is None else _compiled(plan, config.system, "system", context)
+        self._turns = [
+            (turn.role, _compiled(plan, turn.content, f"messages.{place}", context))
+            for place, turn in enumerate(config.messages)
+        ]
+        self._examples: Sequence[Example] = ()
+        self._choose: Choice = lambda _: ()
+        if config.examples is not None:
+            self._examples = examples_of(plan, config)
+            if index is not None or config.examples.choose != "nearest":
+                self._choose = choice_of(config.examples, self._examples, index or _no_index)
+        templates = [config.prompt, *([config.system] if config.system else []), *(t.content for t in config.messages)]
+        self._inside = config.examples is not None and any(shows_examples(plan.text_of(each)) for each in templates)
+        self._shown: dict[int, tuple[Turn, Turn]] = {}
+
+    def render(self, data: Mapping[str, Any]) -> Question:
+        """Return the question for a record's input. Raises `RecordError` (code `prompt`) that names what is missing."""
+        chosen = self._choose(data)
+        inside = self._listed(chosen) if self._inside else None
+        before: list[Turn] = []
+        if self._system is not None:
+            before.append(Turn("system", self._system.render(data, inside)))
+        if not self._inside:
+            for place in chosen:
+                before += self._turns_of(place)
+        before += [Turn(role, template.render(data, inside)) for role, template in self._turns]
+        return Question(self._prompt.render(data, inside), tuple(before))
+
+    def _listed(self, chosen: Sequence[int]) -> list[dict[str, Any]]:
+        return [{"input": self._examples[at].input, "output": self._examples[at].output} for at in chosen]
+
+    def _turns_of(self, place: int) -> tuple[Turn, Turn]:
+        if place not in self._shown:
+            example = self._examples[place]
+            try:
+                asked = self._prompt.render(example.input)
+            except RecordError as error:
+                raise RecordError(
+                    f"The example on line {example.line} cannot be shown: {error}", code="prompt"
+                ) from error
+            self._shown[place] = (Turn("user", asked), Turn("assistant", example.answer))
+        return self._shown[place]
+
+
+def examples_of(plan: Texts, config: AiTransformConfig) -> list[Example]:
+    """Return the examples of a transform that has some. Raises `PermanentError` where the file is missing from the plan
+    or has mistakes."""
+    assert config.examples is not None
+    name = config.examples.file
+    if name not in plan.files:
+        raise PermanentError(f"The run's plan lacks the examples {name}. Start the run again.")
+    examples, mistakes = read_examples(plan.files[name], name, schema_of_answers(config))
+    if mistakes:
+        first = mistakes[0]
+        raise PermanentError(f"{name}:{first.line}: found {first.found}; expected {first.expected}.")
+    return examples
+
+
+def schema_of_answers(config: AiTransformConfig) -> Mapping[str, Any] | None:
+    """Return the JSON Schema of a transform's answers; None where they are free text."""
+    return None if isinstance(config.output, str) else config.declared_schema
+
+
+def shows_examples(template: str) -> bool:
+    """Tell whether a template shows the examples itself."""
+    if "examples" not in template:
+        return False
+    import jinja2
+    from jinja2 import meta
+
+    from loom_common.domain.prompts.prompt import environment
+
+    try:
+        return "examples" in meta.find_undeclared_variables(environment().parse(template))
+    except jinja2.TemplateSyntaxError:
+        return False
+
+
+def written_question(plan: Texts, config: AiTransformConfig) -> str:
+    """Return all that decides what is asked, as one text: the prompt's template alone where there is nothing else. It
+    is what the versions of a prompt are told apart by."""
+    sections = [("system", plan.text_of(config.system))] if config.system is not None else []
+    if config.examples is not None:
+        of = config.examples
+        named = (
+            f"examples: {of.file}, {of.choose}{f' by {of.by}' if of.by else ''}{f', {of.count}' if of.count else ''}"
+        )
+        sections.append((named, plan.files.get(of.file, "")))
+    sections += [(turn.role, plan.text_of(turn.content)) for turn in config.messages]
+    return in_sections(sections, plan.text_of(config.prompt))
+
+
+def in_sections(before: Sequence[tuple[str, str]], prompt: str) -> str:
+    """Return texts one below the other, each with its name above it; the prompt alone where there is no other."""
+    if not before:
+        return prompt
+    return "\n\n".join(f"--- {name} ---\n{text.rstrip()}" for name, text in [*before, ("user", prompt)])
+
+
+def _context(plan: Texts, config: AiTransformConfig) -> dict[str, str]:
+    missing = [path for path in config.context if path not in plan.files]
+    if missing:
+        raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
+    return {PurePath(path).stem: plan.files[path] for path in config.context}
+
+
+def _compiled(plan: Texts, written: str, name: str, context: Mapping[str, str]) -> Prompt:
+    import jinja2
+
+    from loom_common.domain.prompts.prompt import Prompt
+
+    try:
+        return Prompt(plan.text_of(written), context, plan.params)
+    except jinja2.TemplateSyntaxError as error:
+        where = "The prompt" if name == "prompt" else f"`transform.{name}`"
+        raise PermanentError(f"{where} cannot be read: line {error.lineno}: {error.message}") from error
+
+
+def _no_index(_: Sequence[str]) -> Any:
+    raise AssertionError("only the nearest examples need an index")
