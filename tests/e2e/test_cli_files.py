@@ -57,8 +57,9 @@ async def test_validate_looks_at_source_destination_and_credentials(tmp_path):
     assert "absent.csv" in {check["check"]: check for check in ran.report[0]["checks"]}["source"]["detail"]
 
 
-async def test_the_example_with_a_model_needs_its_credentials_and_nothing_else(tmp_path):
-    path = str(EXAMPLE / "pipeline-llm.yaml")
+@pytest.mark.parametrize("name", ["pipeline-llm.yaml", "pipeline-examples.yaml"])
+async def test_the_example_with_a_model_needs_its_credentials_and_nothing_else(tmp_path, name):
+    path = str(EXAMPLE / name)
     ran = await loom(tmp_path, "validate", path, "--format", "json")
     assert ran.code == 2
     (failed,) = [check for check in ran.report[0]["checks"] if not check["ok"]]

@@ -42,7 +42,7 @@ def test_system_prompt_and_turns_stand_in_front_of_the_prompt():
 def test_the_last_message_is_the_prompt_where_there_is_no_other():
     plan = plan_of({"type": "ai", "model": "m", "messages": [{"role": "user", "content": "{{ input.a }}?"}]})
     assert plan.pipeline.transform.prompt == "{{ input.a }}?"
-    assert plan.pipeline.transform.messages == ()
+    assert plan.pipeline.transform.messages == []
     assert QuestionTemplate(plan, plan.pipeline.transform).render({"a": 1}).shown == "1?"
 
 

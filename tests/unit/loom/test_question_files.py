@@ -63,8 +63,8 @@ def test_a_missing_file_of_examples_or_system_prompt_is_told_at_its_key(folder):
     (folder / "prompts/system.txt").rename(folder / "prompts/sistem.txt")
     (folder / "examples.csv").unlink()
     found = mistakes(folder)
-    assert any(each.startswith("p.yaml:6:3 (transform.system)") and "sistem.txt" in each for each in found), found
-    assert any(each.startswith("p.yaml:12:14 (transform.examples.file)") for each in found), found
+    assert any(each.startswith("p.yaml:6:3: transform.system") and "sistem.txt" in each for each in found), found
+    assert any(each.startswith("p.yaml:12:14: transform.examples.file") for each in found), found
 
 
 def test_a_field_that_only_the_system_prompt_names_is_held_against_the_source(folder):

@@ -102,3 +102,63 @@ def test_a_prompt_that_cannot_be_made_ends_the_run(plan, tmp_path, config, words
     catalog = Catalog(JournalledModels(ScriptedModel(), MemoryJournal()), tmp_path)
     with pytest.raises(PermanentError, match=words):
         catalog.transform_of(plan(**config))
+
+
+async def test_system_prompt_examples_and_turns_are_asked_in_their_order(plan, tmp_path):
+    files = {"ex.jsonl": '{"review": "fine", "output": {"mood": "good"}}', "sys.txt": "You judge {{ params.tone }}."}
+    config = {
+        "prompt": "Judge: {{ input.review }}",
+        "system": "sys.txt",
+        "examples": "ex.jsonl",
+        "messages": [{"role": "user", "content": "Ready?"}, {"role": "assistant", "content": "Yes"}],
+        "output": MOOD,
+    }
+    model, _ = await _outcomes(plan(files, **config), [{"review": "x"}], answer_of('{"mood": "good"}'), folder=tmp_path)
+    assert [(each.role, each.content) for each in model.calls[0].messages] == [
+        ("system", "You judge kindly."),
+        ("user", "Judge: fine"),
+        ("assistant", '{"mood":"good"}'),
+        ("user", "Ready?"),
+        ("assistant", "Yes"),
+        ("user", "Judge: x"),
+    ]
+
+
+async def test_another_example_is_another_question(plan, tmp_path):
+    journal, asked = MemoryJournal(), []
+    for output in ("good", "bad", "bad"):
+        files = {"ex.jsonl": f'{{"review": "fine", "output": {{"mood": "{output}"}}}}'}
+        config = plan(files, prompt="{{ input.review }}", examples="ex.jsonl", output=MOOD)
+        script = answer_of('{"mood": "good"}')
+        model, _ = await _outcomes(config, [{"review": "x"}], script, journal=journal, folder=tmp_path)
+        asked.append(len(model.calls))
+    assert asked == [1, 1, 0]
+
+
+async def test_the_examples_that_are_most_like_a_record_come_last(plan, tmp_path):
+    texts = ["the soup was cold", "my parcel never came", "the battery died", "the waiter was rude"]
+    files = {"ex.csv": "review,mood\n" + "".join(f"{text},bad\n" for text in texts)}
+    config = {
+        "prompt": "{{ input.review }}",
+        "output": MOOD,
+        "examples": {"file": "ex.csv", "choose": "nearest", "count": 1},
+    }
+    model, _ = await _outcomes(
+        plan(files, **config),
+        [
+            {"review": "where is my package, it was not delivered"},
+            {"review": "the phone has to be charged twice a day"},
+        ],
+        answer_of('{"mood": "bad"}'),
+        folder=tmp_path,
+    )
+    assert sorted(call.messages[0].content for call in model.calls) == ["my parcel never came", "the battery died"]
+
+
+async def test_a_record_with_a_system_prompt_of_its_own_is_asked_alone(plan, tmp_path):
+    config = {"system": "For {{ input.who }}.", "prompt": "{{ input.review }}", "records_per_call": 3}
+    records = [{"review": str(n), "who": who} for n, who in enumerate(("ann", "ann", "bob"))]
+    answers = lambda call: answer_of('{"record_1": "a", "record_2": "b"}' if call.schema else "alone")  # noqa: E731
+    model, outcomes = await _outcomes(plan(**config), records, answers, folder=tmp_path)
+    assert sorted(call.messages[0].content for call in model.calls) == ["For ann.", "For bob."]
+    assert [each.output["text"] for each in outcomes] == ["a", "b", "alone"]

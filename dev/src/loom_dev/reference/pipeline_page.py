@@ -16,6 +16,7 @@ from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
+from loom_common.domain.model_options.question_parts import ExamplesConfig, TurnConfig
 from loom_common.domain.model_options.several_calls import Gleaning, Judge
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
@@ -36,6 +37,8 @@ def pipeline_page() -> str:
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
         ("`ingest`", pipeline.IngestConfig, text.INGEST),
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
+        ("`transform.messages`", TurnConfig, text.MESSAGES),
+        ("`transform.examples`", ExamplesConfig, text.EXAMPLES),
         ("`transform.cache`", CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
         ("`transform.judge`", Judge, ""),

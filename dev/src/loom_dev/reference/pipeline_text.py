@@ -38,6 +38,14 @@ The answer of every model call is written to the journal before it is used, so a
 for it again. `cache` decides only whether *later runs* reuse it.
 """
 
+MESSAGES = """
+[questions.md](questions.md) says in which order the parts of a question stand, and how each is written.
+"""
+
+EXAMPLES = """
+[questions.md](questions.md#solved-examples) says what the file holds, and where its examples are shown.
+"""
+
 PROVIDERS = """
 `model: anthropic:claude-haiku-4-5` names the provider before the colon; a name without one is OpenAI's. The providers
 in [Models](models.md#providers) are known by name. This section changes one of them, or adds another:

@@ -99,8 +99,9 @@ class PromptFiles:
             self._say_if_twice(position, name, at)
         beside = [made for at, text in templates_beside(self._transform) if (made := self._template(text, at))]
         if self._written is not None:
-            at, prompt = self._written
-            made = self._template(prompt, at, in_file=None if at[1] == "messages" else is_path(prompt, self._folder))
+            place, prompt = self._written
+            in_file = None if place[1] == "messages" else is_path(prompt, self._folder)
+            made = self._template(prompt, place, in_file=in_file)
             self.prompt = None if made is None else replace(made, beside=tuple(beside))
         if self._examples is not None:
             self._read_examples(self._examples)

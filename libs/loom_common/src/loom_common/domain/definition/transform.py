@@ -25,10 +25,10 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
-from loom_common.domain.definition.question import QuestionConfig, question_mistakes, with_prompt
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
+from loom_common.domain.model_options.question_parts import QuestionConfig, question_mistakes, with_prompt
 from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
 from loom_common.domain.schema.contract import SchemaConfig

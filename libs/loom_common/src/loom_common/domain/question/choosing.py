@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from loom_common.domain.definition.question import ExamplesConfig
+from loom_common.domain.model_options.question_parts import ExamplesConfig
 from loom_common.domain.question.examples import Example
 
 Choice = Callable[[Mapping[str, Any]], Sequence[int]]

@@ -53,8 +53,9 @@ class QuestionConfig(Section):
     system: str | None = Field(
         None, min_length=1, description="The system prompt: a template like the prompt, as a path or inline."
     )
-    messages: tuple[TurnConfig, ...] = Field(
-        (), description="Turns in front of the prompt. Without a `prompt`, the last of them is the prompt."
+    messages: list[TurnConfig] = Field(
+        default_factory=list,
+        description="Turns in front of the prompt. Without a `prompt`, the last of them is the prompt.",
     )
     examples: ExamplesConfig | None = Field(
         None, description="Solved examples, as turns of their own, or where a template says `{{ examples }}`."
