@@ -627,4 +627,44 @@ CREATE TABLE rescored_records (
 	applied BOOLEAN DEFAULT 0 NOT NULL, 
 	PRIMARY KEY (rescoring_id, record_id)
 );
-INSERT INTO alembic_version VALUES ('0037');
+CREATE TABLE label_samples (
+	run_id VARCHAR(255) NOT NULL, 
+	subject VARCHAR(100) NOT NULL, 
+	population BIGINT NOT NULL, 
+	borderline INTEGER NOT NULL, 
+	random INTEGER NOT NULL, 
+	drawn_at DATETIME NOT NULL, 
+	drawn_by VARCHAR(255), 
+	PRIMARY KEY (run_id, subject), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+CREATE TABLE sampled_records (
+	run_id VARCHAR(255) NOT NULL, 
+	subject VARCHAR(100) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	place INTEGER NOT NULL, 
+	stratum VARCHAR(20) NOT NULL, 
+	nearness INTEGER, 
+	draw INTEGER, 
+	probability FLOAT NOT NULL, 
+	margin FLOAT NOT NULL, 
+	record_data JSON, 
+	output JSON, 
+	gone TEXT, 
+	PRIMARY KEY (run_id, subject, record_id)
+);
+CREATE TABLE labels (
+	run_id VARCHAR(255) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	person VARCHAR(255) NOT NULL, 
+	verdict VARCHAR(10) NOT NULL, 
+	comment TEXT, 
+	expected TEXT, 
+	stratum VARCHAR(20), 
+	probability FLOAT, 
+	via VARCHAR(20) NOT NULL, 
+	labelled_at DATETIME NOT NULL, 
+	PRIMARY KEY (run_id, record_id, person), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+INSERT INTO alembic_version VALUES ('0043');

@@ -30,6 +30,7 @@ _COMMANDS = {
     "cost": "cost:cost",
     "evaluate": "scoring.evaluate:evaluate",
     "diff": "scoring.diff:diff",
+    "label": "labelling.label:label",
     "audit": "access.audit:audit",
     "connectors": "plugins:connectors",
     "serve": "servers.serve:serve",

@@ -72,17 +72,20 @@ class Source:
             yield _of_kept(page, settled=settled)
             after = page[-1].id
 
-    async def read(self) -> AsyncIterator[Outputs]:
-        """Yield the outputs of the other records. Where the source cannot be read any more, say so in `trouble`."""
+    async def read(self, wanted: frozenset[str] | None = None) -> AsyncIterator[Outputs]:
+        """Yield the outputs of the other records; of those alone whose ids are `wanted`. Where the source cannot be
+        read any more, say so in `trouble`."""
         for partition, piece in await before.pieces_of(self._engine, self._run.run_id):
             try:
-                async for outputs in self._piece(partition, None if piece is None else Piece(**piece)):
+                async for outputs in self._piece(partition, None if piece is None else Piece(**piece), wanted):
                     yield outputs
             except PermanentError as error:
                 self.trouble = str(error)
                 return
 
-    async def _piece(self, partition: int, piece: Piece | None) -> AsyncIterator[Outputs]:
+    async def _piece(
+        self, partition: int, piece: Piece | None, wanted: frozenset[str] | None
+    ) -> AsyncIterator[Outputs]:
         cursor, number, left = None if piece is None else piece.start, 0, self._plan.limit
         while True:
             request = ExtractSlice(
@@ -99,8 +102,9 @@ class Source:
             )
             part = await self._extractor.read(request, Context())
             for position, batch in enumerate(part.batches):
-                if batch.records:
-                    yield await self._transformed(batch.records, partition, number, position)
+                records = [each for each in batch.records if wanted is None or each.id in wanted]
+                if records:
+                    yield await self._transformed(records, partition, number, position)
                 if left is not None:
                     left -= batch.extracted
             if part.end:

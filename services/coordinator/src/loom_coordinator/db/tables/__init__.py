@@ -9,6 +9,7 @@ from __future__ import annotations
 from loom_coordinator.db.tables import (
     access,
     incremental,
+    labels,
     monitoring,
     outcomes,
     quality,
@@ -23,6 +24,7 @@ from loom_coordinator.db.tables.columns import metadata
 __all__ = [
     "access",
     "incremental",
+    "labels",
     "metadata",
     "monitoring",
     "outcomes",

@@ -151,7 +151,7 @@ def score(
     candidates = _candidates([pipeline], [], [], config)
     raise typer.Exit(
         carrying_out.scores(
-            candidates, outputs, evaluator or [], pass_label, _goal(target), delta, measuring, config, form
+            candidates, outputs, evaluator or [], pass_label, goal_of(target), delta, measuring, config, form
         )
     )
 
@@ -215,7 +215,7 @@ def calibrate(
     )
 
 
-def _goal(text: str | None) -> tuple[Goal, float] | None:
+def goal_of(text: str | None) -> tuple[Goal, float] | None:
     """Read `precision=0.95`. Raises `typer.BadParameter`."""
     from loom_common.statistics.thresholds import Goal
 

@@ -1,0 +1,1 @@
+"""Holds the command by which people judge records of a run."""
