@@ -17,7 +17,7 @@ from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.model_options.question_parts import ExamplesConfig, TurnConfig
-from loom_common.domain.model_options.several_calls import Gleaning, Judge
+from loom_common.domain.model_options.several_calls import Gleaning, Judge, ToolConfig
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
@@ -43,6 +43,7 @@ def pipeline_page() -> str:
         ("`transform.fallback`", FallbackConfig, ""),
         ("`transform.judge`", Judge, ""),
         ("`transform.gleaning`", Gleaning, ""),
+        ("`transform.tools`", ToolConfig, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
         ("`load`", pipeline.LoadConfig, text.LOAD),
         ("`providers`", ProviderConfig, text.PROVIDERS),

@@ -25,9 +25,18 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
         identity.append(call.again)
     if call.extras:
         identity.append(call.extras.identity)
+    if call.tools:
+        specs = [[tool.name, tool.description, dict(tool.parameters)] for tool in call.tools]
+        identity.append({"tools": specs, "closed": call.tools_closed})
     if call.sample:
         identity.append({"sample": call.sample})
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def tool_result(call: ModelCall, run_id: str, record_id: str, number: int) -> str:
+    """Return the key of what a tool returned: for the record of the run, in the conversation up to `call`, as the
+    use of that number, from 0, in its answer."""
+    return hashlib.sha256(orjson.dumps(["tool result", key_of(call), run_id, record_id, number])).hexdigest()
 
 
 def cut_off(key: str, number: int) -> str:

@@ -17,8 +17,19 @@ from loom_common.worker.usage import Usage
 class ChatMessage:
     """Represents one turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool_use", "tool_result"]
+    """The last two are the turns in which tools are used: see `loom_ai.wire.tool_turns`."""
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """Describes a tool to a model."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON Schema of the object of its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,15 @@ class ModelCall:
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     """JSON Schema that the answer must fit; None for free text."""
+    tools: tuple[ToolSpec, ...] = ()
+    """Describes what the model may use before it answers. Part of the key."""
+    tools_closed: bool = False
+    """Tells whether the tools are named, because the conversation used them, and none may be used any more."""
     api_key: str | None = None
     """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
     empty: none."""
     purpose: str = "transform"
-    """Says what it is paid for: `transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`."""
+    """Says what it is paid for: `transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`."""
     again: int = 0
     """How often the same was asked before, and its answer was of no use. Part of the key: it is asked anew."""
     sample: int = 0

@@ -187,6 +187,7 @@ async def _dry_run(
 ) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
     """Return the calls that the records take, and what could not be asked about."""
     models = JournalledModels(client, MemoryJournal())
+    models.tools = "made_up"
     try:
         project = config.project.resolve()
         transformer = Transformer(_runner(plan, Catalog(models, project).transform_of, Stage.TRANSFORM))

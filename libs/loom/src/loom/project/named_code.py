@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.quality_gate import GATES, AnyGate, GateConfig
+from loom_common.domain.model_options.several_calls import ToolConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
 from loom_common.errors import PathNotAllowed, Problem, UserCodeError
@@ -46,9 +47,8 @@ def code_problems(
             words = f"a name that can be loaded ({str(error).rstrip('.?')})"
             problems.append(document.problem(at, repr(name), words, closest(name, known() if known else ())))
 
-    if said(transform, "type") == "python":
-        function = said(transform, "function")
-        look(("transform", "function"), function, partial(load_function, function, folder))
+    for at, function, load_it in _functions(definition, folder):
+        look(at, function, load_it)
     if said(transform, "type") == "scorer":
         scorer = said(transform, "scorer")
         look(
@@ -57,11 +57,6 @@ def code_problems(
             partial(_find_scorer, scorer, folder),
             _scorers,
         )
-    for position, evaluator in enumerate(items(evaluate, "evaluators")):
-        if said(evaluator, "type") == "python":
-            function = said(evaluator, "function")
-            at = ("evaluate", "evaluators", position, "function")
-            look(at, function, partial(load_function, function, folder))
     for path, check in _checks(definition):
         look(path, check, partial(function_of, check, folder), lambda: names(Kind.CHECK))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
@@ -72,6 +67,24 @@ def code_problems(
             lambda: (*GATES, *names(Kind.GATE)),
         )
     return problems
+
+
+def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[KeyPath, Any, Callable[[], object]]]:
+    """Yield the functions of transforms and evaluators, and those that a model may use, with what loads each."""
+    transform = said(definition, "transform")
+    if said(transform, "type") == "python":
+        function = said(transform, "function")
+        yield ("transform", "function"), function, partial(load_function, function, folder)
+    for position, tool in enumerate(items(transform, "tools")):
+        at: KeyPath = ("transform", "tools", position)
+        short = isinstance(tool, str)
+        function = tool if short else said(tool, "function")
+        yield at if short else (*at, "function"), function, partial(_find_tool, tool, folder)
+    for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
+        if said(evaluator, "type") == "python":
+            function = said(evaluator, "function")
+            at = ("evaluate", "evaluators", position, "function")
+            yield at, function, partial(load_function, function, folder)
 
 
 def _checks(definition: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
@@ -88,6 +101,17 @@ def _gate(written: Any) -> GateConfig | None:
         return None if written is None else _GATE.validate_python(written)
     except ValidationError:
         return None
+
+
+def _find_tool(written: Any, folder: Path) -> None:
+    """Load a tool and describe its arguments; settings that are mistakes are told by their type."""
+    from loom_transformer.transforms.tool_functions import tool_function
+
+    try:
+        tool = ToolConfig.model_validate(written)
+    except ValidationError:
+        return
+    tool_function(tool, folder)
 
 
 def _scorers() -> list[str]:

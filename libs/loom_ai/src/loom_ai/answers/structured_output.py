@@ -10,6 +10,7 @@ from typing import Any
 
 from loom_ai.answers.json_in_text import value_in, without_thoughts
 from loom_ai.answers.shape import Shape
+from loom_ai.answers.tool_rounds import ToolBox, conversed
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.settled import Settled
 from loom_ai.journal.usage import NOTHING, Spent
@@ -50,8 +51,10 @@ async def ask(
     patience: float | None = None,
     *,
     strict: bool = False,
+    tools: ToolBox | None = None,
 ) -> Reply:
-    """Ask the model, read the answer, and have an unfit answer repaired once.
+    """Ask the model, read the answer, and have an unfit answer repaired once. The model may use `tools` before it
+    answers.
 
     Without a shape the output is `{"text": answer}`. A failure that concerns the record alone stands in the reply;
     docs/models.md lists the codes. A failure that was paid for by an earlier run is asked for anew. `patience` limits
@@ -61,9 +64,10 @@ async def ask(
     def output_of(answer: ModelAnswer) -> dict[str, Any]:
         return read(answer, shape, strict=strict)
 
-    reply, earlier_run = await _asked_and_repaired(models, call, payer, output_of, reuse, patience)
+    reply, earlier_run = await _asked_and_repaired(models, call, payer, output_of, reuse, patience, tools)
     if reply.error is not None and earlier_run:
-        reply, _ = await _asked_and_repaired(models, call, payer, output_of, replace(reuse, max_age=0.0), patience)
+        anew = replace(reuse, max_age=0.0)
+        reply, _ = await _asked_and_repaired(models, call, payer, output_of, anew, patience, tools)
     return reply
 
 
@@ -74,11 +78,15 @@ async def _asked_and_repaired(
     output_of: Callable[[ModelAnswer], dict[str, Any]],
     reuse: Reuse,
     patience: float | None,
+    tools: ToolBox | None,
 ) -> tuple[Reply, bool]:
+    async def answered(asked: ModelCall) -> tuple[Settled, Spent]:
+        return await _answered(models, asked, payer, reuse, patience)
+
     spent, earlier_run = NOTHING, False
     for again in (True, False):
         try:
-            settled, took = await _answered(models, call, payer, reuse, patience)
+            call, settled, took = await conversed(call, answered, tools)
             spent, earlier_run = spent + took, earlier_run or settled.earlier_run
             return Reply(output_of(settled.answer), None, spent), earlier_run
         except RecordError as error:
@@ -154,6 +162,9 @@ def _check_complete(answer: ModelAnswer) -> None:
             words, code = "The provider's content filter took the answer, or a part of it", finish.FILTERED
         case finish.BEYOND_WINDOW:
             words, code = "Question and answer are longer than the model's context window", finish.BEYOND_WINDOW
+        case finish.TOOLS:
+            words = "The model asked for tools again after the last round. Raise `max_rounds`, or say when to stop"
+            code = "too_many_rounds"
         case finish.UNUSABLE:
             why = answer.noted[0] if answer.noted else "it is no answer of its protocol"
             words, code = (

@@ -19,7 +19,9 @@ NO_ANSWER = "no_answer_kept"
 def answered_before(journal: Journal, until: dt.datetime, clock: Clock | None = None) -> JournalledModels:
     """Return models that answer what the journal held at the time `until`, and ask nobody. The journal is closed with
     them."""
-    return JournalledModels(_Silent(), _AsOf(journal, until), clock=clock)
+    models = JournalledModels(_Silent(), _AsOf(journal, until), clock=clock)
+    models.tools = "refused"
+    return models
 
 
 class _Silent:

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.budget.reservations import BudgetReservations
@@ -66,6 +66,8 @@ class JournalledModels:
         questions."""
         self._client = client
         self._journal = journal
+        self.tools: Literal["run", "made_up", "refused"] = "run"
+        """Says what becomes of a tool that a model asks for and whose result is not known: estimates make one up."""
         self.prices = prices or Prices()
         """Says what calls cost."""
         self._clock = clock or SystemClock()
@@ -122,10 +124,10 @@ class JournalledModels:
         """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
         await self.note(last_answer_of(pipeline, payer.record_id), payer, call, exact_json.dumps(output).decode())
 
-    async def note(self, key: str, payer: Payer, call: ModelCall, text: str) -> None:
+    async def note(self, key: str, payer: Payer, call: ModelCall, text: str, purpose: str = NOTED) -> None:
         """Keep a text of one's own under a key of one's own. Costs nothing in the books."""
         answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
-        await self._write(Entry(key, payer.named, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
+        await self._write(Entry(key, payer.named, purpose, call.provider, call.model, answer, 0.0, self._clock.now()))
 
     async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
         """Return what the journal holds under a key, where `reuse` lets the payer use it. An answer is entered in the

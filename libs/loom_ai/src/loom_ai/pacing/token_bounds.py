@@ -14,6 +14,8 @@ from loom_ai.ports import ModelCall
 _PER_MESSAGE = 16
 """The number of tokens that an endpoint may put around a message: roles, separators."""
 _PER_CALL = 64
+_PER_TOOL = 64
+"""The number of tokens that an endpoint may put around a tool: its name, and what says that it is one."""
 _TOOL_USE = {"anthropic": 700}
 """Tokens that a provider charges besides where an answer is asked for in a shape: its own instructions, at most."""
 _BYTES_PER_TOKEN = 4.0
@@ -27,7 +29,8 @@ def most(call: ModelCall) -> int:
     """Tokens the question has at most: tokens are made of bytes, and none is made of less than one."""
     text = sum(len(message.content.encode(errors="replace")) + _PER_MESSAGE for message in call.messages)
     schema = 0 if call.schema is None else 2 * len(orjson.dumps(call.schema))  # some endpoints put it in words
-    around = _PER_CALL if call.schema is None else _PER_CALL + _TOOL_USE.get(call.provider, 0)
+    schema += sum(2 * len(orjson.dumps([tool.description, tool.parameters])) + _PER_TOOL for tool in call.tools)
+    around = _PER_CALL if call.schema is None and not call.tools else _PER_CALL + _TOOL_USE.get(call.provider, 0)
     return text + schema + around
 
 

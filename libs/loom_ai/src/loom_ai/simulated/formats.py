@@ -26,6 +26,9 @@ class SimulatedRequest:
     form: str | None
     """Says how the answer is held to a schema: `json_schema`, `json_object`, or None."""
     max_tokens: int | None
+    tool: tuple[str, Mapping[str, Any]] | None = None
+    """The name and the parameters of the tool that the answer asks for: the first of those that may be used, while the
+    conversation has no result of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class SimulatedAnswer:
     number: int
     truncated: bool = False
     refused: bool = False
+    arguments: Mapping[str, Any] | None = None
+    """The arguments of the tool that is asked for, in place of a text."""
 
 
 class Format(Protocol):
@@ -65,22 +70,30 @@ class ChatCompletions:
     key_header = "Authorization"
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
-        turns = tuple(message["content"] for message in body["messages"])
+        turns = tuple(text_of(message["content"]) for message in body["messages"])
         form = body.get("response_format", {})
         schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else schema_in_words(turns)
-        question = next(message["content"] for message in body["messages"] if message["role"] == "user")
+        question = next(text_of(message["content"]) for message in body["messages"] if message["role"] == "user")
+        used = any(message["role"] == "tool" for message in body["messages"])
+        offered = [each["function"] for each in body.get("tools", ()) if body.get("tool_choice") != "none" and not used]
+        tool = (offered[0]["name"], offered[0]["parameters"]) if offered else None
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
-        return SimulatedRequest(body["model"], turns, question, schema, form.get("type"), limit)
+        return SimulatedRequest(body["model"], turns, question, schema, form.get("type"), limit, tool)
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": reply.text}
         if reply.refused:
             message = {"role": "assistant", "content": None, "refusal": reply.text}
+        reason = "length" if reply.truncated else "stop"
+        if call.tool and reply.arguments is not None:
+            function = {"name": call.tool[0], "arguments": orjson.dumps(reply.arguments).decode()}
+            used = {"id": f"call_{reply.number}", "type": "function", "function": function}
+            message, reason = {"role": "assistant", "content": None, "tool_calls": [used]}, "tool_calls"
         return {
             "id": f"simulated-{reply.number}",
             "object": "chat.completion",
             "model": call.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "length" if reply.truncated else "stop"}],
+            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
             "usage": {
                 "prompt_tokens": reply.tokens_in,
                 "completion_tokens": reply.tokens_out,
@@ -99,11 +112,16 @@ class AnthropicMessages:
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         system = (body["system"],) if body.get("system") else ()
-        turns = (*system, *(message["content"] for message in body["messages"]))
-        tool = body["tools"][0] if body.get("tool_choice", {}).get("type") == "tool" else None
-        schema = tool["input_schema"] if tool else schema_in_words(turns)
-        form = "json_schema" if tool else None
-        return SimulatedRequest(body["model"], turns, body["messages"][0]["content"], schema, form, body["max_tokens"])
+        turns = (*system, *(text_of(message["content"]) for message in body["messages"]))
+        choice = body.get("tool_choice", {}).get("type", "auto")
+        named = {each["name"]: each["input_schema"] for each in body.get("tools", ())}
+        held = named.pop("output", None) if choice in ("tool", "any") else None
+        schema = held or schema_in_words(turns)
+        used = any('"tool_result"' in turn for turn in turns)
+        tool = next(iter(named.items()), None) if choice in ("auto", "any") and not used else None
+        form = "json_schema" if held else None
+        question = text_of(body["messages"][0]["content"])
+        return SimulatedRequest(body["model"], turns, question, schema, form, body["max_tokens"], tool)
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
         content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}]
@@ -111,6 +129,9 @@ class AnthropicMessages:
         if call.form and not reply.truncated and not reply.refused:
             reason, used = "tool_use", object_or_empty(reply.text)
             content = [{"type": "tool_use", "id": f"toolu_{reply.number}", "name": "output", "input": used}]
+        if call.tool and reply.arguments is not None:
+            reason, used = "tool_use", dict(reply.arguments)
+            content = [{"type": "tool_use", "id": f"toolu_{reply.number}", "name": call.tool[0], "input": used}]
         return {
             "id": f"msg_simulated_{reply.number}",
             "type": "message",
@@ -138,14 +159,19 @@ class GoogleContents:
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         system = body.get("systemInstruction", {}).get("parts", [])
-        turns = tuple(part["text"] for part in [*system, *(p for turn in body["contents"] for p in turn["parts"])])
+        parts = [*system, *(part for turn in body["contents"] for part in turn["parts"])]
+        turns = tuple(part["text"] if "text" in part else orjson.dumps(part).decode() for part in parts)
         settings = body.get("generationConfig", {})
         schema = settings.get("responseSchema")
         as_json = settings.get("responseMimeType") == "application/json"
         form = "json_schema" if schema else "json_object" if as_json else None
         question = body["contents"][0]["parts"][0]["text"]
+        closed = body.get("toolConfig", {}).get("functionCallingConfig", {}).get("mode") == "NONE"
+        offered = [each for group in body.get("tools", ()) for each in group["functionDeclarations"]]
+        used = closed or any("functionResponse" in part for part in parts)
+        tool = None if used or not offered else (offered[0]["name"], offered[0].get("parameters", {}))
         return SimulatedRequest(
-            model, turns, question, schema or schema_in_words(turns), form, settings.get("maxOutputTokens")
+            model, turns, question, schema or schema_in_words(turns), form, settings.get("maxOutputTokens"), tool
         )
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
@@ -153,6 +179,9 @@ class GoogleContents:
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": reply.text}]}}
         if reply.refused:
             candidate = {}
+        if call.tool and reply.arguments is not None:
+            used = {"functionCall": {"name": call.tool[0], "args": dict(reply.arguments)}}
+            candidate, reason = {"content": {"role": "model", "parts": [used]}}, "STOP"
         return {
             "candidates": [{**candidate, "finishReason": reason, "index": 0}],
             "modelVersion": call.model,
@@ -166,6 +195,11 @@ class GoogleContents:
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
         words = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT"}
         return {"error": {"code": status, "message": message, "status": words.get(status, "INTERNAL")}}
+
+
+def text_of(content: Any) -> str:
+    """Return the content of a message as one text."""
+    return content if isinstance(content, str) else orjson.dumps(content).decode()
 
 
 def schema_in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:

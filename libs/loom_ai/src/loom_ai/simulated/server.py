@@ -7,7 +7,8 @@
     POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
 The answer to a conversation depends on its first user message and the schema only, so that the same question has the
-same answer in every run, and when it is repaired; `variety` changes that. Calls are counted when they arrive."""
+same answer in every run, and when it is repaired; `variety` changes that. Where tools are offered, it asks for the
+first one before it answers. Calls are counted when they arrive."""
 
 from __future__ import annotations
 
@@ -214,6 +215,10 @@ class SimulatedModel:
         usual = not self.variety or self._chance.random() >= self.variety
         answer = answer_for(call.schema, call.question if usual else f"{call.question} ({self._chance.random()})")
         text = answer if isinstance(answer, str) else json.dumps(answer)
+        arguments = None
+        if call.tool is not None and fault is None:
+            arguments = answer_for(call.tool[1] or {"type": "object"}, call.question)
+            text = json.dumps(arguments)
         if fault in ("bad_json", "truncated"):
             text = text[: len(text) // 2]
         elif fault == "refused":
@@ -232,7 +237,7 @@ class SimulatedModel:
         given, answered = self.used.get(call.model, (0, 0))
         self.used[call.model] = given + tokens_in, answered + tokens_out
         self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
-        return SimulatedAnswer(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused")
+        return SimulatedAnswer(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused", arguments)
 
 
 def _error(

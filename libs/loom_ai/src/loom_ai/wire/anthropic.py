@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
-from loom_ai.wire import finish, written
+from loom_ai.wire import finish, tool_turns, written
 from loom_ai.wire.answer import answer_from
 from loom_ai.wire.document import NoAnswer, object_in, object_of
 from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
-from loom_ai.wire.parts import MessageText, distinct_kinds, kind_of_part, message_text
+from loom_ai.wire.parts import MessageText, distinct_kinds, kind_of_part, message_text, text_in
 from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 VERSION = "2023-06-01"
@@ -54,17 +54,23 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
     body: dict[str, Any] = {
         "model": call.model,
         "max_tokens": call.max_tokens or LONGEST,
-        "messages": [
-            {"role": message.role, "content": message.content} for message in messages if message.role != "system"
-        ],
+        "messages": [_turn(message) for message in messages if message.role != "system"],
     }
     if system:
         body["system"] = system
     if call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
+    offered = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in call.tools
+    ]
     if form is Form.JSON_SCHEMA:
-        body["tools"] = [{"name": _TOOL, "description": "Gives the answer.", "input_schema": call.schema}]
-        body["tool_choice"] = {"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True}
+        offered.append({"name": _TOOL, "description": "Gives the answer.", "input_schema": call.schema or {}})
+        forced = {"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True}
+        body["tool_choice"] = {"type": "any"} if call.tools and not call.tools_closed else forced
+    elif call.tools_closed:
+        body["tool_choice"] = {"type": "none"}
+    if offered:
+        body["tools"] = offered
     return encoded_request(body, call, body)
 
 
@@ -84,11 +90,52 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     document = object_of(document, "the response")
     if "content" not in document:
         raise NoAnswer("`content` is missing")
-    used, found = _message_text(document["content"], tool=call.schema is not None)
+    content = document["content"]
+    if call.tools and (uses := _uses(content, call)):
+        found = MessageText(tool_turns.use_text(uses, _sent_back(content)))
+        return answer_from(call, found, finish.TOOLS, counted(document), latency, document.get("model"))
+    used, found = _message_text(content, tool=call.schema is not None)
     text = "\n".join(used) if used else found.text
     reasons = _REASONS | ({"tool_use": finish.WHOLE} if used else {})
     reason = finish.finish_reason_of(document.get("stop_reason"), reasons)
     return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
+
+
+def _turn(message: ChatMessage) -> dict[str, Any]:
+    if message.role == tool_turns.USE:
+        return {"role": "assistant", "content": tool_turns.turn_in(message)}
+    if message.role == tool_turns.RESULT:
+        results = tool_turns.results_in(message)
+        blocks = [
+            {"type": "tool_result", "tool_use_id": each.id, "content": each.text, "is_error": each.failed}
+            for each in results
+        ]
+        return {"role": "user", "content": blocks}
+    return {"role": message.role, "content": message.content}
+
+
+def _uses(content: Any, call: ModelCall) -> list[tool_turns.ToolUse]:
+    """Return the uses of the pipeline's tools; none where the model gave its answer, too."""
+    blocks = [each for each in content if kind_of_part(each) == "tool_use"] if isinstance(content, list) else []
+    offered = {tool.name for tool in call.tools}
+    if any(block.get("name") == _TOOL and _TOOL not in offered for block in blocks):
+        return []
+    return [
+        tool_turns.ToolUse(
+            str(block.get("id")), text_in(block, "name"), tool_turns.arguments_of(written.as_text(block.get("input")))
+        )
+        for block in blocks
+    ]
+
+
+def _sent_back(content: Any) -> list[Any]:
+    """Return the blocks of a turn as they are sent back, with the inputs of tools as objects again."""
+    return [
+        {**block, "input": tool_turns.arguments_of(written.as_text(block["input"])) or {}}
+        if "input" in block
+        else block
+        for block in content
+    ]
 
 
 def counted(document: Any) -> ReportedUsage:

@@ -14,6 +14,8 @@ CUT_OFF = "length"
 REFUSED = "refusal"
 FILTERED = "content_filter"
 BEYOND_WINDOW = "context_window_exceeded"
+TOOLS = "tool_calls"
+"""The model asks for tools. The answer's text is what `loom_ai.wire.tool_turns` writes."""
 UNUSABLE = "unusable"
 """The response holds no answer of its protocol. The answer's text is the beginning of what came instead."""
 

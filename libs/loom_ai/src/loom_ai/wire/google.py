@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, ToolSpec
 from loom_ai.wire import document as documents
-from loom_ai.wire import finish
+from loom_ai.wire import finish, tool_turns
 from loom_ai.wire.answer import answer_from
 from loom_ai.wire.document import NoAnswer, first_of, kind_of, object_in, object_of
 from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
 from loom_ai.wire.parts import MessageText, distinct_kinds, text_in
+from loom_ai.wire.tool_turns import arguments_of
 from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 _ROLES = {"user": "user", "assistant": "model"}
@@ -41,7 +42,7 @@ parsed = documents.parsed
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
-    if call.schema is None:
+    if call.schema is None or call.tools:  # an answer is not held to a schema beside tools
         return (Form.PLAIN,)
     return tuple(Form) if response_schema(call.schema) is not None else (Form.JSON_OBJECT, Form.PLAIN)
 
@@ -70,13 +71,13 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
     if form is Form.JSON_SCHEMA:
         settings["responseSchema"] = response_schema(call.schema or {})
     body: dict[str, Any] = {
-        "contents": [
-            {"role": _ROLES[message.role], "parts": [{"text": message.content}]}
-            for message in messages
-            if message.role != "system"
-        ],
+        "contents": [_turn(message) for message in messages if message.role != "system"],
         "generationConfig": settings,
     }
+    if call.tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in call.tools]}]
+    if call.tools_closed:
+        body["toolConfig"] = {"functionCallingConfig": {"mode": "NONE"}}
     system = [{"text": message.content} for message in messages if message.role == "system"]
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -90,9 +91,43 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
         found, reason = MessageText(), finish.REFUSED
     else:
         candidate = first_of(candidates, "`candidates`")
+        if call.tools and (uses := _uses(candidate.get("content"))):
+            asked = MessageText(tool_turns.use_text(uses, candidate["content"]))
+            return answer_from(call, asked, finish.TOOLS, counted(document), latency, document.get("modelVersion"))
         found = _message_text(candidate.get("content"))
         reason = finish.finish_reason_of(candidate.get("finishReason"), _REASONS)
     return answer_from(call, found, reason, counted(document), latency, document.get("modelVersion"))
+
+
+def _turn(message: ChatMessage) -> dict[str, Any]:
+    if message.role == tool_turns.USE:
+        return {**tool_turns.turn_in(message), "role": "model"}
+    if message.role == tool_turns.RESULT:
+        results = tool_turns.results_in(message)
+        told = [(each.name, {"error" if each.failed else "result": each.text}) for each in results]
+        return {
+            "role": "user",
+            "parts": [{"functionResponse": {"name": name, "response": response}} for name, response in told],
+        }
+    return {"role": _ROLES[message.role], "parts": [{"text": message.content}]}
+
+
+def _declaration(tool: ToolSpec) -> dict[str, Any]:
+    described = {"name": tool.name, "description": tool.description}
+    if not tool.parameters.get("properties"):
+        return described
+    parameters = response_schema(tool.parameters)
+    own = {"parametersJsonSchema": dict(tool.parameters)} if parameters is None else {"parameters": parameters}
+    return {**described, **own}
+
+
+def _uses(content: Any) -> list[tool_turns.ToolUse]:
+    parts = content.get("parts") if isinstance(content, dict) else None
+    calls = [part["functionCall"] for part in parts or () if isinstance(part, dict) and "functionCall" in part]
+    return [
+        tool_turns.ToolUse(str(at), text_in(object_of(call, "`functionCall`"), "name"), arguments_of(call.get("args")))
+        for at, call in enumerate(calls)
+    ]
 
 
 def counted(document: Any) -> ReportedUsage:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
-from loom_ai.wire import finish
+from loom_ai.wire import finish, tool_turns
 from loom_ai.wire.answer import answer_from
-from loom_ai.wire.document import first_of, object_in, object_of
+from loom_ai.wire.document import NoAnswer, first_of, kind_of, object_in, object_of
 from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
-from loom_ai.wire.parts import message_text
+from loom_ai.wire.parts import MessageText, message_text, text_in
 from loom_ai.wire.usage import ReportedUsage
 
 _REASONS = {
@@ -52,10 +53,18 @@ def limits(base_url: str) -> tuple[str, ...]:
 def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [
-            {"role": message.role, "content": message.content} for message in messages_with_schema(call, form)
-        ],
+        "messages": [turn for message in messages_with_schema(call, form) for turn in _turns(message)],
     }
+    if call.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in call.tools
+        ]
+    if call.tools_closed:
+        body["tool_choice"] = "none"
     if call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
     if call.max_tokens is not None:
@@ -72,12 +81,41 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     document = object_of(document, "the response")
     choice = first_of(document.get("choices"), "`choices`")
     message = object_of(choice.get("message"), "`message`")
+    if call.tools and (asked := message.get("tool_calls")):
+        found = MessageText(tool_turns.use_text(_uses(asked), _turn(message, asked)))
+        return answer_from(call, found, finish.TOOLS, counted(document), latency, document.get("model"))
     found = message_text(message.get("content"))
     refused = message.get("refusal") or found.refused
     text = refused if isinstance(refused, str) else found.text
     reason = finish.REFUSED if refused else finish.finish_reason_of(choice.get("finish_reason"), _REASONS)
     said = found if text is found.text else replace(found, text=text)
     return answer_from(call, said, reason, counted(document), latency, document.get("model"))
+
+
+def _turns(message: ChatMessage) -> list[dict[str, Any]]:
+    if message.role == tool_turns.USE:
+        return [tool_turns.turn_in(message)]
+    if message.role == tool_turns.RESULT:
+        results = tool_turns.results_in(message)
+        return [{"role": "tool", "tool_call_id": result.id, "content": result.text} for result in results]
+    return [{"role": message.role, "content": message.content}]
+
+
+def _turn(message: Mapping[str, Any], asked: Any) -> dict[str, Any]:
+    kept = {name: message[name] for name in ("reasoning_content",) if name in message}  # some demand it back
+    return {"role": "assistant", "content": message.get("content"), "tool_calls": asked, **kept}
+
+
+def _uses(asked: Any) -> list[tool_turns.ToolUse]:
+    """Return the uses of tools in a response. Raises `NoAnswer`."""
+    if not isinstance(asked, list):
+        raise NoAnswer(f"`tool_calls` is {kind_of(asked)}, not a list")
+    uses = []
+    for each in asked:
+        function = object_of(object_of(each, "a tool call").get("function"), "the `function` of a tool call")
+        name, own = text_in(function, "name"), each.get("id")
+        uses.append(tool_turns.ToolUse(str(own), name, tool_turns.arguments_of(function.get("arguments"))))
+    return uses
 
 
 def counted(document: Any) -> ReportedUsage:

@@ -102,6 +102,7 @@ def estimate_of_question(call: ModelCall) -> int:
     size = sum(len(message.content.encode("utf-8", "replace")) for message in call.messages)
     if call.schema is not None:
         size += len(orjson.dumps(call.schema, default=str))
+    size += sum(len(orjson.dumps([tool.name, tool.description, tool.parameters])) for tool in call.tools)
     return math.ceil(size / _BYTES_PER_TOKEN) + _AROUND_MESSAGE * len(call.messages)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -27,12 +28,13 @@ from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError, UpstreamUnusable
-from loom_common.user_code.poison_isolation import MODEL_CALLS
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.transforms.several_calls import SeveralCalls
+from loom_transformer.transforms.tools import Tools
 
 _RENDER_SECONDS = 10.0
 """Says how long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond,
@@ -42,8 +44,6 @@ and one that loops fills the memory meanwhile."""
 class AiTransform:
     """Asks the plan's model, through the journal. How many calls are in flight is the models' to limit."""
 
-    risk = MODEL_CALLS
-
     def __init__(
         self,
         plan: Plan,
@@ -51,8 +51,10 @@ class AiTransform:
         models: JournalledModels,
         shape: Shape | None,
         threads: Threads | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """Raises `PermanentError` where the prompt is no template or a context file did not travel with the plan."""
+        """Take tools from `folder`, which is that of the pipeline. Raises `PermanentError` where the prompt is no
+        template, a context file did not travel with the plan, or a tool cannot be used."""
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._config = config
@@ -77,6 +79,8 @@ class AiTransform:
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
         self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
+        self._tools = Tools(config.tools, config.max_rounds, folder or Path(), models, self._threads, trial=plan.beside)
+        self.risk = USER_CODE if config.tools else MODEL_CALLS
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
@@ -206,8 +210,12 @@ class AiTransform:
         return TransformOutcome(output, perf_counter() - began, error, spent, source, waits=True)
 
     async def _asked(self, call: ModelCall, payer: Payer) -> Reply:
+        tools = self._tools.of(payer)
+
         async def once(call: ModelCall) -> Reply:
-            return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)
+            return await ask(
+                self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict, tools=tools
+            )
 
         return await self._several.asking(once, payer)(call)
 

@@ -52,7 +52,7 @@ class Catalog:
         match config:
             case AiTransformConfig():
                 shape = None if config.output == TEXT else shape
-                return AiTransform(plan, config, self._models, shape, self._threads)
+                return AiTransform(plan, config, self._models, shape, self._threads, folder)
             case ScorerTransformConfig(scorer=scorer):
                 return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds)
             case PythonTransformConfig():

@@ -1,5 +1,5 @@
 """Defines the keys of a transform by which the question about a record becomes several calls: samples of which one is
-picked, and refinement by a judge."""
+picked, refinement by a judge, and tools that the model uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from loom_common.domain.model_options.criteria import Instructions
-from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
+from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, items, mistake, said
+from loom_common.domain.values.durations import Limit
 
 Pick = Literal["vote", "judge", "first_valid"]
 AGREEMENT = "agreement"
@@ -66,6 +67,41 @@ class Gleaning(Section):
             yield mistake(("judge", "criteria"), "strange_for_type", expected, said(said(written, "judge"), "criteria"))
 
 
+class ToolConfig(Section):
+    """Names a Python function that the model may use before it answers. Its type hints and its docstring describe it.
+    The short form is `module:name` alone."""
+
+    function: FunctionRef = Field(description="`module:name` of a function, sync or async.")
+    name: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$", description="Its name for the model. Default: the function's."
+    )
+    description: str | None = Field(None, min_length=1, description="What it is for. Default: its docstring.")
+    changes: bool = Field(
+        False, description="Whether it changes something. It then has to be `idempotent`, and trials do not run it."
+    )
+    idempotent: bool = Field(
+        False,
+        description="Whether it may be run again with the same `idempotency_key`, a parameter that it then takes.",
+    )
+    timeout: Limit = Field("30s", description="What one use may take. Past it, the model is told so.")
+
+    @property
+    def tool_name(self) -> str:
+        """Return its name for the model."""
+        return self.name or self.function.rpartition(":")[2]
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"function": written} if isinstance(written, str) else written
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A worker may die while a tool runs, which then runs again."""
+        if said(written, "changes") is True and said(written, "idempotent") is not True:
+            expected = "`idempotent: true` beside `changes: true`: after a crash it may be run a second time"
+            yield mistake(("idempotent",), "missing_for_type", expected, said(written, "idempotent"))
+
+
 class SeveralCalls(Section):
     """Holds the keys of a transform by which the question about a record is asked several times."""
 
@@ -88,6 +124,13 @@ class SeveralCalls(Section):
     )
     judge: Judge | None = Field(None, description="`pick: judge`: who judges the samples. Default: the same model.")
     gleaning: Gleaning | None = Field(None, description="Refinement by a judge. With `n`, of each sample by itself.")
+
+    tools: list[ToolConfig] = Field(
+        default_factory=list, description="Python functions that the model may use before it answers: `[module:name]`."
+    )
+    max_rounds: int = Field(
+        5, ge=1, le=50, description="`tools`: how often the model may ask for some before it has to answer."
+    )
 
     @property
     def judges(self) -> tuple[Judge, ...]:
@@ -128,12 +171,24 @@ def several_calls_fit(written: Mapping[str, Any]) -> Iterator[Mistake]:
     if several and pick != "judge" and said(written, "judge") is not None:
         yield mistake(("judge",), "strange_for_type", "`pick: judge`, which `judge` needs", said(written, "judge"))
     yield from _fields_fit(written)
+    yield from _tools_fit(written)
     together = said(written, "records_per_call")
     if isinstance(together, int) and together > 1:
-        for key in ("gleaning", *(("n",) if several else ())):
-            if said(written, key) is not None:
+        for key in ("gleaning", "tools", *(("n",) if several else ())):
+            if said(written, key) not in (None, []):
                 expected = f"no `records_per_call` beside `{key}`, which asks about one record at a time"
                 yield mistake(("records_per_call",), "strange_for_type", expected, together)
+
+
+def _tools_fit(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Each tool has a name of its own, and rounds are those of tools."""
+    tools = [ToolConfig.long_form(each) for each in items(written, "tools")]
+    if not tools and said(written, "max_rounds") is not None:
+        yield mistake(("max_rounds",), "strange_for_type", "`tools`, whose rounds it limits", written["max_rounds"])
+    names = [said(each, "name") or str(said(each, "function")).rpartition(":")[2] for each in tools]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            yield mistake(("tools", at), "twice", f"`name`, because another tool is called {name}", name)
 
 
 def _fields_fit(written: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -17,7 +17,10 @@ class Calls(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    purpose: str = Field(description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge` or `refine`.")
+    purpose: str = Field(
+        description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`, `tool` or "
+        "`tool_error`."
+    )
     provider: str
     model: str
     made: int = Field(0, description="Calls paid for.")
