@@ -97,6 +97,30 @@ def test_a_mistake_in_a_check_is_placed(written, words):
     assert "extract.quality_checks[0]" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "found", "meant"),
+    [
+        ({"check": "range", "column": "f", "min": 0}, "min", "min_value"),
+        ({"check": "range", "column": "f", "maximum": 9}, "maximum", "max_value"),
+        ({"check": "row_count", "min_value": 1}, "min_value", "min"),
+        ({"check": "length", "column": "f", "min": 1, "max_length": 9}, "max_length", "max"),
+    ],
+)
+def test_a_bound_that_is_named_as_in_another_check_is_told_with_its_name_here(written, found, meant):
+    with pytest.raises(InvalidDefinition) as caught:
+        checks(written)
+    [problem] = [each for each in caught.value.problems if found in each.found]
+    assert problem.suggestion == meant
+    assert "belongs to" not in problem.expected
+
+
+def test_a_key_of_another_check_is_not_sent_to_where_it_stands():
+    with pytest.raises(InvalidDefinition) as caught:
+        checks({"check": "not_null", "column": "f", "pattern": "x"})
+    [problem] = caught.value.problems
+    assert problem.expected.endswith("one of action, check, column, max_share, min_share, name")
+
+
 def test_two_checks_of_one_name_are_refused():
     one = {"check": "not_null", "column": "f", "name": "mine"}
     with pytest.raises(InvalidDefinition, match="mine stands twice"):

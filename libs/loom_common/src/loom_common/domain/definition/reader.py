@@ -115,6 +115,7 @@ def _words(
     from loom_common.domain.definition.evaluator_kinds import evaluator_names
     from loom_common.domain.definition.transform import transform_names
     from loom_common.domain.model_options.providers import provider_names
+    from loom_common.domain.quality.check import QualityCheck, same_bound
 
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
@@ -124,8 +125,9 @@ def _words(
         case "extra_forbidden":
             section = _section_at(detail["loc"], model, written)
             known = _keys(section)
-            near = closest(last, known)
-            elsewhere = "" if near else _belongs(last, model)
+            near = same_bound(last, known) if issubclass(section, QualityCheck) else None
+            near = near or closest(last, known)
+            elsewhere = "" if near else _belongs(last, model, path)
             return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
@@ -190,9 +192,13 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return sorted(info.alias or name for name, info in model.model_fields.items())
 
 
-def _belongs(key: str, root: type[BaseModel]) -> str:
-    """Return where a misplaced key belongs, as a phrase; empty where no section has such a key."""
+def _belongs(key: str, root: type[BaseModel], path: KeyPath) -> str:
+    """Return where a misplaced key belongs, as a phrase; empty where no section has such a key, and where it stands in
+    a list of sections of which another has it: it would be sent to where it is."""
     places = dict.fromkeys(at for at, section in _sections(root, "") if key in _keys(section))
+    here = "".join("[]" if isinstance(part, int) else f".{part}" for part in path[:-1])
+    if here.removeprefix(".") in places:
+        return ""
     return f"; `{key}` belongs to {' or '.join(places)}" if 0 < len(places) <= _MOST_PLACES else ""
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from loom_common.domain.section import Mistake, Section, mistake, said
+
+_LEAST = ("min_value", "min", "min_length", "min_count", "minimum")
+_GREATEST = ("max_value", "max", "max_length", "max_count", "maximum")
+
+
+def same_bound(key: str, known: Collection[str]) -> str | None:
+    """Return the key of a check, one of `known`, for the bound that `key` names as other checks and other tools do;
+    None where `key` names no bound, or the check has none."""
+    names = next((names for names in (_LEAST, _GREATEST) if key in names), ())
+    return next((name for name in names if name in known), None)
 
 
 def _by_its_other_name(value: Any) -> Any:
