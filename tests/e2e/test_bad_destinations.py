@@ -16,7 +16,7 @@ from loom.project.config import LoomConfig
 from loom.session import open_session
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
-from support.projects import ai, ids, project, review_ids
+from support.projects import ai, ids, project, python, review_ids
 from support.told import failed, kept, only, refused
 
 
@@ -70,11 +70,20 @@ def table(folder: Path, columns: str) -> None:
         database.execute(f"CREATE TABLE t ({columns})")
 
 
-def test_a_destination_that_lacks_a_column_is_told_with_the_columns_it_has(loom, tmp_path):
+def test_a_lacking_column_that_is_passed_on_is_told_before_the_run_with_the_columns_there_are(loom, tmp_path):
     project(tmp_path, 5, destination="sqlite:///out.db?table=t")
     table(tmp_path, "id TEXT PRIMARY KEY, review TEXT")
+    words = refused(loom)
+    assert "out.db?table=t has no column 'stars', which every record of the source has; its columns are id" in words
+    assert "ALTER TABLE" in words
+
+
+def test_a_lacking_column_that_only_a_run_shows_fails_it_with_the_columns_there_are(loom, tmp_path):
+    code = "def judged(record):\n    return {'mood': 'good'}\n"
+    project(tmp_path, 5, destination="sqlite:///out.db?table=t", transform=python(), code=code)
+    table(tmp_path, "id TEXT PRIMARY KEY, review TEXT")
     error = failed(loom)
-    assert "The table t has no column 'stars'; its columns are id, review" in error
+    assert "The table t has no column 'mood'; its columns are id, review" in error
     assert "ALTER TABLE" in error
 
 

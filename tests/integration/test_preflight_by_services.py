@@ -113,6 +113,20 @@ async def test_names_that_are_no_fields_fail_the_run_before_a_model_is_asked(ask
     assert [check["what"] for check in found["checks"] if not check["ok"]] == ["fields"]
 
 
+async def test_a_table_that_lacks_a_column_that_is_passed_on_refuses_the_run_in_the_words_of_loom_run(asked):
+    made = project(asked.folder / "passed", 5, name="passed", destination="sqlite:///out.db?table=t")
+    with closing(sqlite3.connect(made.path("out.db"))) as database:
+        database.execute("CREATE TABLE t (id TEXT PRIMARY KEY, review TEXT)")
+    report = await asked.run(made)
+    assert (report.status, report.records["extracted"]) == ("failed", 0)
+    assert report.error == await asked.refused_embedded(made)
+    assert "sqlite:///out.db?table=t has no column 'stars', which every record of the source has" in report.error
+    with closing(sqlite3.connect(made.path("out.db"))) as database:
+        database.execute("ALTER TABLE t ADD COLUMN stars TEXT")
+    report = await asked.resumed(report.run_id)
+    assert (report.status, report.records["loaded"]) == ("succeeded", 5)
+
+
 async def test_what_is_wrong_with_source_and_destination_is_told_together_and_can_be_mended(asked):
     made = project(
         asked.folder / "mended",

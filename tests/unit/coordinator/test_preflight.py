@@ -140,6 +140,24 @@ async def test_every_mistake_is_told_at_once_and_nothing_was_asked_for(unit):
     assert not sent(unit, ExtractSlice)
 
 
+@pytest.mark.parametrize("source_first", [True, False])
+async def test_a_column_that_is_passed_on_and_missing_is_told_once_both_have_answered(source_first):
+    passing = {**DEFINITION, "transform": {"type": "passthrough"}, "load": {"destination": "sqlite:///o.db?table=t"}}
+    made = tuple(READ.model_copy(update={"column": name, "origin": "source and output"}) for name in ("id", "stars"))
+    facts = [source().model_copy(update={"columns": made, "same_fields": True}), destination()]
+    async with run_state(definition=passing, credit_window=16) as unit:
+        await partitions.begin(unit, RUN, None)
+        await preflight.ask(unit, await the_run(unit))
+        for fact in facts if source_first else reversed(facts):
+            await apply_facts.take(unit, [fact])
+        run, kept = await the_run(unit), await found(unit)
+        assert (run.status, sent(unit, ExtractSlice)) == ("failed", [])
+    assert "sqlite:///o.db?table=t has no column 'stars'" in str(run.error_message)
+    assert {each["column"]: (each["there"], each["fits"]) for each in kept["columns"]} == {
+        "id": ("text", True), "stars": (None, False), "noted_at": ("text", True)
+    }  # fmt: skip
+
+
 async def test_what_is_doubtful_stands_in_no_way(unit):
     await apply_facts.take(unit, [source(), destination(ok=False, doubtful=True)])
     assert (await the_run(unit)).status == "running"

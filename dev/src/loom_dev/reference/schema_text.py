@@ -68,8 +68,9 @@ this contract does not keep them back.
 Before a run, source, prompt, declared output and table are compared. `loom validate --connect` shows every column: where its
 values come from, whether the prompt has it, as what it is written, its type in the destination, and what a run does about it
 (`created`, `added`, `widened`, `as it is`, `not written`, or which values are refused). A run says on stderr which columns its
-destination lacks or does not take as they are. A destination that lacks a column, and may not evolve, is refused. On a
-cluster an extractor and a loader compare them before the first slice is read: what does not fit fails the run with the same
+destination lacks or does not take as they are. A table that lacks a column which the output declares, or which a
+`passthrough` writes from every record of the source, is refused, unless it may evolve. On a
+cluster an extractor and a loader look before the first slice is read: what does not fit fails the run with the same
 words, `loom manifest` shows what was found, and `loom resume` looks again.
 
 What a column takes, as it is; a value of another kind does not fit, and none is converted:

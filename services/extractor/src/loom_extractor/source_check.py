@@ -66,4 +66,5 @@ class SourceCheck:
             epoch=request.epoch,
             checks=tuple(map(PreflightCheck.of, checks)),
             columns=tuple(map(PreflightColumn.of, columns_of(plan, fields))),
+            same_fields=fields is not None and fields.certain,
         )

@@ -3,7 +3,7 @@ written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared, compared
+from loom_common.domain.checks.passed_on import missing_columns, with_passed_on
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
@@ -71,10 +72,19 @@ async def check(
         checks += _of_calls(loaded.pipeline)
     if overlapping := _overlap(loaded, loaded.pipeline.extract, load, context):
         return [*checks, overlapping]
-    checks += await _destination(loaded, load, context)
+    checks += _with_passed_on(loaded.pipeline, checks, await _destination(loaded, load, context))
     if load.second is not None:
         checks += await _destination(loaded, load.second, context, "second destination")
     return checks
+
+
+def _with_passed_on(pipeline: Pipeline, before: Sequence[Check], looked: Sequence[Check]) -> list[Check]:
+    """Return what was found of a destination, with what becomes of the fields that are passed on to it."""
+    fields = next((check.fields for check in before if check.fields is not None), None)
+    fits = [fit for check in looked for fit in check.fits]
+    found = [replace(check, fits=with_passed_on(pipeline, fields, check.fits)) for check in looked]
+    missing = missing_columns(pipeline, fields, fits)
+    return found if missing is None else [*found, missing]
 
 
 def _of_calls(pipeline: Pipeline) -> list[Check]:

@@ -7,7 +7,7 @@ it, and a replay writes where its run wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -19,11 +19,17 @@ from loom_common.contracts.v1 import (
     CheckSource,
     DestinationChecked,
     Preflight,
+    PreflightCheck,
     PreflightColumn,
     SourceChecked,
 )
+from loom_common.domain.checks.columns import with_fits
+from loom_common.domain.checks.passed_on import missing_columns, passed_on, with_passed_on
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.fields import ColumnFit, Fields
 from loom_common.flow import Stage
+from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -39,6 +45,8 @@ CHECKING_DESTINATION = -3
 _BOTH = (CHECKING_SOURCE, CHECKING_DESTINATION)
 _AWAITED = "awaited"
 """Names the answer that is missing, in a preflight of which one is there."""
+_SAME_FIELDS = "same_fields"
+"""Tells, in one of which the source's is there, whether all of its records have the same fields."""
 
 Answer = SourceChecked | DestinationChecked
 
@@ -89,7 +97,7 @@ async def answered(unit: UnitOfWork, run: Run, fact: Answer) -> None:
         return
     stored = select(pipeline_runs.c.preflight).where(pipeline_runs.c.run_id == run.run_id)
     before = (await unit.connection.execute(stored)).scalar_one()
-    await run_rows.change(unit, run.run_id, preflight=joined(before, fact))
+    await run_rows.change(unit, run.run_id, preflight=joined(before, fact, lambda: tallies.definition(run)))
 
 
 async def settle(unit: UnitOfWork, run: Run) -> str | None:
@@ -107,19 +115,37 @@ async def settle(unit: UnitOfWork, run: Run) -> str | None:
     return None
 
 
-def joined(before: Mapping[str, Any] | None, fact: Answer) -> dict[str, Any]:
+def joined(before: Mapping[str, Any] | None, fact: Answer, pipeline: Callable[[], Pipeline]) -> dict[str, Any]:
     """Return the preflight with one more answer, whichever is the first: what was found of the source stands before
-    what was found of the destination. Pure."""
+    what was found of the destination. What only both of them show of the run's `pipeline` is added to the second.
+    Pure."""
     mine = Preflight(checks=fact.checks, columns=fact.columns)
     of_source = isinstance(fact, SourceChecked)
     if before is None or before.get(_AWAITED) != ("source" if of_source else "destination"):
-        return {**mine.model_dump(mode="json"), _AWAITED: "destination" if of_source else "source"}
-    other = Preflight.model_validate({name: value for name, value in before.items() if name != _AWAITED})
+        kept = {**mine.model_dump(mode="json"), _AWAITED: "destination" if of_source else "source"}
+        return {**kept, _SAME_FIELDS: fact.same_fields} if isinstance(fact, SourceChecked) else kept
+    other = Preflight.model_validate({name: before[name] for name in ("checks", "columns")})
     source, destination = (mine, other) if of_source else (other, mine)
-    both = Preflight(
-        checks=(*source.checks, *destination.checks), columns=tuple(_fitted(source.columns, destination.columns))
+    certain = fact.same_fields if isinstance(fact, SourceChecked) else bool(before.get(_SAME_FIELDS))
+    return _both(source, destination, pipeline(), certain=certain).model_dump(mode="json")
+
+
+def _both(source: Preflight, destination: Preflight, pipeline: Pipeline, *, certain: bool) -> Preflight:
+    names = tuple(column.column for column in source.columns if column.origin == "source and output")
+    fields = Fields(names, certain) if names else None
+    there = [_fit(column) for column in destination.columns]
+    missing = missing_columns(pipeline, fields, there)
+    columns = destination.columns
+    if passed_on(pipeline, fields) is not None:
+        columns = tuple(map(PreflightColumn.of, with_fits((), with_passed_on(pipeline, fields, there))))
+    return Preflight(
+        checks=(*source.checks, *destination.checks, *([] if missing is None else [PreflightCheck.of(missing)])),
+        columns=tuple(_fitted(source.columns, columns)),
     )
-    return both.model_dump(mode="json")
+
+
+def _fit(column: PreflightColumn) -> ColumnFit:
+    return ColumnFit(column.column, column.written, column.there, column.done, column.fits)
 
 
 def in_the_way(preflight: Mapping[str, Any]) -> list[str]:

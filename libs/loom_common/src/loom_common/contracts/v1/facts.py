@@ -43,6 +43,9 @@ class SourceChecked(Message):
     epoch: int
     checks: tuple[PreflightCheck, ...]
     columns: tuple[PreflightColumn, ...] = Field((), description="Of the source and of the output.")
+    same_fields: bool = Field(
+        False, description="Whether every record has the fields of the source and no other, as far as can be told."
+    )
 
     @property
     def message_id(self) -> str:

@@ -15,7 +15,7 @@ class Check:
 
     what: str
     """`credentials`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`,
-    `destination` or `second destination`."""
+    `destination`, `second destination` or `columns`."""
     ok: bool
     detail: str
     doubtful: bool = False
