@@ -106,28 +106,57 @@ async def test_the_first_answer_counts(unit):
     assert len(sent(unit, ExtractSlice)) == 1
 
 
-async def test_how_the_source_is_split_is_asked_once_both_have_answered(unit):
-    await partitions.ask(unit, await the_run(unit), plan_with().pipeline.extract, held=True)
-    await apply_facts.take(unit, [source()])
-    assert await slices.reissue(unit, await the_run(unit)) == 1
-    assert not sent(unit, SplitSource)
-    await apply_facts.take(unit, [destination()])
-    assert len(sent(unit, SplitSource)) == 1
-    assert not sent(unit, ExtractSlice)
-    assert await slices.reissue(unit, await the_run(unit)) == 1
-    pieces = (Piece(until=40), Piece(start=40))
-    await apply_facts.take(unit, [SourceSplit(run_id=RUN, pipeline="p", epoch=1, pieces=pieces)])
-    assert [each.partition for each in sent(unit, ExtractSlice)] == [0, 1]
+@pytest.fixture
+async def divisible():
+    """Provide the same of a run whose source may be split."""
+    async with run_state(definition=DEFINITION, credit_window=16) as unit:
+        run = await the_run(unit)
+        await partitions.begin(unit, RUN, None)
+        await partitions.ask(unit, run, plan_with().pipeline.extract, held=True)
+        await preflight.ask(unit, run)
+        await apply_facts.advance(unit, run)
+        yield unit
 
 
-async def test_what_does_not_fit_is_not_split_before_it_is_mended(unit):
-    await partitions.ask(unit, await the_run(unit), plan_with().pipeline.extract, held=True)
-    await apply_facts.take(unit, [source(ok=False), destination()])
-    await run_commands.resume(unit, await the_run(unit), None)
-    assert not sent(unit, SplitSource)
-    epoch = (await the_run(unit)).epoch
-    await apply_facts.take(unit, [source(epoch=epoch), destination(epoch=epoch)])
-    assert [each.epoch for each in sent(unit, SplitSource)] == [epoch]
+def split(*pieces: Piece, epoch: int = 1) -> SourceSplit:
+    return SourceSplit(run_id=RUN, pipeline="p", epoch=epoch, pieces=pieces)
+
+
+TWO = (Piece(until=40), Piece(start=40))
+
+
+async def test_the_extractor_is_asked_once_for_what_it_finds_and_how_the_source_is_split(divisible):
+    assert [(each.split, each.parts) for each in sent(divisible, CheckSource)] == [(True, None)]
+    await apply_facts.take(divisible, [split(*TWO), source()])
+    assert not sent(divisible, ExtractSlice)
+    await apply_facts.take(divisible, [destination()])
+    assert [each.partition for each in sent(divisible, ExtractSlice)] == [0, 1]
+    assert not sent(divisible, SplitSource)
+
+
+async def test_what_the_extractor_did_not_split_is_asked_for_once_both_have_answered(divisible):
+    await apply_facts.take(divisible, [source()])
+    assert await slices.reissue(divisible, await the_run(divisible)) == 1
+    assert not sent(divisible, SplitSource)
+    await apply_facts.take(divisible, [destination()])
+    assert len(sent(divisible, SplitSource)) == 1
+    assert not sent(divisible, ExtractSlice)
+    assert await slices.reissue(divisible, await the_run(divisible)) == 1
+    await apply_facts.take(divisible, [split(*TWO)])
+    assert [each.partition for each in sent(divisible, ExtractSlice)] == [0, 1]
+
+
+async def test_what_does_not_fit_is_split_anew_once_it_is_mended(divisible):
+    await apply_facts.take(divisible, [split(*TWO), source(), destination(ok=False)])
+    assert (await the_run(divisible)).status == "failed"
+    await run_commands.resume(divisible, await the_run(divisible), None)
+    epoch = (await the_run(divisible)).epoch
+    assert [(each.epoch, each.split) for each in sent(divisible, CheckSource)] == [(1, True), (epoch, True)]
+    await apply_facts.take(divisible, [split(*TWO)])  # it was under way when the run failed
+    three = (Piece(until=10), Piece(start=10, until=20), Piece(start=20))
+    await apply_facts.take(divisible, [split(*three, epoch=epoch), source(epoch=epoch), destination(epoch=epoch)])
+    assert [(each.partition, each.cursor) for each in sent(divisible, ExtractSlice)] == [(0, None), (1, 10), (2, 20)]
+    assert not sent(divisible, SplitSource)
 
 
 async def test_every_mistake_is_told_at_once_and_nothing_was_asked_for(unit):

@@ -58,7 +58,7 @@ def build(platform: Platform) -> Service:
     extractor = Extractor(
         platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received
     )
-    check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials)
+    check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
         Accepts(CheckSource, check, router.checked_source),

@@ -33,7 +33,6 @@ from loom_common.contracts.v1 import (
     RecordsQuarantined,
     SlicedBatch,
     SliceExtracted,
-    SourceChecked,
     SourceSplit,
     SplitSource,
     TransformedRecord,
@@ -44,7 +43,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
 from loom_common.flow import Stage
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice, SlicedRecords
+from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import (
     Evaluated,
     Extracted,
@@ -66,15 +65,17 @@ class _Forward:
     """Holds the message; none where no record is left, because the batch ends with its fact then."""
 
 
-def split(request: SplitSource, pieces: Sequence[Piece], _: Context) -> list[Outgoing]:
+def split(request: SplitSource | CheckSource, pieces: Sequence[Piece], _: Context) -> list[Outgoing]:
     """Route the fact that a source is split."""
     fact = SourceSplit(run_id=request.run_id, pipeline=request.pipeline, epoch=request.epoch, pieces=tuple(pieces))
     return [Outgoing(flow.fact("source", "split", request.pipeline), fact)]
 
 
-def checked_source(request: CheckSource, result: SourceChecked, _: Context) -> list[Outgoing]:
-    """Route the fact of what was found of the source."""
-    return [Outgoing(flow.fact("source", "checked", request.pipeline), result)]
+def checked_source(request: CheckSource, result: CheckedSource, context: Context) -> list[Outgoing]:
+    """Route the fact of what was found of the source, after the one of how it is split: once the last answer is there,
+    it is known into how many slices the run begins."""
+    pieces = [] if result.pieces is None else split(request, result.pieces, context)
+    return [*pieces, Outgoing(flow.fact("source", "checked", request.pipeline), result.fact)]
 
 
 def checked_destination(request: CheckDestination, result: DestinationChecked, _: Context) -> list[Outgoing]:

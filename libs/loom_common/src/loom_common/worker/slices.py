@@ -1,4 +1,5 @@
-"""Cuts a slice of records into batches, in the same way for a source and for the replay of quarantined records."""
+"""Says what an extractor found of a source, and cuts slices of records into batches, in the same way for a source and
+for the replay of quarantined records."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord
+from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.domain.incremental.window import Window
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
@@ -23,6 +25,15 @@ class SliceRecord:
     id: str
     input: dict[str, Any]
     error: RecordError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSource:
+    """Holds what was found of a source before its first slice."""
+
+    fact: SourceChecked
+    pieces: Sequence[Piece] | None
+    """Those that it is split into; None where that was not asked for, or something is in the way."""
 
 
 @dataclass(frozen=True, slots=True)

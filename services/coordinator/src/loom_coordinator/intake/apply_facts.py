@@ -70,7 +70,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
         if isinstance(fact, SliceExtracted):
             await slices.answered(unit, fact)
         elif isinstance(fact, SourceSplit):
-            await partitions.answered(unit, fact)
+            await partitions.answered(unit, known[fact.run_id], fact)
         elif isinstance(fact, SourceChecked | DestinationChecked):
             await preflight.answered(unit, known[fact.run_id], fact)
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])

@@ -182,10 +182,11 @@ async def start(
     run = (await run_rows.lock(unit, [run_id]))[run_id]
     await partitions.begin(unit, run_id, plan.limit)
     embedded = unit.owner is not None
-    if checked := preflight_questions.is_wanted(plan, embedded=embedded):
-        await preflight_questions.ask(unit, run)
+    checked = preflight_questions.is_wanted(plan, embedded=embedded)
     if partitions.may_be_split(plan, embedded=embedded):
         await partitions.ask(unit, run, pipeline.extract, held=checked)
+    if checked:
+        await preflight_questions.ask(unit, run)
     await apply_facts.advance(unit, run)
 
 

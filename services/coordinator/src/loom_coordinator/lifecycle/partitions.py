@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 
 from loom_common import flow
 from loom_common.async_engine import AsyncConnection
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ISSUED = "issued"
 EXTRACTED = "extracted"
 HELD = "held"
-"""The state of the question how the source is split, as long as others have to be answered first."""
+"""The state of the question how the source is split where it is asked with the one that looks at the source: it is not
+asked for itself before that is answered."""
 SPLITTING = -1
 """The number that the question how the source is split has among the slices of partition 0."""
 
@@ -67,7 +68,7 @@ def may_be_split(plan: Plan, *, embedded: bool) -> bool:
 
 
 async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig, *, held: bool = False) -> None:
-    """Ask into which pieces the source is split; where it is `held`, not before `ask_held`."""
+    """Ask into which pieces the source is split; where it is `held`, another question asks it, too."""
     row = {"run_id": run.run_id, "partition": 0, "slice": SPLITTING, "max_batches": 0, "issued_at": unit.now}
     await unit.connection.execute(slices.insert().values(**row, state=HELD if held else ISSUED))
     if not held:
@@ -75,7 +76,7 @@ async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig, *, held: bool 
 
 
 async def ask_held(unit: UnitOfWork, run: Run) -> None:
-    """Ask the question that was held, if there is one."""
+    """Ask the question that was held, where the other one did not answer it."""
     changed = await unit.connection.execute(
         update(slices)
         .where(slices.c.run_id == run.run_id, slices.c.slice == SPLITTING, slices.c.state == HELD)
@@ -83,6 +84,14 @@ async def ask_held(unit: UnitOfWork, run: Run) -> None:
     )
     if changed.rowcount:
         ask_again(unit, run)
+
+
+async def held(unit: UnitOfWork, run: Run) -> dict[str, Any]:
+    """Return what `CheckSource` says of the question that is held; nothing where none is."""
+    found = await unit.connection.execute(
+        select(slices.c.slice).where(slices.c.run_id == run.run_id, slices.c.slice == SPLITTING, slices.c.state == HELD)
+    )
+    return {} if found.first() is None else {"split": True, "parts": _parts(tallies.definition(run).extract)}
 
 
 def ask_again(unit: UnitOfWork, run: Run) -> None:
@@ -96,16 +105,23 @@ def _send(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
         pipeline=run.pipeline_name,
         plan=run.plan,
         epoch=run.epoch,
-        parts=None if extract.partitions == "auto" else extract.partitions,
+        parts=_parts(extract),
     )
     unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), message))
 
 
-async def answered(unit: UnitOfWork, fact: SourceSplit) -> None:
-    """Begin a partition for each piece of the source. The first answer counts."""
+def _parts(extract: ExtractConfig) -> int | None:
+    return None if extract.partitions == "auto" else extract.partitions
+
+
+async def answered(unit: UnitOfWork, run: Run, fact: SourceSplit) -> None:
+    """Begin a partition for each piece of the source. The first answer to the newest question counts: what was found
+    before may be of a source that was mended since."""
+    if fact.epoch != run.epoch:
+        return
     changed = await unit.connection.execute(
         update(slices)
-        .where(slices.c.run_id == fact.run_id, slices.c.slice == SPLITTING, slices.c.state == ISSUED)
+        .where(slices.c.run_id == fact.run_id, slices.c.slice == SPLITTING, slices.c.state.in_((ISSUED, HELD)))
         .values(state=EXTRACTED)
     )
     if not changed.rowcount or len(fact.pieces) == 1:
@@ -117,6 +133,20 @@ async def answered(unit: UnitOfWork, fact: SourceSplit) -> None:
         for at, columns in enumerate(others, 1)
     ]
     await unit.connection.execute(partitions.insert(), rows)
+
+
+async def forget(unit: UnitOfWork, run_id: str) -> None:
+    """Forget into which pieces the source was split, before a slice of one was asked for: its answer is wanted
+    anew."""
+    changed = await unit.connection.execute(
+        update(slices)
+        .where(slices.c.run_id == run_id, slices.c.slice == SPLITTING, slices.c.state == EXTRACTED)
+        .values(state=HELD)
+    )
+    if changed.rowcount:
+        mine = partitions.c.run_id == run_id
+        await unit.connection.execute(delete(partitions).where(mine, partitions.c.partition > 0))
+        await unit.connection.execute(update(partitions).where(mine).values(piece=None, cursor=None))
 
 
 def _columns(piece: Piece) -> dict[str, Any]:

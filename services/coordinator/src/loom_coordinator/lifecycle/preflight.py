@@ -1,7 +1,7 @@
 """Has the source and the destination of a run looked at before anything of it is paid for.
 
 Only an extractor reaches a source, and only a loader a destination. So each is asked once, at the begin of a run on a
-cluster, and nothing else is asked for before both have answered. The questions stand among the slices, as the one how
+cluster, and no slice is asked for before both have answered. The questions stand among the slices, as the one how
 a source is split does, so that they are asked again as slices are. An embedded run was looked at by whoever asked for
 it, and a replay writes where its run wrote."""
 
@@ -57,7 +57,8 @@ def is_wanted(plan: Plan, *, embedded: bool) -> bool:
 
 
 async def ask(unit: UnitOfWork, run: Run) -> None:
-    """Ask an extractor and a loader."""
+    """Ask an extractor and a loader at the same time. Where the source may be split, the extractor is asked for that,
+    too: it is one way to it instead of two."""
     rows = [
         {
             "run_id": run.run_id,
@@ -71,14 +72,15 @@ async def ask(unit: UnitOfWork, run: Run) -> None:
     ]
     await unit.connection.execute(slices.insert(), rows)
     for number in _BOTH:
-        ask_again(unit, run, number)
+        await ask_again(unit, run, number)
 
 
-def ask_again(unit: UnitOfWork, run: Run, number: int) -> None:
+async def ask_again(unit: UnitOfWork, run: Run, number: int) -> None:
     """Ask one of the questions, as it was asked before."""
     about = {"run_id": run.run_id, "pipeline": run.pipeline_name, "plan": run.plan, "epoch": run.epoch}
     if number == CHECKING_SOURCE:
-        unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), CheckSource(**about)))
+        split = await partitions.held(unit, run)
+        unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), CheckSource(**about, **split)))
     else:
         unit.send(Outgoing(flow.work(Stage.LOAD, run.pipeline_name), CheckDestination(**about)))
 
@@ -102,7 +104,7 @@ async def answered(unit: UnitOfWork, run: Run, fact: Answer) -> None:
 
 async def settle(unit: UnitOfWork, run: Run) -> str | None:
     """Once both have answered, return what stands in the way of the run, and have a resume ask both again. Where
-    nothing does, ask how the source is split, and return None."""
+    nothing does, ask how the source is split unless that is known, and return None."""
     mine = (slices.c.run_id == run.run_id, slices.c.slice.in_(_BOTH))
     waiting = await unit.connection.execute(select(func.count()).where(*mine, slices.c.state == ISSUED))
     if waiting.scalar_one():
@@ -110,6 +112,7 @@ async def settle(unit: UnitOfWork, run: Run) -> str | None:
     stored = select(pipeline_runs.c.preflight).where(pipeline_runs.c.run_id == run.run_id)
     if words := in_the_way((await unit.connection.execute(stored)).scalar_one()):
         await unit.connection.execute(update(slices).where(*mine).values(state=ISSUED))
+        await partitions.forget(unit, run.run_id)
         return "\n".join(words)
     await partitions.ask_held(unit, run)
     return None

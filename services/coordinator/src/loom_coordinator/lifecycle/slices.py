@@ -247,7 +247,7 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
         if state == ISSUED and again.number == SPLITTING:
             partitions_of_runs.ask_again(unit, run)
         elif state == ISSUED and again.number < 0:
-            preflight.ask_again(unit, run, again.number)
+            await preflight.ask_again(unit, run, again.number)
         elif state == ISSUED:
             _ask(unit, run, again, budget=budget)
         elif (wanted := positions.get((again.partition, again.number))) is not None:

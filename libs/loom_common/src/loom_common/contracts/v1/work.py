@@ -35,7 +35,8 @@ class SplitSource(Message):
 
 class CheckSource(Message):
     """Asks an extractor, before the first slice, whether the source can be read, and whether it has the fields that the
-    plan names."""
+    plan names. Where it asks for `split` too, and nothing is in the way, the fact that answers it follows the one of
+    `loom.split.requested.v1`."""
 
     type: ClassVar[str] = "loom.source.check.v1"
 
@@ -43,6 +44,8 @@ class CheckSource(Message):
     pipeline: str
     plan: str = Field(description="Hash of the run's plan in the payload store.")
     epoch: int
+    split: bool = Field(False, description="Whether it also asks into which pieces the source is split.")
+    parts: int | None = Field(None, description="How many pieces at most; null for as many as its size is worth.")
 
     @property
     def message_id(self) -> str:
