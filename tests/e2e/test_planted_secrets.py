@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import zstandard
 
+from support.all_written import everything
 from support.projects import ai, project
 from support.secret_stores import AWS_KEYS, TOKEN, secrets_manager, vault
 
@@ -159,25 +157,6 @@ def forms() -> list[bytes]:
     written = [each for secret in SECRETS.values() for each in (secret, quote(secret, safe=""))]
     basic = base64.b64encode(f"me:{SECRETS['web']}".encode()).decode()
     return [each.encode() for each in (*written, *(json.dumps(each)[1:-1] for each in written), basic, TOKEN)]
-
-
-def everything(folder: Path, said: list[str], logged: str) -> Iterator[tuple[str, bytes]]:
-    """Yield all that was written: files, tables, outputs and logs."""
-    yield "log", logged.encode()
-    yield from ((f"output {number}", text.encode()) for number, text in enumerate(said))
-    for file in sorted(folder.rglob("*")):
-        if not file.is_file() or file.name == ".env":
-            continue
-        content = file.read_bytes()
-        yield str(file), content
-        if content[:4] == b"\x28\xb5\x2f\xfd":
-            yield str(file), zstandard.ZstdDecompressor().decompressobj().decompress(content)
-        if content.startswith(b"SQLite format 3"):
-            with closing(sqlite3.connect(file)) as database:
-                tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-                for (table,) in tables:
-                    rows = database.execute(f'SELECT * FROM "{table}"').fetchall()
-                    yield f"{file}:{table}", repr(rows).encode()
 
 
 def test_a_credential_that_is_missing_is_told_with_its_place(loom, planted, tmp_path):

@@ -12,10 +12,12 @@ from sqlalchemy import select
 from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.adapters.wrapped.wrapped_bus import WrappedBus, WrappedSubscription
+from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError, InvalidDefinition
 from loom_common.flow import RUNS_QUEUE, TOPOLOGY
 from loom_common.ports.bus import Wire
 from loom_common.ports.clock import SystemClock
+from loom_common.sealing.keyring import Keyring
 from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -90,7 +92,9 @@ async def asking(tmp_path, policies=POLICIES):
     await bus.declare(TOPOLOGY)
     relay = OutboxRelay(engine, bus, SystemClock(), None)
     payloads = FolderPayloads(tmp_path / "payloads")
-    consumer = RequestConsumer(Named(bus), relay, payloads, every_hop=False, permissions=permissions)
+    consumer = RequestConsumer(
+        Named(bus), relay, payloads, Keyring((), Credentials()), every_hop=False, permissions=permissions
+    )
     queue = await bus.temporary_queue()
     async with within(30), asyncio.TaskGroup() as tasks:
         tasks.create_task(consumer.run(stop))

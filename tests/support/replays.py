@@ -9,11 +9,14 @@ from typing import Any
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
+from loom_common.config.credentials import Credentials
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RunFinished, RunReport, SliceExtracted
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.plan import Replay as ReplayOf
+from loom_common.sealed_stages.handlers import SealedStages
+from loom_common.sealing.keyring import Keyring
 from loom_quarantine.replays import claims
 from loom_quarantine.replays.source import Replay
 from support.handling import outgoing_of
@@ -39,7 +42,8 @@ class Harness:
         replay = ReplayOf(run_id="run_1", record_ids=record_ids, edits=edits or {})
         self.plan = Plan(pipeline=parse(pipeline), replay=replay, every_hop=True)
         self.payloads = FolderPayloads(folder)
-        self.replay = Replay(PlanCache(self.payloads), engine)
+        plans = PlanCache(self.payloads)
+        self.replay = Replay(plans, engine, SealedStages(plans, Keyring((), Credentials())))
 
     async def slice(
         self, number: int = 0, cursor: Any = None, max_batches: int = 2, **more: Any

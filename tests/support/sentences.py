@@ -23,22 +23,23 @@ abandon accept acknowledge act adapt add advise agree allow answer append apply 
 bear become begin behave believe belong bind block break bring broadcast build cache call cancel capture carry catch
 cause change charge check choose claim classify clear close collect combine come commit compare compile complete compose
 compress compute configure confirm connect consist consume contain continue convert copy correct count cover create cut
-deal decide declare decode decompress define delay delete deliver demand depend derive describe detect die differ
-discard disconnect dispatch do draw drop edit emit empty enable encode end enforce ensure enter equal escape
-establish estimate evaluate exit expect expire explain export express extract fail feed fetch fill filter find finish
-fit follow forbid forget format free generate get give go grant group grow guard guess hand handle hang happen hash have
-hear help hide hold identify ignore implement import index inject insert install interpret interrupt isolate iterate
-join journal judge keep kill know lack last lay lead learn leave lend let lie limit list listen live load lock log look
-lose make manage map mark match mean measure meet mend merge move name need note notice obey observe occur offer omit
-open order outlive outweigh overtake owe own pace pack parse pass pause pay perform permit persist pick place point poll
-post predict prefer prepare prevent price print produce protect prove provide publish pull put quarantine query quote
-raise reach react read rebuild recall receive reckon recognise record recover refer refill refuse register reject relay
-release rely remain remember remove render renew repeat replace replay report represent request reserve reset resolve
-respond restart restore resume retry return rewrite rise roll round route run sample save say score see seek select send
-separate serve set settle share show shut simulate skip sleep slow sort speak spend split stage stand start starve state
-stay stop store stream stretch strip submit succeed suggest sum supply survive swallow sweep switch take talk tell
-terminate test throw tick tidy time tolerate touch track train translate treat trust try turn type understand undo
-unpack update upgrade use validate vary verify wait wake walk want warn watch weigh win wipe work wrap write yield
+deal decide declare decode decompress decrypt define delay delete deliver demand depend derive describe detect die
+differ discard disconnect dispatch do draw drop edit emit empty enable encode encrypt end enforce ensure enter equal
+escape establish estimate evaluate exit expect expire explain export express extract fail feed fetch fill filter find
+finish fit follow forbid forget format free generate get give go grant group grow guard guess hand handle hang happen
+hash have hear help hide hold identify ignore implement import index inject insert install interpret interrupt isolate
+iterate join journal judge keep kill know lack last lay lead learn leave lend let lie limit list listen live load lock
+log look lose make manage map mark match mean measure meet mend merge move name need note notice obey observe occur
+offer omit open order outlive outweigh overtake owe own pace pack parse pass pause pay perform permit persist pick place
+plant point poll post predict prefer prepare prevent price print produce protect prove provide publish pull put
+quarantine query quote raise reach react read rebuild recall receive reckon recognise record recover refer refill refuse
+register reject relay release rely remain remember remove render renew repeat replace replay report represent request
+reserve reset resolve respond restart restore resume retry return rewrite rise roll round route run sample save say
+score seal see seek select send separate serve set settle share show shut simulate skip sleep slow sort speak spend
+split stage stand start starve state stay stop store stream stretch strip submit succeed suggest sum supply survive
+swallow sweep switch take talk tell terminate test throw tick tidy time tolerate touch track train translate treat trust
+try turn type understand undo unpack update upgrade use validate vary verify wait wake walk want warn watch weigh win
+wipe work wrap write yield
 """)
 """Verbs in their basic form."""
 

@@ -232,7 +232,7 @@ class Loom:
         if records is None:
             request = await _checked(config, request, loaded, wait=wait)
             return RunResult(await _report(config, request, wait=wait), rows)
-        async with stored(config, records_of(records)) as (name, remove):
+        async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
             try:
                 request = await _checked(config, request, loaded, wait=wait)

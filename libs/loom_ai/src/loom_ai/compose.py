@@ -17,6 +17,7 @@ from loom_ai.ports import Journal, ModelClient
 from loom_ai.providers.first_call import FirstCallClient
 from loom_ai.recordings.in_use import through_recorder
 from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_ai.stores.sealed import SealedClaims, SealedJournal
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
 from loom_common.domain.values.urls import redacted
@@ -26,6 +27,7 @@ from loom_common.ports.marks import Marks
 from loom_common.ports.received_pages import ReceivedPages
 from loom_common.ports.seen_values import SeenValues
 from loom_common.resilience.breakers import Breakers
+from loom_common.sealing.keyring import Keyring
 
 
 def open_models(
@@ -37,9 +39,14 @@ def open_models(
     budgets: BudgetLedger | None = None,
     buckets: Buckets | None = None,
     claims: Claims | None = None,
+    keyring: Keyring | None = None,
 ) -> JournalledModels:
     """Open models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one
-    fails; without claims, equal questions are asked once in each process."""
+    fails; without claims, equal questions are asked once in each process; without a keyring, nothing sensitive is
+    asked."""
+    keyring = keyring or Keyring((), credentials or Credentials())
+    journal = SealedJournal(journal, keyring)
+    claims = None if claims is None else SealedClaims(claims, keyring)
     settings = settings or ModelSettings()
 
     def client() -> ModelClient:

@@ -8,10 +8,14 @@ import orjson
 
 from loom_ai.ports import ModelCall
 
+SEALED = "sealed:"
+"""Begins the key of a call that holds sensitive values, and every key that follows from it. No store sees such a key,
+but one that is made of it with a secret: `loom_ai.stores.sealed`."""
+
 
 def key_of(call: ModelCall, of_run: str | None = None) -> str:
-    """Return 64 hexadecimal digits (SHA-256). `of_run` makes it one run's own, so that no other run may reuse it;
-    within the run, equal questions are still one."""
+    """Return 64 hexadecimal digits (SHA-256), after `SEALED` where the call holds sensitive values. `of_run` makes it
+    one run's own, so that no other run may reuse it; within the run, equal questions are still one."""
     identity: list[object] = [
         call.provider,
         call.base_url,
@@ -30,19 +34,21 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
         identity.append({"tools": specs, "closed": call.tools_closed})
     if call.sample:
         identity.append({"sample": call.sample})
-    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    digest = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return SEALED + digest if call.sealed else digest
 
 
 def tool_result(call: ModelCall, run_id: str, record_id: str, number: int) -> str:
     """Return the key of what a tool returned: for the record of the run, in the conversation up to `call`, as the
     use of that number, from 0, in its answer."""
-    return hashlib.sha256(orjson.dumps(["tool result", key_of(call), run_id, record_id, number])).hexdigest()
+    key = key_of(call)
+    return _following(key, ["tool result", key, run_id, record_id, number])
 
 
 def cut_off(key: str, number: int) -> str:
     """Return the key of an answer to the question of that key that was cut off, because the budget bore no longer one.
     `number` counts such answers from 0."""
-    return hashlib.sha256(orjson.dumps(["cut off", key, number])).hexdigest()
+    return _following(key, ["cut off", key, number])
 
 
 def last_answer_of(pipeline: str, record_id: str) -> str:
@@ -52,7 +58,12 @@ def last_answer_of(pipeline: str, record_id: str) -> str:
 
 def shared_by(key: str) -> str:
     """Return the key under which it is noted in which shared call the question of that key was answered."""
-    return hashlib.sha256(orjson.dumps(["shared", key])).hexdigest()
+    return _following(key, ["shared", key])
+
+
+def _following(key: str, identity: list[object]) -> str:
+    digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()
+    return SEALED + digest if key.startswith(SEALED) else digest
 
 
 def sizes_of(call: ModelCall, run_id: str) -> str:

@@ -74,6 +74,9 @@ class ModelCall:
     """USD that it will cost to have models judge the answer, which a budget sets apart. Not part of the key."""
     extras: Extras = NOTHING_BESIDES
     """Says what is sent besides. Part of the key, with the references of its headers."""
+    sealed: bool = False
+    """Tells whether it holds sensitive values. Its key is then one that nobody can guess them by, and its answer is
+    kept encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ class Entry:
     """An amount in USD."""
     created_at: dt.datetime
     """A time in UTC, with its zone."""
+    sealed: bool = False
+    """Tells whether the text of the answer is to be kept encrypted."""
 
 
 NOTED = "remembered"

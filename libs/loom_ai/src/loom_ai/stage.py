@@ -44,6 +44,7 @@ def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
         budgets=open_budgets(platform.settings),
         buckets=open_buckets(url, platform.project),
         claims=open_claims(url),
+        keyring=platform.keyring,
     )
     marks = open_marks(url, platform.project)
     return ModelStage(models, Isolation(marks, stage, platform.user_code_lock, platform.clock), marks)

@@ -45,6 +45,7 @@ class Coordinator:
                 platform.bus,
                 outbox,
                 platform.payloads,
+                platform.keyring,
                 every_hop=platform.settings.every_hop,
                 permissions=Permissions() if platform.settings.embedded else _permissions(platform),
             ),

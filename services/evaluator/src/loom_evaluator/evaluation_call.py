@@ -29,14 +29,17 @@ class EvaluationCall:
         reuse: Reuse | None = None,
         patience: float | None = None,
         again: int = 0,
+        sealed: bool = False,
     ) -> None:
-        """Take `again`, which is how often this worker evaluated the record before: an answer that was unusable then is
-        not used again. `patience` is how many seconds one answer may take, all attempts added up."""
+        """`sealed` says whether the record holds sensitive values. Take `again`, which is how often this worker
+        evaluated the record before: an answer that was unusable then is not used again. `patience` is how many seconds
+        one answer may take, all attempts added up."""
         self._models = models
         self.payer = payer
         self._reuse = reuse
         self._patience = patience
         self._again = again
+        self._sealed = sealed
         self.interactions: list[Interaction] = []
 
     async def noted(self, key: str, call: ModelCall) -> str | None:
@@ -46,7 +49,7 @@ class EvaluationCall:
 
     async def note(self, key: str, call: ModelCall, text: str) -> None:
         """Keep a text for `noted`, in this run or another; `call` says for which model."""
-        await self._models.note(key, self.payer, call, text)
+        await self._models.note(key, self.payer, replace(call, sealed=self._sealed), text)
 
     async def ask(self, call: ModelCall, shape: Shape) -> Reply:
         """Ask for an answer of that shape, with what it newly took; a failure that is the record's own stands in the
@@ -75,4 +78,11 @@ class EvaluationCall:
         return replace(reply, spent=taken)
 
     async def _asked(self, call: ModelCall, shape: Shape, again: int) -> Reply:
-        return await ask(self._models, replace(call, again=again), self.payer, shape, self._reuse, self._patience)
+        return await ask(
+            self._models,
+            replace(call, again=again, sealed=self._sealed),
+            self.payer,
+            shape,
+            self._reuse,
+            self._patience,
+        )

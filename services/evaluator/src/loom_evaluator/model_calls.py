@@ -30,6 +30,8 @@ class ModelEvaluations:
     patience: float
     """Seconds one answer may take, all attempts added up."""
     keep_interactions: bool = True
+    sealed: bool = False
+    """Tells whether the records hold sensitive values."""
     at_once: int | None = None
     """The number of questions that a worker may have in flight together; None where no provider's `concurrency` is
     configured."""
@@ -64,7 +66,9 @@ class ModelEvaluations:
         self, rule: ModelRule, record: TransformedRecord, payer: Payer, attempt: Attempt, again: int
     ) -> Answer:
         began = perf_counter()
-        evaluation_call = EvaluationCall(self.models, payer, reuse=self.reuse, patience=self.patience, again=again)
+        evaluation_call = EvaluationCall(
+            self.models, payer, reuse=self.reuse, patience=self.patience, again=again, sealed=self.sealed
+        )
         try:
             opinion = await rule(record, evaluation_call)
         except RecordError as error:

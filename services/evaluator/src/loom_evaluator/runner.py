@@ -82,9 +82,11 @@ class EvaluatorRunner:
         providers: Mapping[str, ProviderConfig] | None = None,
         pipeline: str = "",
         calibrators: Mapping[str, Callable[[float], float]] | None = None,
+        sealed: bool = False,
     ) -> None:
         """Take `reuse`, which says whether answers that earlier runs paid for may be used, where the pipeline allows
-        it; and `calibrators`, which turn the scores of the evaluators that they are named for into probabilities.
+        it; `calibrators`, which turn the scores of the evaluators that they are named for into probabilities; and
+        `sealed`, whether the records hold sensitive values.
         Raises `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
         self._loop = UserLoop(self._threads)
@@ -109,7 +111,13 @@ class EvaluatorRunner:
         if judges and models is not None:
             may = Reuse(enabled=reuse and config.cache.enabled, max_age=config.cache.max_age)
             self._model_evaluations = ModelEvaluations(
-                models, judges, may, record_seconds, config.keep_interactions, _asked_at_once(config, providers or {})
+                models,
+                judges,
+                may,
+                record_seconds,
+                config.keep_interactions,
+                sealed,
+                _asked_at_once(config, providers or {}),
             )
         self._gate: Gate = gate_of(config.quality_gate, folder)
         self._gate_name = config.quality_gate.type

@@ -37,4 +37,5 @@ class Runners:
             providers=plan.pipeline.providers,
             pipeline=plan.pipeline.name,
             calibrators=of_evaluators(plan),
+            sealed=bool(plan.pipeline.sensitive),
         )

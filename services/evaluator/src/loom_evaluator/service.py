@@ -19,6 +19,6 @@ def build(platform: Platform) -> Service:
     stage = open_model_stage(platform, Stage.EVALUATE)
     runners = Runners(platform.project, platform.threads, stage.models)
     evaluator = Evaluator(StageRunner(platform.plans, runners.runner_of, stage.isolation), stage.models)
-    accepts = (Accepts(BatchTransformed, evaluator, router.evaluated),)
+    accepts = (Accepts(BatchTransformed, platform.sealed.of(evaluator), router.evaluated),)
     consumer = ConsumerSpec(flow.work_queue(Stage.EVALUATE), accepts, platform.settings.worker.prefetch)
     return StageService("evaluator", [consumer], platform, stage.closing)

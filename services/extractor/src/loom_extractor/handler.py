@@ -190,7 +190,8 @@ class Extractor:
             until = None if request.piece is None else request.piece.until
             page = await pieces.read(source, request.cursor, limit, until)
             carried = carried_from_input(plan.pipeline)
-            records = [identified(record, keys, carried) for record in page.records]
+            sensitive = plan.pipeline.sensitive_fields
+            records = [identified(record, keys, carried, sensitive) for record in page.records]
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records
@@ -200,13 +201,21 @@ class Extractor:
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source
         first = request.cursor is None
-        return await self._received.of(source, request.run_id, first=first, taking=True, trial=plan.beside)
+        return await self._received.of(
+            source, request.run_id, first=first, taking=True, trial=plan.beside, sealed_for=_sealed_for(plan)
+        )
 
     async def _kept(self, source: Source, plan: Plan, run_id: str) -> Source:
         """Return what the run has read of the source, where nobody can read it again; else the source."""
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source
-        return await self._received.of(source, run_id, first=False, taking=False, trial=plan.beside)
+        return await self._received.of(
+            source, run_id, first=False, taking=False, trial=plan.beside, sealed_for=_sealed_for(plan)
+        )
+
+
+def _sealed_for(plan: Plan) -> str | None:
+    return plan.pipeline.name if plan.pipeline.sensitive else None
 
 
 def first_reader_of(plan: Plan, run_id: str) -> str:

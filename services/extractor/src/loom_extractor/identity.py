@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loom_common.domain.checks.record_checks import bounded, key_of, see_fields
+from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.values.ids import record_hash, sorted_json
 from loom_common.errors import RecordError
 from loom_common.text import DEEPEST, storable_value, unstorable
 from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import ReadRecord
 
+NOTHING_SENSITIVE = SensitiveFields(())
 
-def identified(record: ReadRecord, keys: Sequence[str], carried: Sequence[str] = ()) -> SliceRecord:
+
+def identified(
+    record: ReadRecord,
+    keys: Sequence[str],
+    carried: Sequence[str] = (),
+    sensitive: SensitiveFields = NOTHING_SENSITIVE,
+) -> SliceRecord:
     """Return the record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
-    field among those `carried` to the destination."""
+    field among those `carried` to the destination. An id holds nothing of `sensitive` fields, by which their values
+    could be guessed."""
     if record.error is not None:
-        return _kept_out(record, keys, record.error)
+        return _kept_out(record, keys, record.error, sensitive)
     written = sorted_json(record.data)
     if not _shows_storable(written) and (why := unstorable(record.data)) is not None:
         error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
-        return _kept_out(record, keys, error)
+        return _kept_out(record, keys, error, sensitive)
     try:
         see_fields(record.data, carried, record.position)
+        if not keys and sensitive:
+            return SliceRecord(record_hash(sensitive.without(record.data), record.position), record.data)
         if not keys:
             return SliceRecord(record_hash(record.data, record.position, written), record.data)
         return SliceRecord(key_of(record.data, keys, record.position), record.data)
     except RecordError as error:
-        return _kept_out(record, keys, error)
+        return _kept_out(record, keys, error, sensitive)
 
 
 def _shows_storable(written: bytes | None) -> bool:
@@ -44,10 +55,15 @@ def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:
     return SliceRecord(_at(record.id, position), record.input, error)
 
 
-def _kept_out(record: ReadRecord, keys: Sequence[str], error: RecordError) -> SliceRecord:
-    """Return a record with an error. Its id contains its position and not its key, which another record may have."""
+def _kept_out(record: ReadRecord, keys: Sequence[str], error: RecordError, sensitive: SensitiveFields) -> SliceRecord:
+    """Return a record with an error. Its id contains its position and not its key, which another record may have.
+
+    Where fields are sensitive, the id is made of the position alone: of a record that was not read whole, nobody knows
+    what stands in which field."""
     error.details.setdefault("position", record.position)
     data = storable_value(record.data)
+    if sensitive:
+        return SliceRecord(record_hash({}, record.position), data, error)
     if not keys or any(data.get(key) in (None, "") for key in keys):
         return SliceRecord(record_hash(data, record.position), data, error)
     return SliceRecord(_at(key_of(data, keys), record.position), data, error)

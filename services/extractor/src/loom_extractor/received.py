@@ -15,6 +15,8 @@ from loom_common.domain.values.fields import Fields
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
 from loom_common.resilience import failpoints
+from loom_common.sealing.keyring import Keyring
+from loom_common.sealing.received_pages import SealedPages
 from loom_connectors.ports.source import Page, ReadRecord, ReceivingSource
 
 log = structlog.get_logger()
@@ -126,22 +128,32 @@ class RunsReceivedRecords:
 class ReceivedRecords:
     """Gives each run its view of a source, and opens the store of what is received when a plan first needs it."""
 
-    def __init__(self, open_pages: Callable[[], ReceivedPages], clock: Clock) -> None:
+    def __init__(self, open_pages: Callable[[], ReceivedPages], clock: Clock, keyring: Keyring) -> None:
+        """`keyring` encrypts what is kept for pipelines with sensitive fields."""
+        self._keyring = keyring
         self._open_pages = open_pages
         self._clock = clock
         self._pages: ReceivedPages | None = None
 
     async def of(
-        self, source: ReceivingSource, run_id: str, *, first: bool, taking: bool, trial: bool
+        self,
+        source: ReceivingSource,
+        run_id: str,
+        *,
+        first: bool,
+        taking: bool,
+        trial: bool,
+        sealed_for: str | None = None,
     ) -> RunsReceivedRecords:
-        """Return what a run takes from a source. At its `first` slice the identities of messages are forgotten that are
-        older than the source says."""
+        """Return what a run takes from a source. It is kept encrypted where `sealed_for` names a pipeline. At its
+        `first` slice the identities of messages are forgotten that are older than the source says."""
         if self._pages is None:
             self._pages = self._open_pages()
         if first and taking and not trial:
             age = dt.timedelta(seconds=source.remembered_seconds)
             await self._pages.forget_identities(source.origin, self._clock.now() - age)
-        return RunsReceivedRecords(source, self._pages, run_id, taking=taking, trial=trial)
+        pages = self._pages if sealed_for is None else SealedPages(self._pages, self._keyring, sealed_for)
+        return RunsReceivedRecords(source, pages, run_id, taking=taking, trial=trial)
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.plugins.kinds import Kind
+from loom_common.sealing.payloads import SealedPayloads
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
@@ -48,7 +49,7 @@ def build(platform: Platform) -> Service:
         return column_values(plan, check, lambda plan: context_of(plan, platform))
 
     quality = QualityStage(platform, Stage.EXTRACT, other_source)
-    received = ReceivedRecords(lambda: open_received_pages(platform.settings), platform.clock)
+    received = ReceivedRecords(lambda: open_received_pages(platform.settings), platform.clock, platform.keyring)
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
@@ -61,10 +62,10 @@ def build(platform: Platform) -> Service:
     check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
-        Accepts(CheckSource, check, router.checked_source),
-        Accepts(SplitSource, extractor.split, router.split),
-        Accepts(ExtractSlice, extractor.read, router.sliced),
-        Accepts(BatchExtracted, extractor.check, router.extracted),
+        Accepts(CheckSource, platform.sealed.of(check), router.checked_source),
+        Accepts(SplitSource, platform.sealed.of(extractor.split), router.split),
+        Accepts(ExtractSlice, platform.sealed.of(extractor.read), router.sliced),
+        Accepts(BatchExtracted, platform.sealed.of(extractor.check), router.extracted),
     )
     consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
     return StageService("extractor", [consumer], platform, closing)
@@ -78,7 +79,9 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
         start=_start(plan),
-        payloads=platform.payloads,
+        payloads=SealedPayloads(platform.payloads, platform.keyring, plan.pipeline.name)
+        if plan.pipeline.sensitive
+        else platform.payloads,
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
     )

@@ -54,7 +54,7 @@ def build(platform: Platform) -> Service:
     queue = flow.work_queue(Stage.LOAD)
     accepts = (
         Accepts(CheckDestination, check, router.checked_destination),
-        Accepts(BatchEvaluated, loader.load, router.loaded),
+        Accepts(BatchEvaluated, platform.sealed.of(loader.load), router.loaded),
         Accepts(FinalizeLoad, loader.finalize, router.finalized),
     )
     consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)

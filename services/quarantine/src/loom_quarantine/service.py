@@ -23,13 +23,13 @@ def build(platform: Platform) -> Service:
     platform.stats.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
     quarantine = Quarantine(engine, platform.clock)
-    replay, run_ends = Replay(platform.plans, engine), RunEnds(engine, platform.clock)
+    replay, run_ends = Replay(platform.plans, engine, platform.sealed), RunEnds(engine, platform.clock)
     keeping = (
         Accepts(RecordsQuarantined, quarantine.keep, router.kept),
         Accepts(RecordsLoaded, quarantine.resolve, router.nothing),
         Accepts(DiscardRequest, quarantine.discard, router.nothing),
     )
-    replaying = (Accepts(ExtractSlice, replay, router.sliced),)
+    replaying = (Accepts(ExtractSlice, platform.sealed.of(replay), router.sliced),)
     ending = (Accepts(RunFinished, run_ends, router.nothing),)
     consumers = [
         ConsumerSpec(flow.QUARANTINE_QUEUE, keeping, prefetch),

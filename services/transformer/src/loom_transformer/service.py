@@ -19,6 +19,6 @@ def build(platform: Platform) -> Service:
     stage = open_model_stage(platform, Stage.TRANSFORM)
     catalog = Catalog(stage.models, platform.project, platform.threads)
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
-    accepts = (Accepts(BatchExtracted, transformer, router.transformed),)
+    accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
     return StageService("transformer", [consumer], platform, stage.closing)

@@ -24,6 +24,7 @@ from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import InvalidDefinition, LoomError, Problem
+from loom_common.sealing.keyring import Keyring
 from loom_common.user_code.functions import file_beside
 from loom_common.user_code.plan_paths import modules_in
 from loom_connectors import registry
@@ -64,6 +65,7 @@ async def check(
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
         *credential_checks.check(loaded, credentials),
+        *_keys(loaded.pipeline, config),
         *(_given(loaded) if given else await _source(loaded, loaded.pipeline.extract, context, counted=counted)),
         *_unused(loaded),
         *model_checks.check(loaded.pipeline),
@@ -85,6 +87,16 @@ def _with_passed_on(pipeline: Pipeline, before: Sequence[Check], looked: Sequenc
     found = [replace(check, fits=with_passed_on(pipeline, fields, check.fits)) for check in looked]
     missing = missing_columns(pipeline, fields, fits)
     return found if missing is None else [*found, missing]
+
+
+def _keys(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
+    """Tell whether the keys of sensitive fields can be used."""
+    if not pipeline.sensitive:
+        return []
+    references = config.settings().encryption.keys
+    words = f"{', '.join(pipeline.sensitive)}: encrypted with {references[0]}"
+    trouble = Keyring(references, config.secrets).trouble()
+    return [Check("encryption", ok=trouble is None, detail=trouble or words)]
 
 
 def _of_calls(pipeline: Pipeline) -> list[Check]:

@@ -16,6 +16,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.local_cluster import local_cluster
 from loom_common.config.settings import (
     BusSettings,
+    EncryptionSettings,
     JournalSettings,
     LogSettings,
     PayloadSettings,
@@ -27,7 +28,7 @@ from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
-from loom_common.domain.section import Location, Mistake, Section, mistake, said
+from loom_common.domain.section import Location, Mistake, SecretRef, Section, mistake, said
 from loom_common.errors import ConfigurationError
 
 FILE_NAME = "loom.yaml"
@@ -91,6 +92,30 @@ class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
 
 
+class EncryptionConfig(Section):
+    """Says where the keys of `sensitive` fields are kept. The short form of one key is `key`."""
+
+    key: SecretRef | None = Field(
+        None,
+        description="A reference: `${LOOM_ENCRYPTION_KEY}`, `${vault:loom#key}`. Default: `${LOOM_ENCRYPTION_KEY}`.",
+    )
+    keys: list[SecretRef] = Field(
+        default_factory=list,
+        description="Several, while they are changed. The first encrypts, all of them decrypt: the newest comes first.",
+    )
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Demand one of the two forms."""
+        if said(written, "key") is not None and said(written, "keys"):
+            yield mistake(("keys",), "strange_for_type", "`key` or `keys`, and not both", said(written, "keys"))
+
+    @property
+    def references(self) -> list[str]:
+        """Return the references of the keys, the newest first; empty where nothing is said."""
+        return list(self.keys) if self.key is None else [self.key]
+
+
 class LoomConfig(Section):
     """Holds a project's configuration."""
 
@@ -121,6 +146,7 @@ class LoomConfig(Section):
     )
     log: LogConfig = Field(default_factory=LogConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
+    encryption: EncryptionConfig = Field(default_factory=EncryptionConfig)
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -234,6 +260,7 @@ class LoomConfig(Section):
             "LOOM_JOURNAL_URL": self._expanded(self.cache.url) if self.cache.url else f"sqlite:///{folder}/journal.db",
             "LOOM_PAYLOADS_URL": self._expanded(self.storage.url) if self.storage.url else f"file:{folder}/payloads",
             "LOOM_LOG_LEVEL": self.log.level,
+            **({"LOOM_ENCRYPTION_KEYS": " ".join(keys)} if (keys := self.encryption.references) else {}),
         }
 
     def _cluster_env(self) -> dict[str, str]:
@@ -277,6 +304,7 @@ class LoomConfig(Section):
 def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
     """Return the settings that these variables make, and no others do. A command asks for them often."""
     given = dict(variables)
+    keys = given.get("LOOM_ENCRYPTION_KEYS")
     return Settings(
         project_dir=Path(given["LOOM_PROJECT_DIR"]),
         allowed_paths=listed(given[VARIABLE]),
@@ -286,6 +314,7 @@ def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
         journal=JournalSettings.model_validate({"url": given["LOOM_JOURNAL_URL"]}),
         payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
         log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
+        encryption=EncryptionSettings.model_validate({} if keys is None else {"keys": keys}),
     )
 
 

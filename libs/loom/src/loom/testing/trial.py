@@ -22,6 +22,7 @@ from loom.views import open_views
 from loom_ai.recordings.in_use import using
 from loom_ai.recordings.recorder import Recorder
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
+from loom_common.domain.definition.reader import parse
 from loom_common.domain.json_values.plain_values import plain
 from loom_common.domain.values.ids import record_hash
 from loom_quarantine.queries import RecordFilter, WholeRecord
@@ -68,7 +69,7 @@ class Trials:
         question does not depend on the other records."""
         rows = self._new_file("jsonl")
         definition = under_test.over_records(loaded.definition, destination_of(rows))
-        async with stored(self._config, records_of(records)) as (name, remove):
+        async with stored(self._config, records_of(records), parse(definition)) as (name, remove):
             try:
                 return await self._carried_out(self._request(loaded, definition, params, records=name), rows)
             finally:

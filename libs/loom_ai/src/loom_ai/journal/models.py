@@ -127,7 +127,8 @@ class JournalledModels:
     async def note(self, key: str, payer: Payer, call: ModelCall, text: str, purpose: str = NOTED) -> None:
         """Keep a text of one's own under a key of one's own. Costs nothing in the books."""
         answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
-        await self._write(Entry(key, payer.named, purpose, call.provider, call.model, answer, 0.0, self._clock.now()))
+        now = self._clock.now()
+        await self._write(Entry(key, payer.named, purpose, call.provider, call.model, answer, 0.0, now, call.sealed))
 
     async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
         """Return what the journal holds under a key, where `reuse` lets the payer use it. An answer is entered in the
@@ -267,6 +268,7 @@ class JournalledModels:
             answer=answer,
             cost=self._priced(call, payer, answer),
             created_at=self._clock.now(),
+            sealed=call.sealed,
         )
         await self._write(entry)
         return entry

@@ -93,7 +93,7 @@ class Cassette:
 def recording_key(call: ModelCall) -> str:
     """Return the key of a question in a cassette: the key of the journal, without the endpoint's address, so that what
     was recorded through a proxy or at a server of one's own is found everywhere."""
-    return key_of(replace(call, base_url=""))
+    return key_of(replace(call, base_url="", sealed=False))
 
 
 def recorded(call: ModelCall, answer: ModelAnswer | RecordError, redact: Redact) -> Recording:

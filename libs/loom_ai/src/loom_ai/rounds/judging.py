@@ -96,6 +96,7 @@ class JudgeModel:
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
             extras=endpoint.extras,
+            sealed=question.sealed,
         )
 
 

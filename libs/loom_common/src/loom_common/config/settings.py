@@ -4,10 +4,12 @@ The defaults are for a laptop: everything runs in one process, with its files in
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from loom_common.allowed_paths import listed
@@ -170,6 +172,30 @@ class HealthSettings(EnvironmentSettings):
     )
 
 
+_KEY_REFERENCE = re.compile(r"\$\{[^}]+\}")
+
+
+def _references(given: object) -> object:
+    return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
+
+
+def _all_references(given: tuple[str, ...]) -> tuple[str, ...]:
+    if not given or not all(_KEY_REFERENCE.fullmatch(each) for each in given):
+        raise PydanticCustomError("references", "references of keys, separated by spaces: ${NAME} or ${provider:name}")
+    return given
+
+
+class EncryptionSettings(EnvironmentSettings):
+    """Says where the keys are kept that sensitive fields of records are encrypted with."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_ENCRYPTION_", frozen=True, defer_build=True)
+
+    keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_references), AfterValidator(_all_references)] = Field(
+        ("${LOOM_ENCRYPTION_KEY}",),
+        description="References of keys, separated by spaces. The first encrypts, all of them decrypt.",
+    )
+
+
 class TracingSettings(EnvironmentSettings):
     """Says where traces are sent, by OTLP over HTTP."""
 
@@ -206,6 +232,7 @@ class Settings(EnvironmentSettings):
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
+    encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
 
     @property
     def allowed(self) -> tuple[Path, ...]:

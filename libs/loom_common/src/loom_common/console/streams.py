@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.segment import Segment
 
+from loom_common.domain.sealing.tokens import masked, masked_text
+
 WIDTH_WITHOUT_TERMINAL = 1_000_000
 """The number of columns of what goes into a file or a pipe: no line of it is broken or cut."""
 
@@ -45,9 +47,10 @@ def console_on(stream: TextIO) -> Console:
 
 
 def harmless(text: str) -> str:
-    """Return the text with a visible mark for each character that controls a terminal, but for tabs and line ends. Ids,
-    errors and answers of models are foreign, and may hold any."""
-    return _CONTROLS.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", text)
+    """Return the text with a visible mark for each character that controls a terminal, but for tabs and line ends, and
+    with `***` for every sealed value. Ids, errors and answers of models are foreign, and may hold any."""
+    shown = masked_text(text)
+    return _CONTROLS.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", shown)
 
 
 class Harmless:
@@ -74,9 +77,10 @@ def symbols(console: Console) -> Symbols:
 
 
 def write_json(document: Any, stream: TextIO, *, indent: int | None = 2) -> None:
-    """Write one JSON document and a line break, indented for people unless `indent` is None. Times are ISO 8601."""
+    """Write one JSON document and a line break, indented for people unless `indent` is None. Times are ISO 8601, and
+    sealed values `***`."""
     any_text = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    stream.write(json.dumps(document, indent=indent, ensure_ascii=not any_text, default=_text) + "\n")
+    stream.write(json.dumps(masked(document), indent=indent, ensure_ascii=not any_text, default=_text) + "\n")
     stream.flush()
 
 

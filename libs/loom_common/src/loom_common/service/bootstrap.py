@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +34,8 @@ from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.payloads import PayloadStore
 from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
+from loom_common.sealed_stages.handlers import SealedStages
+from loom_common.sealing.keyring import Keyring
 from loom_common.service.control_channel import ControlChannel
 from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
 from loom_common.service.garbage import collect_less
@@ -50,7 +52,7 @@ from loom_common.worker.worker import Worker
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Platform:
     """Holds the connections, stores and settings that a service uses."""
 
@@ -70,6 +72,16 @@ class Platform:
     it."""
     watchdog: ExitWatchdog = field(default_factory=NoExitWatchdog)
     """Ends the process once one of its loops has failed."""
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Return the keys of sensitive fields. Nothing is looked up before a pipeline has such fields."""
+        return Keyring(self.settings.encryption.keys, self.credentials)
+
+    @cached_property
+    def sealed(self) -> SealedStages:
+        """Return what opens messages for the handlers of stages, and seals what these give back."""
+        return SealedStages(self.plans, self.keyring)
 
     @property
     def project(self) -> Path:

@@ -11,6 +11,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 from loom_common.config.settings import LogSettings
+from loom_common.domain.sealing.redaction import redacted_line
 from loom_common.errors import LoomError
 from loom_common.service.standard_streams import stderr
 from loom_common.text import named, storable
@@ -69,7 +70,7 @@ def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
     error = sys.exc_info()[1] if event.get("exc_info") is True else event.get("exc_info")
     if isinstance(error, BaseException) and not _can_be_shown(error):
         event["exc_info"] = LoomError(named(error)).with_traceback(error.__traceback__)
-    return {name: storable(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: redacted_line(storable(value)) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _for_logs_alone(_logger: Any, _method: str, event: EventDict) -> EventDict:

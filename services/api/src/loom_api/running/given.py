@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loom_api.running.known_records import Duplicates
 from loom_common.contracts.v1 import RunAccepted
+from loom_common.domain.sealing.fields import SensitiveFields
 from loom_connectors.ports.source import ReadRecord
 from loom_coordinator.db.outputs.record_outputs import MOST
 from loom_extractor.identity import identified
@@ -28,7 +29,10 @@ class RunOver:
 class GivenRecords:
     """Passes records on, and notes the ids of the first."""
 
-    def __init__(self, records: AsyncGenerator[ReadRecord, None], keys: Sequence[str]) -> None:
+    def __init__(
+        self, records: AsyncGenerator[ReadRecord, None], keys: Sequence[str], sensitive: SensitiveFields
+    ) -> None:
+        self._sensitive = sensitive
         self._records = records
         self._keys = keys
         self._ids: list[str] = []
@@ -41,7 +45,7 @@ class GivenRecords:
                 self._number += 1
                 if self._number <= MOST:
                     at = ReadRecord(f"record {self._number}", record.data, record.error)
-                    self._ids.append(identified(at, self._keys).id)
+                    self._ids.append(identified(at, self._keys, sensitive=self._sensitive).id)
                 yield record
 
     @property

@@ -69,10 +69,10 @@ class RecordRuns(Commands):
         self, pipeline: Pipeline, request: RunRequest, records: AsyncGenerator[ReadRecord, None]
     ) -> RunOver:
         known = KnownRecords(self._reads.engine, pipeline)
-        given = GivenRecords(known.new(records), pipeline.extract.keys)
+        given = GivenRecords(known.new(records), pipeline.extract.keys, pipeline.sensitive_fields)
         session = await self._sessions.session()
         try:
-            async with stored(self._config, given.read()) as (stored_name, remove):
+            async with stored(self._config, given.read(), pipeline) as (stored_name, remove):
                 if not given.any:
                     await remove()
                     await known.release()

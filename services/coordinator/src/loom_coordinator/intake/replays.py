@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import case, func, select
 
 from loom_common.contracts.v1 import ReplayRequest, RunAccepted
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan, Replay
 from loom_common.domain.run.replaying import Changes, changed
 from loom_common.domain.values.ids import new_run_id, run_id_for
 from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
+from loom_common.sealing.keyring import Keyring
+from loom_common.sealing.sealer import Sealer
 from loom_coordinator.accounting import schemas
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -20,9 +26,11 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import start_run
 
 
-async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest, *, every_hop: bool) -> RunAccepted:
+async def accept(
+    unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest, keyring: Keyring, *, every_hop: bool
+) -> RunAccepted:
     """Start a run over another run's quarantined records; an idempotency key seen before is answered with its run. With
-    `every_hop` its batches visit every stage.
+    `every_hop` its batches visit every stage. Edits of sensitive fields are sealed by the keys of `keyring`.
 
     Raises `ConfigurationError` for an unknown run, one that has not ended, one of whose records none waits, and a key
     that has started another run; `InvalidDefinition` for changes that do not fit its pipeline."""
@@ -45,17 +53,21 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         return RunAccepted(run_id=run_id, pipeline=known.pipeline_name, status=known.status)
     await _see_that_some_wait(unit, request)
     changes = request.changes or Changes()
+    plan = Plan.decoded(await payloads.get(original.plan))
+    definition = changed(original.definition, changes)
+    made: dict[str, Any] = {
+        "pipeline": parse(definition),
+        "every_hop": every_hop,
+        "reuse": plan.reuse or changes.outputs,
+    }
+    made["files"] = {**plan.files, **changes.files}
     replay = Replay(
         run_id=request.run_id,
         origin=await origin_of(unit, original),
         record_ids=request.record_ids,
-        edits=changes.edits,
+        edits=await sealed_edits(changes.edits, made["pipeline"], keyring),
         outputs=changes.outputs,
     )
-    plan = Plan.decoded(await payloads.get(original.plan))
-    definition = changed(original.definition, changes)
-    made = {"pipeline": parse(definition), "every_hop": every_hop, "reuse": plan.reuse or changes.outputs}
-    made["files"] = {**plan.files, **changes.files}
     plan = replayed(plan.model_copy(update=made), replay)
     plan = await schemas.with_stored(unit, plan)
     if changes.prompt is not None:
@@ -71,6 +83,14 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         priority=original.priority,
     )
     return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=run_rows.RUNNING)
+
+
+async def sealed_edits(edits: Mapping[str, Any], pipeline: Pipeline, keyring: Keyring) -> dict[str, Any]:
+    """Return the edits as the plan of a replay holds them. Raises `ConfigurationError` where sensitive fields are
+    edited and their key is not known here, and `DependencyUnavailable`."""
+    if not pipeline.sensitive or not edits:
+        return dict(edits)
+    return Sealer(pipeline.name, pipeline.sensitive_fields, await keyring.keys()).sealed(edits)
 
 
 def replayed(plan: Plan, replay: Replay) -> Plan:

@@ -31,6 +31,7 @@ from loom_common.flow import RUNS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_common.resilience import failpoints
+from loom_common.sealing.keyring import Keyring
 from loom_common.text import DEEPEST, storable_value
 from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -52,6 +53,7 @@ class RequestConsumer:
         bus: Bus,
         outbox: OutboxRelay,
         payloads: PayloadStore,
+        keyring: Keyring,
         *,
         every_hop: bool,
         permissions: Permissions | None = None,
@@ -61,6 +63,7 @@ class RequestConsumer:
         self._bus = bus
         self._outbox = outbox
         self._payloads = payloads
+        self._keyring = keyring
         self._every_hop = every_hop
         self._permissions = permissions or Permissions()
 
@@ -124,7 +127,9 @@ class RequestConsumer:
             case RegisterPipeline():
                 return lambda unit: start_run.register(unit, message)
             case ReplayRequest():
-                return lambda unit: replays.accept(unit, self._payloads, message, every_hop=self._every_hop)
+                return lambda unit: replays.accept(
+                    unit, self._payloads, message, self._keyring, every_hop=self._every_hop
+                )
             case RunCommand():
                 return lambda unit: run_commands.carry_out(unit, message)
             case _:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import ExtractSlice
@@ -9,6 +12,8 @@ from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.run.stages import visited
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
+from loom_common.sealed_stages.handlers import SealedStages
+from loom_common.sealing.sealer import Sealer
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_quarantine.replays import claims
@@ -20,9 +25,11 @@ class Replay:
     """Publishes batches of another run's unresolved records, as the plan's `replay` says. The cursor is the last row's
     id."""
 
-    def __init__(self, plans: PlanCache, engine: AsyncEngine) -> None:
+    def __init__(self, plans: PlanCache, engine: AsyncEngine, sealed: SealedStages) -> None:
+        """`sealed` opens sensitive fields of the records, and of edits."""
         self._plans = plans
         self._engine = engine
+        self._sealed = sealed
 
     async def __call__(self, request: ExtractSlice, _: Context) -> Slice:
         """Raises `DependencyUnavailable`; `PermanentError` for a plan that replays nothing."""
@@ -32,12 +39,17 @@ class Replay:
         extract = plan.pipeline.extract
         limit = wanted(request, extract.batch_size)
         taken = await claims.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
+        edits, opened = plan.replay.edits, _as_it_is
+        if plan.pipeline.sensitive:
+            sealer = await self._sealed.sealer(plan)
+            edits, opened = sealer.opened(edits), partial(_opened, sealer)
+            taken = replace(taken, records=[opened(kept) for kept in taken.records])
         if plan.replay.outputs:
             return self._with_outputs(request, plan, taken)
-        records = [checked(kept, plan.replay.edits, plan.pipeline) for kept in taken.records]
-        if changes_keys(plan.replay.edits, plan.pipeline):
+        records = [checked(kept, edits, plan.pipeline) for kept in taken.records]
+        if changes_keys(edits, plan.pipeline):
             before = await claims.before(self._engine, request.run_id, request.cursor)
-            earlier = [checked(kept, plan.replay.edits, plan.pipeline) for kept in before]
+            earlier = [checked(opened(kept), edits, plan.pipeline) for kept in before]
             records = without_doubles(records, earlier, extract.keys)
         return cut(
             request,
@@ -66,6 +78,21 @@ class Replay:
             stages=visited(plan),
             outputs={kept.record_id: kept.output for kept in taken.records if kept.output is not None},
         )
+
+
+def _as_it_is(kept: KeptInput) -> KeptInput:
+    return kept
+
+
+def _opened(sealer: Sealer, kept: KeptInput) -> KeptInput:
+    """Return a record whose sensitive fields can be read."""
+    details, output = kept.error_details, kept.output
+    return replace(
+        kept,
+        record_data=sealer.opened(kept.record_data),
+        error_details=None if details is None else sealer.opened(details),
+        output=None if output is None else sealer.opened(output),
+    )
 
 
 def _lacks_output(kept: KeptInput) -> RecordError | None:

@@ -77,6 +77,7 @@ class AiTransform:
         self._strict = config.answer == "strict"
         self._threads = threads or Threads()
         self._remembers = config.fallback is not None and config.fallback.cached
+        self._sealed = bool(plan.pipeline.sensitive)
         self._judging = JudgingCost(plan.pipeline, models.prices)
         self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
         self._tools = Tools(config.tools, config.max_rounds, folder or Path(), models, self._threads, trial=plan.beside)
@@ -249,6 +250,7 @@ class AiTransform:
             served_by=endpoint.served_by,
             judged=self._judging.of(record_id, prompt.prompt),
             extras=endpoint.extras,
+            sealed=self._sealed,
         )
 
 

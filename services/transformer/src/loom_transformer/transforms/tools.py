@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -83,7 +84,8 @@ class Tools:
         else:
             result = await self._result_of(use, payer)
             text = orjson.dumps({"text": result.text, "failed": result.failed}).decode()
-            await self._models.note(key, payer, _as_call(use), text, _purpose(result))
+            noted = replace(_as_call(use), sealed=call.sealed)
+            await self._models.note(key, payer, noted, text, _purpose(result))
         self._enter(key, payer, result)
         return result
 

@@ -73,7 +73,7 @@ async def carry_out(
             yield record
 
     try:
-        async with stored(config, given()) as (name, remove):
+        async with stored(config, given(), loaded.pipeline) as (name, remove):
             request = RunRequest(
                 definition=definition,
                 files=loaded.files,

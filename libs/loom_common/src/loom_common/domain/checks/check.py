@@ -14,8 +14,8 @@ class Check:
     """Describes one thing that was checked."""
 
     what: str
-    """`credentials`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`,
-    `destination`, `second destination` or `columns`."""
+    """`credentials`, `encryption`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`,
+    `budget`, `destination`, `second destination` or `columns`."""
     ok: bool
     detail: str
     doubtful: bool = False

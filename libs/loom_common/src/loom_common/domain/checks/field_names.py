@@ -21,7 +21,7 @@ _SHOWN = 20
 _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
 """Holds the keys of evaluators that name a field of the source."""
 
-Side = Literal["source", "output", "row"]
+Side = Literal["source", "output", "row", "record"]
 _CHECKED: tuple[tuple[str, Side], ...] = (("extract", "source"), ("load", "row"))
 """Holds the sections with quality checks, and whose fields these look at."""
 
@@ -60,7 +60,8 @@ class Named:
 
     name: str
     side: Side
-    """Says whose field it has to be: `row` is what is loaded, key, included fields and output."""
+    """Says whose field it has to be: `row` is what is loaded, key, included fields and output; `record` is the source
+    or the output."""
     problem: Callable[[str, str, str | None], Problem]
     """The mistake at its place, of what was found, what was expected, and what was meant."""
 
@@ -79,9 +80,11 @@ def compared(
     """Return every name that is no field of what it should be one of. Where that cannot be known, what was not looked
     at. `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
     output = output_fields(definition, source)
-    there = {"source": source, "output": output, "row": _row(definition, output)}
+    there = {"source": source, "output": output, "row": _row(definition, output), "record": _either(source, output)}
     problems, unsure, unknown = [], [], list[str]()
-    for named in chain(_named(document, definition, prompt), _checked(document, definition)):
+    for named in chain(
+        _named(document, definition, prompt), _checked(document, definition), _sensitive(document, definition)
+    ):
         fields = there[named.side]
         if fields is None:
             unknown.append(named.name)
@@ -137,6 +140,12 @@ def _row(definition: Mapping[str, Any], output: Fields | None) -> Fields | None:
     return Fields(tuple(dict.fromkeys((*carried, *output.names))), output.certain)
 
 
+def _either(source: Fields | None, output: Fields | None) -> Fields | None:
+    if source is None or output is None:
+        return None
+    return Fields(tuple(dict.fromkeys((*source.names, *output.names))), source.certain and output.certain)
+
+
 def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPrompt | None) -> Iterator[Named]:
     def at(path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
         yield from _at(document, path, name, side)
@@ -169,6 +178,13 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
     yield from listed("load", "key", "row")
 
 
+def _sensitive(document: Places, definition: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield the fields that are sensitive. Of a nested one, only the object that it stands in can be known."""
+    for position, name in enumerate(items(definition, "sensitive")):
+        if isinstance(name, str):
+            yield from _at(document, ("sensitive", position), name.split(".")[0], "record")
+
+
 def _at(document: Places, path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
     if isinstance(name, str):
         yield Named(name, side, lambda found, expected, meant: document.problem(path, found, expected, meant))
@@ -193,6 +209,7 @@ def _problem(named: Named, fields: Fields, source: Fields | None, output: Fields
         "source": "a field of the source",
         "output": "a field of the output",
         "row": "a column of what is loaded",
+        "record": "a field of the source or of the output",
     }[named.side]
     near = closest(named.name, fields.names)
     elsewhere = ""

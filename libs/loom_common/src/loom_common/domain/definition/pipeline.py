@@ -22,6 +22,7 @@ from loom_common.domain.definition.failing import (
     fallback_fits,
     meant_by_presence,
 )
+from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.overwritten_fields import overwriting
 from loom_common.domain.definition.timeouts import Timeouts
@@ -34,6 +35,7 @@ from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
+from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
 from loom_common.domain.values.durations import Duration
 from loom_common.errors import PluginUnusable
@@ -202,6 +204,12 @@ class Pipeline(Section):
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
     extract: ExtractConfig
+    sensitive: list[str] = Field(
+        default_factory=list,
+        description="Fields of the source's records and of the output that nobody is shown and that are kept "
+        "encrypted: `[email, address.street]`. A dotted name is a field of an object, or of every object of a list. "
+        "The destination gets them in clear. The key is that of `encryption` in `loom.yaml`.",
+    )
     ingest: IngestConfig | None = Field(
         None,
         description="`{window: 24h}`, or `24h`: a record that comes over HTTP is processed once in this time. Without "
@@ -237,6 +245,7 @@ class Pipeline(Section):
         yield from _updating_by_no_key(written)
         yield from _losing_what_was_read(written)
         yield from _known_by_no_key(written)
+        yield from needed_in_clear(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
@@ -253,6 +262,11 @@ class Pipeline(Section):
                 yield unusable(at, error, model)
 
     @property
+    def sensitive_fields(self) -> SensitiveFields:
+        """Return the fields that are sensitive, to be found in records."""
+        return SensitiveFields(self.sensitive)
+
+    @property
     def ingest_keys(self) -> tuple[str, ...]:
         """Return the fields by which a record is known that comes again; empty where none is."""
         if self.ingest is None:
@@ -264,6 +278,16 @@ class Pipeline(Section):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("sensitive")
+    @classmethod
+    def _names_of_fields(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not all(name.split(".")):
+                raise PydanticCustomError(
+                    "field_name", "names of fields, dotted where they are nested: `email`, `address.street`"
+                )
+        return names
 
     @field_validator("version", mode="before")
     @classmethod

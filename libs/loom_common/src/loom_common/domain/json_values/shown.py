@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
+
+from loom_common.domain.sealing.tokens import masked_text
 
 
 class Shown:
@@ -24,15 +26,27 @@ class Shown:
 
 
 def as_json(value: Any) -> Any:
-    """Return the value as `json.dumps` takes it. What is JSON already is given back as it is."""
+    """Return the value as `json.dumps` takes it, with `***` for every sealed value. What else is JSON already is given
+    back as it is."""
+    return _json(value, masked_text)
+
+
+def unmasked_json(value: Any) -> Any:
+    """Return the same with sealed values as they are: for a result that may be opened before it is shown."""
+    return _json(value, str)
+
+
+def _json(value: Any, text: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return text(value)
     if isinstance(value, Shown):
         return value.as_json()
     if isinstance(value, BaseModel):
-        return value.model_dump()
+        return _json(value.model_dump(), text)
     if isinstance(value, dt.date):  # a datetime is a date
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {name: as_json(each) for name, each in value.items()}
+        return {name: _json(each, text) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(each) for each in value]
+        return [_json(each, text) for each in value]
     return value

@@ -16,6 +16,7 @@ from loom_api.access import SIGNED_IN
 from loom_api.console.shown import words
 from loom_common.console import numbers
 from loom_common.domain.json_values.shown import as_json
+from loom_common.domain.sealing.tokens import PREFIX, masked_text
 from loom_common.domain.values.plural import counted
 
 _POLICY = "; ".join(
@@ -75,11 +76,17 @@ def link(path: str, /, **query: object) -> str:
     return f"{path}?{urlencode(asked)}" if asked else path
 
 
+def _masked(value: object) -> object:
+    """Return what a page shows of a value: a text without sealed values."""
+    return masked_text(value) if isinstance(value, str) and PREFIX in value else value
+
+
 def _templates() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_masked,
         trim_blocks=True,
         lstrip_blocks=True,
     )

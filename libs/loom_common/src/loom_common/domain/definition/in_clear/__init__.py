@@ -1,0 +1,1 @@
+"""Holds rules about fields whose plain values must be kept, and those that may not be."""

@@ -1,0 +1,1 @@
+"""Encrypts the sensitive fields of records, and decrypts them where they are worked on."""

@@ -1,0 +1,37 @@
+"""Keeps payloads encrypted that hold whole records: those that were given to a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from loom_common.ports.payloads import PayloadStore
+from loom_common.sealing.keyring import Keyring
+
+
+class SealedPayloads:
+    """Implements a `PayloadStore` by another one, for one pipeline."""
+
+    def __init__(self, payloads: PayloadStore, keyring: Keyring, pipeline: str) -> None:
+        self._payloads = payloads
+        self._keyring = keyring
+        self._context = f"{pipeline}/records"
+
+    async def put(self, data: bytes, *, owner: str | None = None) -> str:
+        """Store it sealed. Raises `ConfigurationError` besides, where the key cannot be used."""
+        keys = await self._keyring.keys()
+        return await self._payloads.put(keys.seal(data, self._context).encode(), owner=owner)
+
+    async def get(self, name: str) -> bytes:
+        """Return what was sealed. Raises `PermanentError` and `ConfigurationError` besides."""
+        keys = await self._keyring.keys()
+        return keys.open((await self._payloads.get(name)).decode("latin-1"), self._context)
+
+    async def owners(self) -> Mapping[str, dt.datetime]:
+        return await self._payloads.owners()
+
+    async def forget(self, owner: str) -> None:
+        await self._payloads.forget(owner)
+
+    async def close(self) -> None:
+        await self._payloads.close()
