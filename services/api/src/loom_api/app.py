@@ -31,13 +31,12 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses=problems.documented(400, 413, 422, 429, 503),
     )
     problems.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
     for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog, audit):
-        app.include_router(routes.router(source), prefix=PREFIX)
-    app.include_router(records.router(source, settings), prefix=PREFIX)
+        app.router.routes.extend(routes.router(source).routes)
+    app.router.routes.extend(records.router(source, settings).routes)
     site.install(app, source, settings, PREFIX)
     known = addresses(app.routes, PREFIX)
     controlled = source.config.access.controlled

@@ -36,9 +36,9 @@ def install(app: FastAPI, source: Source, settings: ApiSettings, api: str) -> No
     """Add the console to the application that answers for the API, whose addresses begin with `api`. Errors of all
     others become pages with the same words."""
     for pages in (acts, replays, runs, run, quarantine, pipelines, spending, lineage, fleet, compare):
-        app.include_router(pages.router(source))
+        app.router.routes.extend(pages.router(source).routes)
     for pages in (login, sign_in):
-        app.include_router(pages.router(source, settings))
+        app.router.routes.extend(pages.router(source, settings).routes)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     for kind, handler in list(app.exception_handlers.items()):
         app.add_exception_handler(kind, _for_people(handler, f"{api}/"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from loom_api.http import paging
-from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.paging import After, Limit
 from loom_api.reads import Reads
 from loom_api.results import Page
@@ -15,9 +15,9 @@ from loom_api.source import Source
 from loom_coordinator.db.audit_log import AuditLine
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the route."""
-    routes = APIRouter(tags=["audit"], route_class=TaggedRoute, default_response_class=Json)
+    routes = Routes("audit", route_class=TaggedRoute)
     asked = Depends(source.reads)
 
     @routes.get("/audit", response_model=Page[AuditLine])

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from loom import connector_list, plugins
 from loom.connector_list import Connector
 from loom.plugins import Kind, Listed
-from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.source import Source
 
 
-def router(_source: Source) -> APIRouter:
+def router(_source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(tags=["catalog"], route_class=TaggedRoute, default_response_class=Json)
+    routes = Routes("catalog", route_class=TaggedRoute)
 
     @routes.get("/connectors", response_model=list[Connector])
     def list_connectors() -> Json:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
-from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import Limit
 from loom_api.http.problems import documented
@@ -17,12 +17,10 @@ from loom_coordinator.queries.dead_letters import DeadLetterLine
 from loom_coordinator.queries.prefetch import PrefetchLimit
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes. Embedded, there is no cluster, and they answer 404."""
-    routes = APIRouter(
-        tags=["cluster"], route_class=TaggedRoute, default_response_class=Json, responses=documented(404)
-    )
-    starting = APIRouter(route_class=once(source.engine), default_response_class=Json, responses=documented(404, 409))
+    routes = Routes("cluster", route_class=TaggedRoute, responses=documented(404))
+    starting = Routes("cluster", route_class=once(source.engine), responses=documented(404, 409))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/fleet", response_model=Overview)
@@ -55,5 +53,5 @@ def router(source: Source) -> APIRouter:
         confirmed it there."""
         return Json(Replayed(replayed=await commands.replay_dead_letter(letter_id)))
 
-    routes.include_router(starting)
+    routes.extend(starting)
     return routes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from loom_api.bodies import EstimateOptions, ValidateOptions
-from loom_api.http.answers import Json
+from loom_api.http.answers import Json, Routes
 from loom_api.http.problems import placed, problem
 from loom_api.results import Estimated, Mistake, Validated
 from loom_api.running.commands import Commands
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from loom.requests.validation import Validation
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(tags=["definitions"], default_response_class=Json)
+    routes = Routes("definitions")
     ordered = Depends(source.commands)
 
     @routes.post("/validate", response_model=Validated)

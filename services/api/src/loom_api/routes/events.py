@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from loom_api.following import Following
-from loom_api.http.answers import STOP
+from loom_api.http.answers import STOP, Routes
 from loom_api.http.problems import documented
 from loom_api.source import Source
 
@@ -23,9 +23,9 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the route."""
-    routes = APIRouter(tags=["runs"])
+    routes = Routes("runs")
     followed = Depends(source.following)
 
     @routes.get("/runs/{run_id}/events", response_class=Response, responses={**_STREAM, **documented(404)})

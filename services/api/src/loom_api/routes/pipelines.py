@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 
 from loom.pipeline_list import ListedPipeline
 from loom_api.bodies import Definition, RunOptions
-from loom_api.http.answers import PREFIX, Json, TaggedRoute, started
+from loom_api.http.answers import PREFIX, Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once, start_key
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
@@ -18,12 +18,10 @@ from loom_api.source import Source
 from loom_coordinator.queries.pipelines import PipelineVersion
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(prefix="/pipelines", tags=["pipelines"], route_class=TaggedRoute, default_response_class=Json)
-    starting = APIRouter(
-        prefix="/pipelines", tags=["pipelines"], route_class=once(source.engine), default_response_class=Json
-    )
+    routes = Routes("pipelines", below="/pipelines", route_class=TaggedRoute)
+    starting = Routes("pipelines", below="/pipelines", route_class=once(source.engine))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("", response_model=list[ListedPipeline])
@@ -68,7 +66,5 @@ def router(source: Source) -> APIRouter:
         begun = await commands.run(name, options or RunOptions(), start_key(request))
         return started(begun.accepted, begun.notes)
 
-    both = APIRouter()
-    both.include_router(routes)
-    both.include_router(starting)
-    return both
+    routes.extend(starting)
+    return routes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from loom_api.bodies import ReplayOptions, RetryOptions
 from loom_api.http import paging
-from loom_api.http.answers import Json, TaggedRoute, started
+from loom_api.http.answers import Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented, problem
@@ -25,10 +25,10 @@ OfPipeline = Annotated[str | None, Query(description="Only this pipeline's.")]
 OfRun = Annotated[str | None, Query(description="Only this run's.")]
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(tags=["quarantine"], route_class=TaggedRoute, default_response_class=Json)
-    starting = APIRouter(route_class=once(source.engine), default_response_class=Json)
+    routes = Routes("quarantine", route_class=TaggedRoute)
+    starting = Routes("quarantine", route_class=once(source.engine))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/quarantine", response_model=Page[WholeRecord], responses=documented(404))
@@ -112,5 +112,5 @@ def router(source: Source) -> APIRouter:
         began = await commands.retry(record_id, options or RetryOptions())
         return started(began) if isinstance(began, RunAccepted) else problem(409, began.words())
 
-    routes.include_router(starting)
+    routes.extend(starting)
     return routes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from loom_api.following import Following
-from loom_api.http.answers import Json, TaggedRoute, started
+from loom_api.http.answers import Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, carry_out_once, key_of, start_key
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
@@ -34,9 +34,9 @@ _ENDED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(source: Source, settings: ApiSettings) -> APIRouter:
+def router(source: Source, settings: ApiSettings) -> Routes:
     """Return the route."""
-    routes = APIRouter(route_class=TaggedRoute, default_response_class=Json)
+    routes = Routes(route_class=TaggedRoute)
     asked, ordered, followed = Depends(source.reads), Depends(source.commands), Depends(source.following)
 
     @routes.post(

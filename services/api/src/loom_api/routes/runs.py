@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from loom_api.bodies import PriorityOptions, ResumeOptions
 from loom_api.http import paging
-from loom_api.http.answers import Json, TaggedRoute, commanded
+from loom_api.http.answers import Json, Routes, TaggedRoute, commanded
 from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented
@@ -30,9 +30,9 @@ OfPipeline = Annotated[str | None, Query(description="Only runs of this pipeline
 Statuses = Annotated[list[ShownStatus] | None, Query(description="Only runs of this status. May be repeated.")]
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(tags=["runs"], route_class=TaggedRoute, default_response_class=Json)
+    routes = Routes("runs", route_class=TaggedRoute)
     asked = Depends(source.reads)
 
     @routes.get("/runs", response_model=Page[RunSummary])
@@ -102,13 +102,13 @@ def router(source: Source) -> APIRouter:
         """Show what each of the newest runs did, for an audit."""
         return Json(await reads.manifest(pipeline, status.value if status else None, limit))
 
-    routes.include_router(_commands(source))
+    routes.extend(_commands(source))
     return routes
 
 
-def _commands(source: Source) -> APIRouter:
-    routes = APIRouter(default_response_class=Json, responses=documented(404))
-    starting = APIRouter(route_class=once(source.engine), default_response_class=Json, responses=documented(404, 409))
+def _commands(source: Source) -> Routes:
+    routes = Routes("runs", responses=documented(404))
+    starting = Routes("runs", route_class=once(source.engine), responses=documented(404, 409))
     ordered = Depends(source.commands)
 
     @routes.post("/runs/{run_id}/pause", response_model=RunStatus)
@@ -136,5 +136,5 @@ def _commands(source: Source) -> APIRouter:
         """Change a run's share beside other runs; effective with its next slice."""
         return commanded(await commands.prioritize(run_id, options.priority))
 
-    routes.include_router(starting)
+    routes.extend(starting)
     return routes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 
 from loom_api.http import paging
-from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
@@ -30,9 +30,9 @@ class Span(StrEnum):
 OfPipeline = Annotated[str | None, Query(description="Only this pipeline's.")]
 
 
-def router(source: Source) -> APIRouter:
+def router(source: Source) -> Routes:
     """Return the routes."""
-    routes = APIRouter(route_class=TaggedRoute, default_response_class=Json)
+    routes = Routes(route_class=TaggedRoute)
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/costs", response_model=CostsDocument, tags=["costs"])
