@@ -6,6 +6,7 @@ importing takes. What was forked has descriptors, an environment and a folder of
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -19,6 +20,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from pydantic import BaseModel
+
 from loom_dev.backends.parent_watchdog import end_with
 
 IMPORTED = (
@@ -26,13 +29,43 @@ IMPORTED = (
     "uvloop",
     "loom.engine",
     "loom.session",
-    "loom.preflight",
+    "loom.preflight.checks",
+    "loom.preflight.credential_checks",
+    "loom.preflight.model_checks",
+    "loom.preflight.model_endpoints",
+    "loom.preflight.reachability",
+    "loom.cli.commands.follow",
+    "loom.cli.commands.starting.chain",
+    "loom.cli.commands.starting.outcomes",
+    "loom.cli.commands.state",
+    "loom.cli.commands.testing.shown",
+    "loom.cli.output.progress",
+    "loom.cli.output.report",
+    "loom.cli.output.schema_changes",
+    "loom.project.catalog",
+    "loom.requests.runs",
+    "loom.requests.validation",
+    "loom.testing.last_failed",
+    "loom.testing.reports.written",
+    "loom.testing.running.suites",
+    "loom_ai.recordings.cassette",
+    "loom_ai.recordings.recorder",
+    "loom_ai.stores.sql.buckets",
+    "loom_ai.stores.sql.budgets",
+    "loom_ai.stores.sql.marks",
+    "loom_ai.stores.sql.sqlite",
     "loom_ai.stores.redis",
     "loom_ai.stores.sql.postgres",
     "loom_common.adapters.amqp.bus",
     "loom_common.adapters.payloads.postgres",
     "loom_common.service.health",
+    "loom_connectors.files.destination",
+    "loom_connectors.files.reading.source",
+    "loom_connectors.formats.csv",
+    "loom_connectors.formats.csv_writing",
     "loom_connectors.postgres.connector",
+    "loom_connectors.storage.append",
+    "loom_connectors.storage.local_storage",
     "loom_coordinator.admin.app",
     "loom_coordinator.service",
     "loom_extractor.service",
@@ -41,7 +74,7 @@ IMPORTED = (
     "loom_loader.service",
     "loom_quarantine.service",
 )
-"""Names what a run and the services import, or most of it."""
+"""Names what commands and services import while they run, or most of it."""
 
 
 def main() -> None:
@@ -53,11 +86,24 @@ def main() -> None:
     for name in IMPORTED:
         import_module(name)
     import_module("loom.cli.root_command").application()  # imports the modules of all commands
+    _build_models()
+    gc.freeze()  # a collection in a fork would copy every page that it looks at
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         if (request := _serve(connection)) is None:
             return
     _become(*request)
     runpy.run_module(request[0]["package"], run_name="__main__")
+
+
+def _build_models() -> None:
+    """Build the validators of Loom's models, which a process builds when it needs them first: half of what a command
+    takes that does little else."""
+    waiting: list[type[BaseModel]] = [BaseModel]
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
+        if model.__module__.startswith("loom") and not model.__pydantic_complete__:
+            model.model_rebuild(raise_errors=False)
 
 
 def _serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -27,6 +28,9 @@ _LEAVING_SECONDS = 10.0
 """Says how long other code may go on after the work of a process is done."""
 
 _words = f"{_NOTHING_BEGUN}\n"
+_begun = False
+_code: int | None = None
+"""The exit code of the process, once its work is done."""
 
 
 def begin() -> None:
@@ -37,6 +41,10 @@ def begin() -> None:
     more when a file was written. Only the environment says so to all of the library, and only before it is imported.
     Until another handler is installed, SIGINT and SIGTERM end the process at once, with a sentence and no traceback. A
     crash in a library in C says where it was."""
+    global _begun  # noqa: PLW0603 - of the process
+    if not _begun:
+        atexit.register(_end)  # the first that is registered is called last
+        _begun = True
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     return_large_blocks()
@@ -79,11 +87,28 @@ def see_that_it_ends(code: int) -> None:
 
     Threads of the pipeline's code that are no daemons, and functions that it gave to `atexit`, would keep it for as
     long as they like, and a supervisor or a shell with it."""
+    global _code  # noqa: PLW0603 - of the process
+    _code = code
     mark_all()
     sys.unraisablehook = _in_one_line
     limit = threading.Timer(_LEAVING_SECONDS, _cut_off, (code,))
     limit.daemon = True
     limit.start()
+
+
+def _end() -> None:
+    """End the process whose work is done. All threads that are no daemons have ended, and all other functions given to
+    `atexit` have been called. Python would now take apart a thousand modules, which takes a tenth of a second; the
+    system frees their memory at once. Where a stream cannot be written out, Python goes on, and says so."""
+    if _code is None:
+        return
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    end_process(_code)
 
 
 def _in_one_line(raised: sys.UnraisableHookArgs) -> None:
