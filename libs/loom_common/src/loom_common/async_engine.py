@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, Ro
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.selectable import TypedReturnsRows
+from sqlalchemy.util import LRUCache
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from loom_common import poolers
@@ -30,7 +31,29 @@ Arguments = TypeVarTuple("Arguments")
 def create_async_engine(url: str | URL, **settings: Any) -> AsyncEngine:
     """Return an engine with a driver for asyncio, which connects at its first use. `settings` are those of SQLAlchemy's
     `create_engine`."""
-    return AsyncEngine(create_engine(url, **settings))
+    return AsyncEngine(create_engine(url, execution_options={"compiled_cache": _COMPILED}, **settings))
+
+
+class _Compiled(LRUCache[Any, Any]):
+    """Holds the SQL that statements were compiled to, for all engines of the process.
+
+    SQLAlchemy keeps it for each engine by itself. A command opens several engines for a short time, and compiling took
+    a quarter of a short run. An engine's own dialect comes first in a key of SQLAlchemy's; what it writes follows from
+    its kind and from the version of the server, which stand here in its place."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_of_any_engine(key), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        super().__setitem__(_of_any_engine(key), compiled)
+
+
+def _of_any_engine(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    dialect, *rest = key
+    return (type(dialect), dialect.server_version_info, *rest)
+
+
+_COMPILED = _Compiled(1000)
 
 
 def see_no_pooler(engine: AsyncEngine, shown: str) -> None:
