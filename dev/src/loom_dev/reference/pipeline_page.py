@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline, transform
+from loom_common.domain.definition.cascades import CascadeConfig, CheapTier, ConfidenceConfig, JudgeCascadeConfig
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import FallbackConfig
 from loom_common.domain.definition.timeouts import Timeouts
@@ -44,7 +45,11 @@ def pipeline_page() -> str:
         ("`transform.judge`", Judge, ""),
         ("`transform.gleaning`", Gleaning, ""),
         ("`transform.tools`", ToolConfig, ""),
+        ("`transform.cascade`", CascadeConfig, ""),
+        ("`transform.cascade.cheap`", CheapTier, ""),
+        ("`transform.cascade.confidence`", ConfidenceConfig, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
+        ("`evaluate.evaluators[].cascade`", JudgeCascadeConfig, ""),
         ("`load`", pipeline.LoadConfig, text.LOAD),
         ("`providers`", ProviderConfig, text.PROVIDERS),
         ("`rate_limit`", RateLimit, text.RATE_LIMIT),

@@ -16,6 +16,7 @@ from loom_common.errors import RecordError
 from loom_common.user_code.stage_runner import StageRunner, Work
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Evaluated, kept_for_error, passed_unscored
+from loom_evaluator.cascade import counted
 from loom_evaluator.results import RecordResult
 from loom_evaluator.runner import EvaluatorRunner
 
@@ -48,6 +49,7 @@ class Evaluator:
             unscored=sum(not result.scored for result in results),
             seconds=perf_counter() - began,
             kept=[kept for result in results if (kept := _kept(result, config)) is not None],
+            checks=counted(evaluators.cascaded, results),
             evaluations=[evaluation for result in results for evaluation in result.evaluations],
         )
 

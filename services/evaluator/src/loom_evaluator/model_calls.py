@@ -37,12 +37,21 @@ class ModelEvaluations:
     configured."""
 
     async def about(
-        self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int
+        self,
+        run_id: str,
+        records: Sequence[TransformedRecord],
+        context: Context,
+        again: int,
+        decided: Sequence[Mapping[str, Answer]] | None = None,
     ) -> list[dict[str, Answer]]:
-        """Return the answers about each record, in order, by evaluator. Each is a part of the context's progress.
+        """Return the answers about each record, in order, by evaluator. Each is a part of the context's progress. What
+        was `decided` about a record before is not asked.
 
         Raises `TransientError` where a model is away and the batch should come again, `PermanentError` where
         it refuses access. After the last attempt, trouble is the record's own."""
+        decided = [{} for _ in records] if decided is None else decided
+        for _ in (name for each in decided for name in each):
+            context.progress.one_answered()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -51,8 +60,9 @@ class ModelEvaluations:
                             self._one(rule, record, Payer(run_id, record.id, context.usage), context.attempt, again)
                         )
                         for name, rule in self.rules.items()
+                        if name not in known
                     }
-                    for record in records
+                    for record, known in zip(records, decided, strict=True)
                 ]
                 for task in (task for each in tasks for task in each.values()):
                     task.add_done_callback(lambda _: context.progress.one_answered())
@@ -60,7 +70,10 @@ class ModelEvaluations:
             # Of several failures, the one that no retry will mend says most, and an open breaker more than what
             # opened it.
             raise min(failures.exceptions, key=_rank) from None
-        return [{name: task.result() for name, task in each.items()} for each in tasks]
+        return [
+            {**known, **{name: task.result() for name, task in each.items()}}
+            for each, known in zip(tasks, decided, strict=True)
+        ]
 
     async def _one(
         self, rule: ModelRule, record: TransformedRecord, payer: Payer, attempt: Attempt, again: int

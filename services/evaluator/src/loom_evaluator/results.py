@@ -33,6 +33,8 @@ class RecordResult:
     outcome: Verdict | RecordError
     scored: bool = True
     """False where the sample left it out: it passes unseen."""
+    decided: frozenset[str] = frozenset()
+    """Names the evaluators whose cheap tier decided."""
 
 
 def _told(explanation: str | None) -> str | None:

@@ -17,17 +17,20 @@ from loom_common.domain.definition.evaluators import ModelJudged, PythonEvaluato
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.run import gates
+from loom_common.domain.run.calls import CHEAP
 from loom_common.domain.run.gates import BUILTIN, PASSED, Score, Verdict
 from loom_common.domain.values import durations
 from loom_common.domain.values.sampling import sampled
 from loom_common.errors import RecordError
+from loom_common.statistics.cascades import Band
 from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context, Progress
+from loom_evaluator.cascade import Verdicts, cascaded, cheap_rules, decided
 from loom_evaluator.evaluators.catalog import model_rule_of, rule_of
-from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score
+from loom_evaluator.evaluators.opinion import AsyncRule, ModelRule, Opinion, Rule, cannot_score
 from loom_evaluator.gates import Gate, gate_of
 from loom_evaluator.model_calls import ModelEvaluations
 from loom_evaluator.results import Answer, RecordResult, evaluation_of
@@ -82,22 +85,39 @@ class EvaluatorRunner:
         providers: Mapping[str, ProviderConfig] | None = None,
         pipeline: str = "",
         calibrators: Mapping[str, Callable[[float], float]] | None = None,
+        bands: Mapping[str, Band] | None = None,
         sealed: bool = False,
     ) -> None:
         """Take `reuse`, which says whether answers that earlier runs paid for may be used, where the pipeline allows
-        it; `calibrators`, which turn the scores of the evaluators that they are named for into probabilities; and
-        `sealed`, whether the records hold sensitive values.
+        it; `calibrators`, which turn the scores of the evaluators that they are named for into probabilities; `bands`,
+        which say where the cascades of evaluators ask their judge; and `sealed`, whether the records hold sensitive
+        values.
         Raises `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
         self._loop = UserLoop(self._threads)
         self._seconds = record_seconds
         self._sample = config.sample
         self._calibrators = calibrators or {}
-        judges = {
-            each.name: model_rule_of(each, config, providers, pipeline)
-            for each in config.evaluators
-            if isinstance(each, ModelJudged)
+        judging = [each for each in config.evaluators if isinstance(each, ModelJudged)]
+        self.cascaded = [each for each in judging if each.cascade is not None]
+        """The evaluators that have a cheap tier."""
+        self._verdicts = {each.name: Verdicts(each, (bands or {}).get(each.name)) for each in self.cascaded}
+        cheap = cheap_rules(self.cascaded, folder)
+        self._cheap = {
+            each.name: _Evaluator(each.cascade.cheap, cheap[each.name])
+            for each in self.cascaded
+            if each.cascade is not None and each.name in cheap
         }
+        """The cheap tiers that ask no model."""
+
+        def judge_of(judge: ModelJudged) -> ModelRule:
+            rule = model_rule_of(judge, config, providers, pipeline)
+            if judge.cascade is None or judge.name in self._cheap:
+                return rule
+            first = model_rule_of(judge.cascade.cheap, config, providers, pipeline, CHEAP)
+            return cascaded(first, rule, self._verdicts[judge.name])
+
+        judges = {each.name: judge_of(each) for each in judging}
         self._settings = config.evaluators
         scoring = [_Evaluator(each, rule_of(each, folder)) for each in config.evaluators if each.name not in judges]
         self._apart = [each for each in scoring if each.is_foreign or isinstance(each.rule, AsyncRule)]
@@ -121,7 +141,10 @@ class EvaluatorRunner:
             )
         self._gate: Gate = gate_of(config.quality_gate, folder)
         self._gate_name = config.quality_gate.type
-        foreign = any(each.is_foreign for each in scoring) or self._gate_name not in (*BUILTIN, "weighted")
+        foreign = any(each.is_foreign for each in (*scoring, *self._cheap.values())) or self._gate_name not in (
+            *BUILTIN,
+            "weighted",
+        )
         self.risk = USER_CODE if foreign else MODEL_CALLS if judges else None
         """The risk of its code for the process it runs in; None for none."""
 
@@ -145,11 +168,20 @@ class EvaluatorRunner:
         progress = context.progress
         asked = 0 if self._model_evaluations is None else len(self._model_evaluations.rules)
         at_once = None if self._model_evaluations is None else self._model_evaluations.at_once
-        progress.begin(len(records) * (len(self._apart) + asked + 1), answers=len(records) * asked, at_once=at_once)
+        parts = len(self._apart) + len(self._cheap) + asked + 1
+        progress.begin(len(records) * parts, answers=len(records) * asked, at_once=at_once)
         columns = await asyncio.gather(*(self._column(each, records, progress) for each in self._apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
         if self._model_evaluations is not None:
-            heard = await self._model_evaluations.about(run_id, records, context, again)
+            cheap = dict(
+                zip(
+                    self._cheap,
+                    await asyncio.gather(*(self._column(each, records, progress) for each in self._cheap.values())),
+                    strict=True,
+                )
+            )
+            known = [decided(cheap, self._verdicts, place) for place in range(len(records))]
+            heard = await self._model_evaluations.about(run_id, records, context, again, known)
         rows = [
             _Row(
                 record,
@@ -202,7 +234,12 @@ class EvaluatorRunner:
             elif isinstance(error := answer.opinion, RecordError) and failure is None:
                 failure = RecordError(f"Evaluator {settings.name}: {error}", code=error.code, details=error.details)
         outcome = failure or self._decide(scores)
-        return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome)
+        cheap = (
+            settings.name
+            for settings, answer in zip(self._settings, answers, strict=True)
+            if isinstance(answer.opinion, Opinion) and answer.opinion.decided_by is not None
+        )
+        return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome, decided=frozenset(cheap))
 
     def _decide(self, scores: Sequence[Score]) -> Verdict | RecordError:
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loom_ai.journal.models import JournalledModels
 from loom_common.domain.checks.calibrator import of_evaluators
+from loom_common.domain.checks.cascade_file import bands_of_evaluators
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.user_code.threads import Threads
@@ -37,5 +38,6 @@ class Runners:
             providers=plan.pipeline.providers,
             pipeline=plan.pipeline.name,
             calibrators=of_evaluators(plan),
+            bands=bands_of_evaluators(plan),
             sealed=bool(plan.pipeline.sensitive),
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from loom_common.contracts.v1 import BatchExtracted, ExtractedRecord, TransformedRecord
+from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, TransformedRecord
+from loom_common.domain.definition.cascades import CASCADE
+from loom_common.domain.definition.transform import AiTransformConfig, TransformConfig
 from loom_common.domain.run.stages import visited
 from loom_common.domain.values.latency import histogram
 from loom_common.user_code.stage_runner import StageRunner
@@ -52,8 +54,17 @@ class Transformer:
                 if outcome.error is not None
             ],
             columns=columns,
+            checks=_cascaded(config, outcomes),
             stages=visited(plan),
         )
+
+
+def _cascaded(config: TransformConfig, outcomes: Sequence[TransformOutcome]) -> tuple[CheckCount, ...]:
+    """Count the outputs that a cascade made, and those of them that its dear model was asked for."""
+    if not isinstance(config, AiTransformConfig) or config.cascade is None:
+        return ()
+    made = [each for each in outcomes if each.error is None]
+    return (CheckCount(name=CASCADE, seen=len(made), missed=sum(each.unsure for each in made)),)
 
 
 def _transformed(

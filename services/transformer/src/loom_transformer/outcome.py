@@ -28,6 +28,8 @@ class TransformOutcome:
     spent: Spent = NOTHING
     answered_by: str | None = None
     """Says which fallback gave the output, where one did."""
+    unsure: bool = False
+    """Tells whether the cheap tier of a cascade left the record to the dear model."""
     waits: bool = False
     """Tells whether some of the time went by waiting for models, which is not theirs."""
 

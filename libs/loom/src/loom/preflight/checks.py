@@ -15,6 +15,7 @@ from loom.preflight.model_endpoints import endpoints
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
+from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared, compared
 from loom_common.domain.checks.passed_on import missing_columns, with_passed_on
@@ -69,6 +70,7 @@ async def check(
         *(_given(loaded) if given else await _source(loaded, loaded.pipeline.extract, context, counted=counted)),
         *_unused(loaded),
         *model_checks.check(loaded.pipeline),
+        *_cascades(loaded),
     ]
     if any(endpoints(loaded.pipeline)):
         checks += _of_calls(loaded.pipeline)
@@ -97,6 +99,23 @@ def _keys(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     words = f"{', '.join(pipeline.sensitive)}: encrypted with {references[0]}"
     trouble = Keyring(references, config.secrets).trouble()
     return [Check("encryption", ok=trouble is None, detail=trouble or words)]
+
+
+def _cascades(loaded: LoadedPipeline) -> list[Check]:
+    """Check whether the thresholds of cascades are chosen, for these settings, and tell what is promised of them."""
+    problems = tuple(
+        loaded.document.problem(each.path, each.found, each.expected)
+        for each in cascade_file.mistakes(loaded.pipeline, loaded.files)
+    )
+    if problems:
+        return [Check("cascades", ok=False, detail="their thresholds cannot be used", problems=problems)]
+    return [
+        Check("cascades", ok=True, detail=f"{of}: {words}")
+        for _, of, each in cascade_file.cascades_of(loaded.pipeline)
+        for words in [
+            cascade_file.parsed(loaded.files[each.file]).promise if each.file else "thresholds by hand, no promise"
+        ]
+    ]
 
 
 def _of_calls(pipeline: Pipeline) -> list[Check]:

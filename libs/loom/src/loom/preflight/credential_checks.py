@@ -8,7 +8,9 @@ from loom.preflight.model_endpoints import endpoints
 from loom.project.definition_file import LoadedPipeline
 from loom_common.config.credentials import Credentials, references
 from loom_common.domain.checks.check import Check
+from loom_common.domain.definition.cascades import cheap_models
 from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
@@ -94,15 +96,18 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
 def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
     """Return everything that says how a judging model is reached."""
     evaluate = pipeline.evaluate
-    judged = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
+    evaluators = with_cheap_tiers(evaluate.evaluators) if evaluate else ()
+    judged = [each for each in evaluators if isinstance(each, ModelJudged)]
     return [evaluate, *judged] if evaluate and judged else []
 
 
 def _models(pipeline: Pipeline) -> Iterator[str]:
     """Yield every model that is named."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
-    judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
+    evaluators = with_cheap_tiers(evaluate.evaluators) if evaluate else ()
+    judges = [each for each in evaluators if isinstance(each, ModelJudged)]
     asked = transform.model if isinstance(transform, AiTransformConfig) else None
-    given = (asked, evaluate.model if evaluate else None, *(each.model for each in judges))
+    cheap = (model for _, model in cheap_models(pipeline) if isinstance(model, str))
+    given = (asked, *cheap, evaluate.model if evaluate else None, *(each.model for each in judges))
     yield from (model for model in given if model is not None)
     yield from transform.fallback.models if transform.fallback else ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from loom.preflight import budget_fit
+from loom.preflight.estimated_cascades import asking_always, with_shares
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_ai.journal.models import JournalledModels
@@ -145,7 +146,8 @@ async def estimate(
     finally:
         await source.close()
     client = DryRunClient(answered)
-    calls, kept = await _dry_run(plan, config, records, client)
+    calls, kept = await _dry_run(asking_always(plan), config, records, client)
+    calls = with_shares(calls, plan)
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
         reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)

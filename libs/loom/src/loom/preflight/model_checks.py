@@ -7,6 +7,7 @@ from loom.preflight.model_endpoints import endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_common.domain.checks.check import Check
+from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
@@ -48,7 +49,7 @@ def _adapted(pipeline: Pipeline) -> list[Check]:
 def _evaluators(pipeline: Pipeline) -> list[Check]:
     """Check whether what the evaluators are made of is installed, where they are made of something that is not
     Loom's."""
-    evaluators = pipeline.evaluate.evaluators if pipeline.evaluate else ()
+    evaluators = list(with_cheap_tiers(pipeline.evaluate.evaluators)) if pipeline.evaluate else []
     judges = ", ".join(each.name for each in evaluators if isinstance(each, ModelJudged))
     measures = ", ".join(each.name for each in evaluators if isinstance(each, EmbeddingSimilarity))
     checks = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_endpoint
+from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
@@ -15,16 +16,17 @@ def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
     """Yield the endpoint of every model that the pipeline may ask."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
     if isinstance(transform, AiTransformConfig):
+        cheap = [model for model in (transform.cascade.cheap.model,) if model] if transform.cascade else []
         others = transform.fallback.models if transform.fallback else ()
         yield from endpoints_of(
-            (transform.model, *others), transform.base_url, transform.api_key, providers=pipeline.providers
+            (transform.model, *cheap, *others), transform.base_url, transform.api_key, providers=pipeline.providers
         )
         asked = (transform.model, transform.base_url, transform.api_key)
         for each in transform.judges:
             yield judge_endpoint(
                 each.model or transform.model, each.base_url, each.api_key, asked, providers=pipeline.providers
             )
-    for judge in evaluate.evaluators if evaluate else ():
+    for judge in with_cheap_tiers(evaluate.evaluators) if evaluate else ():
         if not isinstance(judge, ModelJudged) or evaluate is None:
             continue
         model = judge.model or evaluate.model

@@ -49,14 +49,8 @@ def code_problems(
 
     for at, function, load_it in _functions(definition, folder):
         look(at, function, load_it)
-    if said(transform, "type") == "scorer":
-        scorer = said(transform, "scorer")
-        look(
-            ("transform", "scorer"),
-            scorer,
-            partial(_find_scorer, scorer, folder),
-            _scorers,
-        )
+    for at, scorer in _scorers_in(transform):
+        look(at, scorer, partial(_find_scorer, scorer, folder), _scorers)
     for path, check in _checks(definition):
         look(path, check, partial(function_of, check, folder), lambda: names(Kind.CHECK))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
@@ -70,7 +64,8 @@ def code_problems(
 
 
 def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[KeyPath, Any, Callable[[], object]]]:
-    """Yield the functions of transforms and evaluators, and those that a model may use, with what loads each."""
+    """Yield the functions of transforms, evaluators and the cheap tiers of cascades, and those that a model may use,
+    with what loads each."""
     transform = said(definition, "transform")
     if said(transform, "type") == "python":
         function = said(transform, "function")
@@ -80,11 +75,25 @@ def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[Ke
         short = isinstance(tool, str)
         function = tool if short else said(tool, "function")
         yield at if short else (*at, "function"), function, partial(_find_tool, tool, folder)
+    for key in ("cheap", "confidence"):
+        function = said(said(said(transform, "cascade"), key), "function")
+        yield ("transform", "cascade", key, "function"), function, partial(load_function, function, folder)
     for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
-        if said(evaluator, "type") == "python":
-            function = said(evaluator, "function")
-            at = ("evaluate", "evaluators", position, "function")
-            yield at, function, partial(load_function, function, folder)
+        cheap = said(said(evaluator, "cascade"), "cheap")
+        for place, each in (((), evaluator), (("cascade", "cheap"), cheap)):
+            if said(each, "type") == "python":
+                function = said(each, "function")
+                at = ("evaluate", "evaluators", position, *place, "function")
+                yield at, function, partial(load_function, function, folder)
+
+
+def _scorers_in(transform: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the scorers of the transform and of the cheap tier of its cascade, with their places."""
+    if said(transform, "type") == "scorer":
+        yield ("transform", "scorer"), said(transform, "scorer")
+    cheap = said(said(transform, "cascade"), "cheap")
+    if said(cheap, "scorer") is not None:
+        yield ("transform", "cascade", "cheap", "scorer"), said(cheap, "scorer")
 
 
 def _checks(definition: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:

@@ -1,11 +1,11 @@
-"""Collects the prompts, examples, context files and calibrators that a definition names: they travel with a run, as
-text."""
+"""Collects the prompts, examples, context files, calibrators and cascade files that a definition names: they travel
+with a run, as text."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
-from loom_common.domain.checks.calibrator import named_in, parsed
+from loom_common.domain.checks import calibrator, cascade_file
 from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.question.files import SUFFIXES, names_a_file
 from loom_common.domain.question.written import examples_in, prompt_in, templates_beside
@@ -81,7 +81,8 @@ class PromptFiles:
         self._written = prompt_in(transform)
         self._examples = examples_in(transform)
         self._context = [name for name in items(transform, "context") if isinstance(name, str)]
-        self._calibrators = list(named_in(definition))
+        self._calibrators = list(calibrator.named_in(definition))
+        self._cascades = list(cascade_file.named_in(definition))
         self._params = [str(name) for name in params] if isinstance(params, Mapping) else []
         self._folder = folder
         self._document = document
@@ -106,17 +107,19 @@ class PromptFiles:
         if self._examples is not None:
             self._read_examples(self._examples)
         for place, name in self._calibrators:
-            self._read_calibrator(name, place)
+            self._read_values(name, place, calibrator.parsed, "a calibrator")
+        for place, name in self._cascades:
+            self._read_values(name, place, cascade_file.parsed, "a cascade file")
         return self._problems
 
-    def _read_calibrator(self, name: str, at: KeyPath) -> None:
+    def _read_values(self, name: str, at: KeyPath, parsed: Callable[[str], object], what: str) -> None:
         text = self._read(name, at)
         if text is None:
             return
         try:
             parsed(text)
         except ValueError as error:
-            self._say(at, f"{name!r}", f"a calibrator that can be used ({error})")
+            self._say(at, f"{name!r}", f"{what} that can be used ({error})")
 
     def _template(self, written: str, at: KeyPath, *, in_file: bool | None = None) -> PromptText | None:
         if in_file is None:

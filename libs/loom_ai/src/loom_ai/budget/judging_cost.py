@@ -8,6 +8,7 @@ from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.pacing.token_bounds import about
 from loom_ai.ports import ModelCall
+from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.values.sampling import sampled
@@ -26,7 +27,11 @@ class JudgingCost:
         self._pipeline = pipeline
         self._prices = prices
         section = pipeline.evaluate
-        judges = [] if section is None else [each for each in section.evaluators if isinstance(each, ModelJudged)]
+        judges = (
+            []
+            if section is None
+            else [each for each in with_cheap_tiers(section.evaluators) if isinstance(each, ModelJudged)]
+        )
         self._share = 0.0 if section is None else section.sample
         self._calls: list[tuple[ModelCall, int]] = []
         for judge in judges:

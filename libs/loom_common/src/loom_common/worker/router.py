@@ -138,6 +138,7 @@ def transformed(batch: BatchExtracted, result: Transformed, context: Context) ->
         latency=result.latency,
         waited=result.waited,
         calls=calls,
+        checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
     )
     return _of_batch(forward.outgoing, result.kept, fact, context)
@@ -153,6 +154,7 @@ def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> l
         seconds=result.seconds,
         evaluations=tuple(result.evaluations),
         calls=calls,
+        checks=result.checks,
     )
     return _of_batch(forward.outgoing, result.kept, fact, context)
 

@@ -36,7 +36,8 @@ class StageResult:
     kept: Sequence[KeptRecord] = ()
     """Holds the records that do not go on."""
     checks: tuple[CheckCount, ...] = ()
-    """Holds what the stage's quality checks counted."""
+    """Holds what the stage's quality checks counted. A cascade is counted likewise: the records that it decided about,
+    and those of them that its dear model was asked about."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -106,6 +106,8 @@ class Run:
     """Names the set of stored records that it reads; None where it reads a source."""
     keeps_outputs: bool
     """Says whether what its records come to is kept for whoever gave them."""
+    promises: Mapping[str, Any] | None
+    """Says what the files of its cascades promise, by what each is of; None where it has none."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import (
     Alert,
+    CascadeSummary,
     CheckSummary,
     EvaluatorSummary,
     KeptReason,
@@ -22,7 +23,7 @@ from loom_common.domain.definition.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
-from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, tallies, usage
+from loom_coordinator.accounting import cascades, estimates, failure_reasons, quality, schemas, tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -46,7 +47,8 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     checks = await quality.summaries(connection, run)
     drift = await schemas.drift_of(connection, run)
     pieces = await count(connection, run_id)
-    return build(run, tally, evaluation, spent, told, why, checks, drift, partitions=max(1, pieces.total))
+    saved = await cascades.summaries(connection, run, spent)
+    return build(run, tally, evaluation, spent, told, why, checks, drift, saved, partitions=max(1, pieces.total))
 
 
 def build(
@@ -58,6 +60,7 @@ def build(
     why: Sequence[KeptReason] = (),
     checks: Sequence[CheckSummary] = (),
     drift: Sequence[SchemaDrift] = (),
+    saved: Sequence[CascadeSummary] = (),
     *,
     partitions: int = 1,
 ) -> RunReport:
@@ -102,6 +105,7 @@ def build(
         alerts=tuple(told),
         checks=tuple(checks),
         drift=tuple(drift),
+        cascades=tuple(saved),
         reasons=tuple(why),
         staged_in=staged_in(run.destination, run.run_id) if tally.staged else None,
         sample=run.sample,

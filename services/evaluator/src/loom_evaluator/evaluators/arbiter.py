@@ -44,9 +44,14 @@ class Question(NamedTuple):
 
 
 def arbiter_rule(
-    settings: config.ModelJudged, section: EvaluateConfig, providers: Mapping[str, ProviderConfig], pipeline: str = ""
+    settings: config.ModelJudged,
+    section: EvaluateConfig,
+    providers: Mapping[str, ProviderConfig],
+    pipeline: str = "",
+    purpose: str = "evaluate",
 ) -> ModelRule:
-    """Return the evaluator ready to score. Raises `PermanentError` where Arbiter is not installed."""
+    """Return the evaluator ready to score; its calls are entered with `purpose` in the books. Raises `PermanentError`
+    where Arbiter is not installed."""
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
@@ -54,7 +59,7 @@ def arbiter_rule(
     if section.speaks_to(settings, providers):
         endpoint = replace(endpoint, extras=endpoint.extras.outweighed_by(section.extras))
     timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
-    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens)
+    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens, purpose)
 
     baselines = None
     if isinstance(settings, config.Pairwise) and settings.baseline is not None:

@@ -22,12 +22,13 @@ def model_rule_of(
     section: EvaluateConfig,
     providers: Mapping[str, ProviderConfig] | None = None,
     pipeline: str = "",
+    purpose: str = "evaluate",
 ) -> ModelRule:
     """Return the evaluator ready to ask its model. Raises `PermanentError` where what it is made of is not
     installed."""
     from loom_evaluator.evaluators.arbiter import arbiter_rule  # few pipelines ask a model to judge
 
-    return arbiter_rule(settings, section, providers or {}, pipeline)
+    return arbiter_rule(settings, section, providers or {}, pipeline, purpose)
 
 
 def rule_of(settings: EvaluatorConfig, folder: Path) -> Rule | AsyncRule:

@@ -28,6 +28,8 @@ class JudgeClient:
     temperature: float | None = 0.0
     """None leaves it to the model."""
     max_tokens: int | None = None
+    purpose: str = "evaluate"
+    """Says what its calls are entered with in the books."""
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
         """Make a question to be asked here."""
@@ -41,7 +43,7 @@ class JudgeClient:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             schema=schema,
-            purpose="evaluate",
+            purpose=self.purpose,
             timeout=self.timeout,
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,

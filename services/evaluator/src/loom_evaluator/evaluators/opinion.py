@@ -23,6 +23,8 @@ class Opinion(NamedTuple):
     explanation: str | None = None
     confidence: float | None = None
     """Says how sure a judging model said it was, in [0, 1]."""
+    decided_by: str | None = None
+    """Names the cheap tier of a cascade, where that decided and the judge was not asked."""
 
 
 YES = Opinion(1.0)

@@ -52,11 +52,14 @@ class AiTransform:
         shape: Shape | None,
         threads: Threads | None = None,
         folder: Path | None = None,
+        purpose: str = "transform",
     ) -> None:
-        """Take tools from `folder`, which is that of the pipeline. Raises `PermanentError` where the prompt is no
-        template, a context file did not travel with the plan, or a tool cannot be used."""
+        """Take tools from `folder`, which is that of the pipeline, and the `purpose` that calls are entered with in the
+        books. Raises `PermanentError` where the prompt is no template, a context file did not travel with the plan, or
+        a tool cannot be used."""
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
+        self._purpose = purpose
         self._config = config
         self._question = QuestionTemplate(plan, config, word_vectors.index)
         self._endpoints = endpoints_of(
@@ -242,7 +245,7 @@ class AiTransform:
             temperature=self._config.temperature,
             max_tokens=self._config.max_tokens,
             schema=None if self._shape is None else self._shape.schema,
-            purpose="transform" if endpoint is self._endpoints[0] else "fallback",
+            purpose=self._purpose if endpoint is self._endpoints[0] else "fallback",
             again=again,
             timeout=endpoint.timeout,
             rate_limit=endpoint.rate_limit,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels
 from loom_common.domain.checks.calibrator import calibrator_of
+from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
+from loom_common.domain.definition.cascades import ConfidenceConfig
 from loom_common.domain.definition.output import TEXT
 from loom_common.domain.definition.transform import (
     AiTransformConfig,
@@ -16,13 +21,17 @@ from loom_common.domain.definition.transform import (
     ScorerTransformConfig,
     TransformConfig,
 )
+from loom_common.domain.model_options.providers import ProviderConfig, split_model
+from loom_common.domain.run.calls import CHEAP
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import PermanentError
+from loom_common.errors import PermanentError, UserCodeError
+from loom_common.user_code.functions import load_function
 from loom_common.user_code.threads import Threads
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
+from loom_transformer.transforms.cascade import AGREEMENT, Cascade, Cheap
 from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
@@ -44,6 +53,38 @@ class Catalog:
         made, name = self._made(plan), plan.pipeline.transform.calibration
         return made if made is None or name is None else Calibrated(made, calibrator_of(plan, name))
 
+    def cheap_tier(self, plan: Plan) -> Cheap:
+        """Return the cheap tier of the cascade of the plan's transform. Raises as `transform_of` does."""
+        config, folder = plan.pipeline.transform, self._project / plan.base
+        assert isinstance(config, AiTransformConfig)
+        assert config.cascade is not None
+        assert config.shape is not None
+        shape = Shape(config.shape)
+        bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
+        tier, confidence = config.cascade.cheap, config.cascade.confidence
+        made: Transform
+        if tier.scorer is not None:
+            made = scorer_transform(tier.scorer, tier.field or "", self._scorers.get(tier.scorer, folder), None, bounds)
+        elif tier.function is not None:
+            made = python_transform(tier.function, folder, None, bounds)
+        else:
+            usual = 1.0 if confidence.samples is not None else config.temperature
+            changes = {
+                "model": tier.model,
+                "temperature": usual if tier.temperature is None else tier.temperature,
+                "fallback": None,
+                "gleaning": None,
+                "pick": None,
+                **_samples(confidence),
+                **_of_another_provider(config, tier.model or "", plan.pipeline.providers),
+            }
+            asked = config.model_copy(update=changes)
+            made = AiTransform(plan, asked, self._models, shape, self._threads, folder, CHEAP)
+        judge = None if confidence.function is None else load_function(confidence.function, folder)
+        if inspect.iscoroutinefunction(judge):
+            raise UserCodeError(f"`transform.cascade.confidence`: {confidence.function} is async; write it with `def`.")
+        return Cheap(made, config.cascade, shape, judge, bounds)
+
     def _made(self, plan: Plan) -> Transform | None:
         config, folder = plan.pipeline.transform, self._project / plan.base
         shape = None if config.shape is None else Shape(config.shape)
@@ -52,7 +93,11 @@ class Catalog:
         match config:
             case AiTransformConfig():
                 shape = None if config.output == TEXT else shape
-                return AiTransform(plan, config, self._models, shape, self._threads, folder)
+                dear = AiTransform(plan, config, self._models, shape, self._threads, folder)
+                if config.cascade is None:
+                    return dear
+                cheap = self.cheap_tier(plan)
+                return Cascade(cheap, dear, config.cascade.cheap.name, band_of(plan, TRANSFORM))
             case ScorerTransformConfig(scorer=scorer):
                 return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds)
             case PythonTransformConfig():
@@ -61,6 +106,24 @@ class Catalog:
                 return None if shape is None and config.schema_ is None else Passthrough(shape)
             case PluginTransform():
                 return plugin_transform(config, shape, bounds)
+
+
+def _samples(confidence: ConfidenceConfig) -> dict[str, Any]:
+    """Return how often the cheap model is asked, as the keys of a transform."""
+    if confidence.samples is None:
+        return {"n": 1}
+    return {"n": confidence.samples, "vote_by": confidence.of, "agreement": AGREEMENT, "records_per_call": 1}
+
+
+def _of_another_provider(
+    config: AiTransformConfig, model: str, providers: Mapping[str, ProviderConfig]
+) -> dict[str, Any]:
+    """Return what of the transform's settings does not hold for a model of another provider: where it is, its key, and
+    what is sent besides."""
+    configured = dict(providers)
+    if split_model(model, configured)[0] == split_model(config.model, configured)[0]:
+        return {}
+    return {"base_url": None, "api_key": None, "params": {}, "extra_body": {}, "headers": {}, "rate_limit": None}
 
 
 def _see_that_it_fits(config: TransformConfig, shape: Shape | None) -> None:

@@ -17,13 +17,15 @@ from loom_ai.compose import open_journal
 from loom_ai.journal.models import JournalledModels
 from loom_ai.ports import Entry, Journal, Kept, ModelAnswer, ModelCall, Waits
 from loom_common.contracts.v1 import ExtractedRecord, TransformedRecord
+from loom_common.domain.checks.cascade_file import bands_of_evaluators
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.params import resolved
 from loom_common.domain.run.plan import Plan
-from loom_common.errors import LoomError, RecordError
+from loom_common.errors import ConfigurationError, LoomError, RecordError
 from loom_common.worker.context import Context
 from loom_evaluator.runner import EvaluatorRunner
+from loom_transformer.transforms.cascade import CheapAnswer
 from loom_transformer.transforms.catalog import Catalog
 
 _BATCH = 500
@@ -59,6 +61,23 @@ async def of_transform(
     return await _answers(config, [ExtractedRecord(id=name, input=data) for name, data in records.items()], asked)
 
 
+async def of_cheap_tier(
+    run_id: str, loaded: LoadedPipeline, config: LoomConfig, records: Mapping[str, dict[str, Any]], params: Any
+) -> dict[str, CheapAnswer]:
+    """Return what the cheap tier of the transform's cascade said of records in a run, as the journal tells."""
+    plan = _plan(loaded, config, params)
+    found: dict[str, CheapAnswer] = {}
+
+    async def asked(models: JournalledModels, some: Sequence[ExtractedRecord], context: Context) -> None:
+        answers = await Catalog(models, config.project.resolve()).cheap_tier(plan).answers(run_id, some, context)
+        found.update(zip((each.id for each in some), answers, strict=True))
+
+    given = [ExtractedRecord(id=name, input=data) for name, data in records.items()]
+    if await _answers(config, given, asked) is None:
+        raise ConfigurationError("The journal, which has the answers of the cheap tier, cannot be read.")
+    return found
+
+
 async def of_judges(
     run_id: str,
     loaded: LoadedPipeline,
@@ -84,6 +103,7 @@ async def of_judges(
             reuse=plan.reuse,
             providers=plan.pipeline.providers,
             pipeline=plan.pipeline.name,
+            bands=bands_of_evaluators(plan),
         )
         await runner.judge(run_id, some, context)
 

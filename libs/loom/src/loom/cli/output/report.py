@@ -15,6 +15,9 @@ from loom_common.domain.values.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
 _OUTCOMES = {"warned": "yellow", "quarantined": "yellow", "failed": "red"}
+_MANY = 100
+"""The number of records from which on a share that is far from what was expected is told."""
+_FAR = 0.1
 _COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "staged", "loaded")
 _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
@@ -140,6 +143,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         f"evaluate {terminal.money(cost['evaluate'])})",
         **({"Budget": words} if (words := of_budget(report.get("budget"))) else {}),
         **({"Estimate": words} if (words := of_estimate(report.get("estimate"))) else {}),
+        **({"Cascade": "\n".join(map(of_cascade, found))} if (found := report.get("cascades")) else {}),
         "Calls": f"{terminal.count(calls['made'])} made, {terminal.count(calls['from_cache'])} from cache",
         **(
             {"No price": f"is known for {', '.join(unknown)}: say it in `prices`"}
@@ -163,6 +167,21 @@ def _unchanged(report: Mapping[str, Any]) -> str:
 
 def _percentiles(seconds: Mapping[str, float | None]) -> str:
     return "  ".join(f"{name} {terminal.latency(seconds.get(name))}" for name in ("p50", "p95", "p99"))
+
+
+def of_cascade(cascade: Mapping[str, Any]) -> str:
+    """Return in words what a cascade saved, and what is promised of it."""
+    records, kept = cascade["records"], cascade["saved_calls"]
+    share = f" ({kept / records:.1%})" if records else ""
+    words = f"{cascade['name']}: {cascade['cheap']} decided {kept:,} of {counted(records, 'record')}{share}"
+    words += f", {cascade['dear']} was asked about {cascade['asked']:,}"
+    usd = cascade["saved_usd"]
+    if usd is not None:
+        words += f"; {terminal.money(abs(usd))} {'saved' if usd >= 0 else 'more'} than with {cascade['dear']} alone"
+    expected = cascade.get("expected")
+    if expected is not None and records >= _MANY and cascade["asked"] / records > expected + _FAR:
+        words += f" (in the sample it was asked about {expected:.0%}: the records differ from it)"
+    return f"{words}. {cascade['promise']}" if cascade.get("promise") else f"{words}. Nothing is promised"
 
 
 def of_budget(budget: Mapping[str, float] | None) -> str | None:

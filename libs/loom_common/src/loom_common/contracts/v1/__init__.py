@@ -41,6 +41,7 @@ from loom_common.contracts.v1.facts import (
 from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.reports import (
     Alert,
+    CascadeSummary,
     CheckSummary,
     EvaluatorSummary,
     KeptReason,
@@ -81,6 +82,7 @@ __all__ = [
     "BreakerBeat",
     "BudgetSpent",
     "CallsPaid",
+    "CascadeSummary",
     "CheckCount",
     "CheckDestination",
     "CheckSource",

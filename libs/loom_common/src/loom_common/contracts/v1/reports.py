@@ -43,6 +43,24 @@ class RunProgress(Message):
         return message_id("progress", self.run_id, self.elapsed)
 
 
+class CascadeSummary(Part):
+    """Says what one cascade came to over a run."""
+
+    stage: str
+    name: str = Field(description="`transform`, or the name of the evaluator.")
+    cheap: str = Field(description="The tier that is asked first.")
+    dear: str = Field(description="The model that is asked where the cheap tier is unsure.")
+    records: int = Field(description="The records that were decided about.")
+    asked: int = Field(description="Of these: records that the dear model was asked about.")
+    saved_calls: int = Field(description="The records that the dear model was not asked about.")
+    saved_usd: float | None = Field(
+        description="USD less than with the dear model alone, by what its calls cost on average; below 0 where the "
+        "cascade cost more. Null where the run paid for none of its calls, or its price is not known."
+    )
+    promise: str | None = Field(None, description="What its cascade file promises; null where it names none.")
+    expected: float | None = Field(None, description="The share of records that the dear model was asked about then.")
+
+
 class EvaluatorSummary(Part):
     """Describes the scores of one evaluator over a run."""
 
@@ -154,6 +172,7 @@ class RunReport(Part):
     )
     alerts: tuple[Alert, ...] = ()
     checks: tuple[CheckSummary, ...] = Field((), description="What the quality checks found, in their order.")
+    cascades: tuple[CascadeSummary, ...] = Field((), description="What the cascades saved, and what is promised.")
     drift: tuple[SchemaDrift, ...] = Field((), description="How the records differ from the stored schemas.")
     reasons: tuple[KeptReason, ...] = Field((), description="The most frequent reasons why records were kept back.")
     staged_in: str | None = Field(None, description="Where staged rows lie, beside the destination; null without any.")

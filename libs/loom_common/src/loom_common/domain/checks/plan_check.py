@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.question.files import names_a_file
@@ -26,6 +27,7 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
             yield Problem(place, f"{name!r}", f"a file {_AMONG} ({_there(plan)})")
         except ValueError as error:
             yield Problem(place, f"{name!r}", f"a calibrator that can be used ({error})")
+    yield from cascade_file.mistakes(plan.pipeline, plan.files)
     transform = plan.pipeline.transform
     if isinstance(transform, AiTransformConfig):
         yield from _question_problems(plan, transform)

@@ -17,6 +17,31 @@ from loom_common.domain.model_options.providers import ProviderConfig, split_mod
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
 
 
+def _cascade_fits(evaluator: Any, position: int, name: str, model: Any) -> Iterable[Mistake]:
+    """Check that a cascade decides about a verdict, by a cheap tier of its own."""
+    cascade = said(evaluator, "cascade")
+    if cascade is None:
+        return
+    at = ("evaluators", position)
+    if said(evaluator, "threshold") is None:
+        expected = f"a `threshold` for {name}: its `cascade` decides who passes"
+        yield mistake(at, "missing_threshold", expected, evaluator)
+    if said(evaluator, "calibration") is not None:
+        expected = "no `calibration` beside `cascade`: it is of the scores of one tier"
+        yield mistake((*at, "calibration"), "strange_for_type", expected, said(evaluator, "calibration"))
+    if said(evaluator, "baseline") is not None:
+        expected = "no `cascade` beside `baseline`: every output is kept for later runs"
+        yield mistake((*at, "cascade"), "strange_for_type", expected, cascade)
+    cheap = said(cascade, "cheap")
+    named = cheap if isinstance(cheap, str) else said(cheap, "model")
+    if (isinstance(cheap, str) or said(cheap, "type") in (None, *MODEL_JUDGED)) and named in (
+        None,
+        said(evaluator, "model") or model,
+    ):
+        expected = "a cheap tier with another `model`, or of another `type`"
+        yield mistake((*at, "cascade", "cheap"), "missing_model", expected, cheap)
+
+
 class EvaluateConfig(Recovery, CallOptions):
     """Says how each output is scored, and which scores let it through."""
 
@@ -64,6 +89,7 @@ class EvaluateConfig(Recovery, CallOptions):
             if gate in THRESHOLD_GATES and said(evaluator, "threshold") is None:
                 expected = f"a `threshold` for {name or 'it'}: only a weighted gate does without"
                 yield mistake(("evaluators", position), "missing_threshold", expected, evaluator)
+            yield from _cascade_fits(evaluator, position, name, said(written, "model"))
             if kind in MODEL_JUDGED and said(evaluator, "model") is None and said(written, "model") is None:
                 expected = f"`evaluate.model`, or a `model` for {name}"
                 yield mistake(("evaluators", position), "missing_model", expected, evaluator)

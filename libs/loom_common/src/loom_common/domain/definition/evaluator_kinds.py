@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -94,6 +94,26 @@ def asks_a_model(written: Any) -> bool:
     except PluginUnusable:
         return False
     return model is None or issubclass(model, ModelJudged)
+
+
+def read_evaluator(written: Any) -> Evaluator:
+    """Read an evaluator by the model of its type. Raises `ValidationError` with every mistake."""
+    if isinstance(written, Evaluator):
+        return written
+    read: Evaluator = _of_its_type(written, _unread)
+    return read
+
+
+def _unread(value: Any, _: str | int | None = None, /) -> Any:
+    return value
+
+
+def with_cheap_tiers(evaluators: Iterable[Evaluator]) -> Iterator[Evaluator]:
+    """Yield the evaluators, and after each the cheap tier of its cascade, where it has one."""
+    for each in evaluators:
+        yield each
+        if isinstance(each, ModelJudged) and each.cascade is not None:
+            yield each.cascade.cheap
 
 
 def evaluator_names() -> list[str]:

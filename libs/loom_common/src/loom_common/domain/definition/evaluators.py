@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.definition.cascades import JudgeCascadeConfig, with_cheap_judge
 from loom_common.domain.json_values.patterns import PatternText
 from loom_common.domain.model_options.criteria import Criteria
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, mistake, said
@@ -158,8 +159,15 @@ class ModelJudged(Evaluator):
         None, ge=1, description="The longest answer. A small model may ramble on: past it, it is an evaluator error."
     )
     timeout: Limit | None = Field(None, description=_TIMEOUT.format("30s"))
+    cascade: JudgeCascadeConfig | None = Field(
+        None, description="A cheap evaluator that scores first; `model` is asked only where that score does not decide."
+    )
     usual_timeout: ClassVar[str] = "30s"
     """The timeout of a call where neither the evaluator nor its provider sets one."""
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return with_cheap_judge(Evaluator.long_form(written))
 
 
 class Semantic(ModelJudged):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.definition.cascades import cheap_models
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import asks_a_model
 from loom_common.domain.definition.fail_on import FailOn
@@ -347,6 +348,7 @@ def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
         (("transform", "model"), said(transform, "model")),
         *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
         *((("transform", *at), model) for at, model in judges_named(transform)),
+        *cheap_models(written),
         (("evaluate", "model"), said(evaluate, "model")),
         *(
             (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))

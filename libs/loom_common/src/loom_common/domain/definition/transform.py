@@ -16,6 +16,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from loom_common.domain.definition.cascades import CascadeConfig, cascade_fits
 from loom_common.domain.definition.failing import (
     ON_FAILURE_OR_FALLBACK,
     FallbackConfig,
@@ -135,6 +136,10 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
     records_per_call: int = Field(
         1, ge=1, le=50, description="Records that share a question. What is not answered well is asked singly."
     )
+    cascade: CascadeConfig | None = Field(
+        None,
+        description="A cheap model, scorer or function that answers first; `model` is asked only where that is unsure.",
+    )
     answer: Literal["lenient", "strict"] = Field(
         "lenient",
         description="Whether the answer is also read out of reasoning, code fences and words around it, where "
@@ -157,11 +162,12 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A fallback goes with `on_failure`, several calls for a record with what they are asked by, and the parts of a
-        question with each other."""
+        """A fallback goes with `on_failure`, several calls for a record with what they are asked by, the parts of a
+        question with each other, and a cascade with an output whose confidence is not changed later."""
         yield from fallback_fits(written)
         yield from several_calls_fit(written)
         yield from question_mistakes(written)
+        yield from cascade_fits(written)
 
 
 class ScorerTransformConfig(TransformConfig):

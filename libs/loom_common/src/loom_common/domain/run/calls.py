@@ -8,6 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CHEAP = "cheap"
+"""The purpose of calls of the cheap tier of a cascade."""
 Kind = tuple[str, str, str]
 """The purpose, the provider and the model."""
 
@@ -18,8 +20,8 @@ class Calls(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     purpose: str = Field(
-        description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`, `tool` or "
-        "`tool_error`."
+        description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`, `tool`, "
+        "`tool_error` or `cheap`."
     )
     provider: str
     model: str

@@ -78,6 +78,7 @@ pipeline_runs = Table(
     Column("preflight", Json),
     Column("records", String(64)),
     Column("keeps_outputs", Boolean, nullable=False, server_default=text("false")),
+    Column("promises", Json),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
 from loom.benchmarks import calibrating
 from loom.benchmarks.benchmark import Request, ScoreRequest, measure_outputs, measure_scores
 from loom.benchmarks.calibrating import Fit
+from loom.benchmarks.cascades.choosing import CascadeRequest, choose
 from loom.benchmarks.data.target import target_of
 from loom.benchmarks.figures.result import Benchmark
 from loom.benchmarks.running.candidates import Candidate, Setting
@@ -26,8 +27,10 @@ from loom.cli.output.formats import Format
 from loom.project.config import LoomConfig
 from loom_common.contracts.v1 import RunProgress
 from loom_common.service import entry
+from loom_common.statistics.cascades import Promise
 from loom_common.statistics.thresholds import Goal
 
+R = TypeVar("R")
 _INTERRUPTED = "interrupted: what was paid for is in the journal; the same command goes on without paying for it again"
 _STOPPED = 3
 """The exit code where labelled records were left out, because the budget was spent."""
@@ -123,6 +126,38 @@ def calibration(
     return 0
 
 
+def cascade(
+    candidates: Sequence[Candidate],
+    field: str | None,
+    promise: Promise,
+    more: Mapping[str, Any],
+    file: Path,
+    options: Measuring,
+    config: LoomConfig,
+    form: Format,
+) -> int:
+    """Choose the thresholds of a cascade, and return the exit code."""
+    if options.exports():
+        raise typer.BadParameter("the thresholds of a cascade are written by --output alone", param_hint="--export")
+    request = CascadeRequest(
+        candidates=candidates,
+        field=field,
+        promise=promise,
+        setting=Setting(options.concurrency),
+        **more,
+        **options.request(labelled=False),
+    )
+    with _Screen(config, form, verbose=options.verbose) as screen:
+        made = _carried_out(choose(request, config, screen, file))
+    if made is None:
+        return entry.INTERRUPTED
+    if form is Format.JSON:
+        terminal.print_json(made.as_json())
+    else:
+        printing.show_cascade(made)
+    return 0
+
+
 def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: Format) -> int:
     found = _carried_out(work)
     if found is None:
@@ -137,7 +172,7 @@ def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: For
     return _STOPPED if any(each.stopped for each in found.candidates) else 0
 
 
-def _carried_out(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:
+def _carried_out(work: Coroutine[Any, Any, R]) -> R | None:
     """Carry out the work, and return what it found; None where it was interrupted, which is then said."""
     entry.on_interrupt(_INTERRUPTED)
     found = follow.wait_for(_until_interrupted(work))
@@ -147,7 +182,7 @@ def _carried_out(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:
     return found
 
 
-async def _until_interrupted(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:
+async def _until_interrupted(work: Coroutine[Any, Any, R]) -> R | None:
     """Carry out the work. The first Ctrl-C or SIGTERM cancels the run that is under way, and gives None; the second
     ends the process at once, as it ends `follow.STOP_SECONDS` after the first."""
     task = asyncio.create_task(work)

@@ -17,6 +17,7 @@ from loom.cli.output.stdout import App
 if TYPE_CHECKING:
     from loom.benchmarks.running.candidates import Candidate
     from loom.project.config import LoomConfig
+    from loom_common.statistics.cascades import Promise
     from loom_common.statistics.thresholds import Goal
 
 app = App(help="Measure pipelines, models, prompts and evaluators against labelled data.", no_args_is_help=True)
@@ -189,6 +190,33 @@ def calibrate(
             help="Instead of cross-validation: keep this share of the records to measure on, and fit to the others.",
         ),
     ] = None,
+    cascade: Annotated[
+        bool,
+        typer.Option(
+            "--cascade",
+            help="Choose the thresholds of the `cascade` of the transform, or of --evaluator. Without --labels, what "
+            "the dear model says of a drawn sample is right.",
+        ),
+    ] = False,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            metavar="GOAL=SHARE",
+            help="With --cascade: what holds: `accuracy=0.95`, or a `precision=` or `recall=` of each class.",
+        ),
+    ] = "accuracy=0.95",
+    delta: Annotated[
+        float,
+        typer.Option("--delta", metavar="P", min=1e-6, max=0.5, help="With which probability that may not hold."),
+    ] = 0.05,
+    of_class: Annotated[
+        str | None, typer.Option("--class", metavar="CLASS", help="The class whose precision or recall is meant.")
+    ] = None,
+    pass_label: Annotated[
+        str | None,
+        typer.Option("--pass-label", metavar="LABEL", help="With --cascade --evaluator: the label that means a pass."),
+    ] = None,
     form: Form = Format.TABLE,
     *,
     measuring: Measuring,
@@ -196,7 +224,10 @@ def calibrate(
     """Fit a calibrator, which turns a stated confidence, or an evaluator's score, into a probability that holds.
 
     It is fitted to labelled records. Figures before and after are of records that the curve was not fitted to. The file
-    is used by `calibration` in the transform or the evaluator."""
+    is used by `calibration` in the transform or the evaluator.
+
+    With --cascade, both tiers of a cascade are asked about the records, and thresholds are written to the file that
+    hold --target with a probability of 1 - --delta. The file is used by `cascade.file`."""
     from loom.benchmarks.calibrating import Fit
     from loom.cli.commands.benchmarks import carrying_out
     from loom_common.statistics.calibration import METHODS
@@ -207,12 +238,33 @@ def calibrate(
         raise typer.BadParameter("it is for the scores of an evaluator: give --evaluator, too", param_hint="--outputs")
     config = measuring.configuration()
     candidates = _candidates([pipeline], [], [], config)
+    if cascade:
+        promise = _promise(target, delta)
+        if of_class is not None and (promise.goal == "accuracy" or evaluator is not None):
+            raise typer.BadParameter("it goes with a precision or recall of outputs", param_hint="--class")
+        more = {"evaluator": evaluator, "outputs": outputs, "pass_label": pass_label, "only": of_class}
+        raise typer.Exit(carrying_out.cascade(candidates, field, promise, more, output, measuring, config, form))
     fit = Fit(method, folds, holdout, measuring.seed)
     raise typer.Exit(
         carrying_out.calibration(
             candidates, field, confidence, evaluator, outputs, fit, output, measuring, config, form
         )
     )
+
+
+def _promise(text: str, delta: float) -> Promise:
+    """Read `accuracy=0.95`. Raises `typer.BadParameter`."""
+    from loom_common.statistics.cascades import CascadeGoal, Promise
+
+    name, _, share = text.partition("=")
+    try:
+        goal, target = CascadeGoal(name), float(share)
+    except ValueError:
+        goal, target = CascadeGoal.ACCURACY, -1.0
+    if not 0 < target < 1:
+        known = ", ".join(f"{each}=SHARE" for each in CascadeGoal)
+        raise typer.BadParameter(f"'{text}' is none of {known}, with a share between 0 and 1", param_hint="--target")
+    return Promise(goal, target, delta)
 
 
 def goal_of(text: str | None) -> tuple[Goal, float] | None:

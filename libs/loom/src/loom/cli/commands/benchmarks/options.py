@@ -108,12 +108,13 @@ class Measuring:
                 )
         return list(self.export or ())
 
-    def request(self) -> dict[str, Any]:
-        """Return what the options say of a request. Raises `typer.BadParameter`."""
+    def request(self, *, labelled: bool = True) -> dict[str, Any]:
+        """Return what the options say of a request; `labelled` says whether it needs labels. Raises
+        `typer.BadParameter`."""
         from loom.benchmarks.data.target import Kind
         from loom.cli.commands.run import params_of
 
-        if not self.labels:
+        if labelled and not self.labels:
             raise typer.BadParameter("it is missing: which file holds the labels?", param_hint="--labels")
         if self.labels_are not in (None, *Kind):
             raise typer.BadParameter(f"'{self.labels_are}' is none of {', '.join(Kind)}", param_hint="--as")

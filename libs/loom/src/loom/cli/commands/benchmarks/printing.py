@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loom.benchmarks.calibrating import Calibration
+from loom.benchmarks.cascades.choosing import ChosenCascade
 from loom.benchmarks.figures.computed import Figure
 from loom.benchmarks.figures.result import Benchmark, Measured
 from loom.benchmarks.shown.words import figure, joined_lines, proposal_line, stopped_line, unstated_line
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.cli.output.tables import Column, print_rows
+from loom_common.domain.checks.cascade_file import TRANSFORM
 
 _FAILURES = 5
 
@@ -182,3 +184,26 @@ def _print_table(rows: Sequence[object], columns: Sequence[Column]) -> None:
         return
     print_rows(rows, columns, Format.TABLE, "There is nothing to show.")
     terminal.stdout().print()
+
+
+def show_cascade(made: ChosenCascade) -> None:
+    """Print the thresholds that were chosen, and what they come to."""
+    where = f"where the score of {made.cheap} is from {made.low:g} to below {made.high:g}"
+    if made.of == TRANSFORM:
+        where = f"where {made.cheap} is less than {made.high:g} sure"
+    if made.asked == made.records:
+        where = f"always: no threshold saves a call ({where})"
+    right, alone = (f"{number / made.records:.1%}" for number in (made.right, made.dear_right))
+    lines = [
+        f"{made.dear} is asked {where}",
+        f"asked       about {made.asked:,} of {made.records:,} records ({made.asked / made.records:.1%})",
+        f"right       {right}; {made.dear} alone: {alone}",
+        f"promise     {made.promise}",
+        f"paid        {terminal.money(made.cost)}",
+    ]
+    if made.without_label:
+        lines.append(f"left out    {made.without_label:,} records that {made.dear} gave no output for")
+    for line in lines:
+        terminal.stdout().print(line, markup=False, highlight=False, soft_wrap=True)
+    version = f"version {made.version}, {made.hash}"
+    terminal.say(f"Written: {terminal.place(made.file)} ({version}). Name it in `cascade.file`.")
