@@ -17,6 +17,7 @@ from loom.testing import trial
 from loom.testing.definition import reader
 from loom.testing.outcomes import Report, Result, Verdict
 from loom.testing.reports import written
+from loom.testing.running import none_chosen
 from loom.testing.running import suites as running
 from loom.testing.running.options import Options
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
@@ -38,7 +39,8 @@ async def carried_out(
 
     suites = loaded(targets, config, options)
     if not any(running.chosen(suite, options) for suite in suites):
-        raise _none_chosen(suites, options)
+        names = [case.name for suite in suites for case in suite.suite.tests]
+        raise ConfigurationError(none_chosen.words(names, options))
     log_on_stderr(config, verbose=verbose)
     _end_on_interrupt()
     report = await running.run(suites, config, options, _print_line if form is ReportForm.TABLE else None)
@@ -129,13 +131,6 @@ def _end() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     entry.on_interrupt("interrupted: the tests have no result; answers that were recorded are kept")
     entry.end_interrupted()
-
-
-def _none_chosen(suites: Sequence[LoadedSuite], options: Options) -> ConfigurationError:
-    if options.failed is not None and not options.failed:
-        return ConfigurationError("No test failed when the tests ran last: `loom test` runs all of them.")
-    names = [case.name for suite in suites for case in suite.suite.tests]
-    return ConfigurationError(f"None of these tests is chosen: {', '.join(names)}. Change --filter or --failed.")
 
 
 def _print_line(result: Result) -> None:
