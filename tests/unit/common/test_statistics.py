@@ -14,7 +14,7 @@ from loom_common.statistics.agreement import cohens_kappa
 from loom_common.statistics.classification import Confusion
 from loom_common.statistics.intervals import clopper_pearson, incomplete_beta, lower_bound, upper_bound, wilson
 from loom_common.statistics.numbers import area_under_curve, mean, mean_absolute_error, rank_correlation, ranks
-from loom_common.statistics.reliability import brier_score, expected_calibration_error, reliability
+from loom_common.statistics.reliability import bin_of, brier_score, error_of, expected_calibration_error, reliability
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,15 @@ def test_calibration_error_is_the_weighted_distance_of_the_bins():
     assert expected_calibration_error(stated, came_true) == pytest.approx((0.05 + 0.45 + 2 * abs(0.935 - 0.5)) / 4)
     assert brier_score([1.0, 0.5], [True, False]) == pytest.approx(0.125)
     assert reliability([1.0], [True])[0].high == 1.0
+
+
+def test_the_calibration_error_is_the_same_where_bins_and_gaps_are_known_already():
+    chance = random.Random(7)
+    stated = [*(chance.random() for _ in range(300)), 0.0, 1.0]
+    came_true = [chance.random() < each for each in stated]
+    gaps = [(bin_of(each), each - outcome) for each, outcome in zip(stated, came_true, strict=True)]
+    assert error_of(gaps) == pytest.approx(expected_calibration_error(stated, came_true), abs=1e-12)
+    assert error_of([]) is None
 
 
 @pytest.mark.parametrize(("number", "share"), [(5, 0.5), (40, 0.1), (4_000, 0.3), (4_000, 0.999)])

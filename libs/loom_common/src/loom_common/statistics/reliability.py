@@ -52,6 +52,16 @@ def expected_calibration_error(stated: Sequence[float], came_true: Sequence[bool
     return math.fsum(each.records * abs(each.stated - each.true) for each in found) / total if total else None
 
 
+def error_of(gaps: Sequence[tuple[int, float]], bins: int = BINS) -> float | None:
+    """Return the same of records whose bin, and whose stated probability less 1 where it came true, is known already:
+    records that are drawn again and again need not be looked at anew. The records of a bin weigh its distance, so that
+    it is the sum of theirs."""
+    sums = [0.0] * bins
+    for place, gap in gaps:
+        sums[place] += gap
+    return sum(map(abs, sums)) / len(gaps) if gaps else None
+
+
 def brier_score(stated: Sequence[float], came_true: Sequence[bool]) -> float | None:
     """Return the mean squared distance between stated probability and outcome; None without records.
 

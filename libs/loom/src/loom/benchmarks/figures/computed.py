@@ -14,7 +14,9 @@ from loom_common.statistics.intervals import Interval
 from loom_common.statistics.numbers import mean, rank_correlation
 from loom_common.statistics.reliability import (
     ReliabilityBin,
+    bin_of,
     brier_score,
+    error_of,
     expected_calibration_error,
     reliability,
 )
@@ -160,16 +162,14 @@ def of_confidences(pairs: Sequence[tuple[float, bool]], seed: int) -> Confidence
     if not pairs:
         return None
 
-    def error(some: Sequence[tuple[float, bool]]) -> float | None:
-        return expected_calibration_error(*_split(some))
-
     stated, right = _split(pairs)
+    gaps = [(bin_of(probability), probability - outcome) for probability, outcome in pairs]
     squares = [(probability - outcome) ** 2 for probability, outcome in pairs]
     return ConfidenceFigures(
         records=len(pairs),
         mean_confidence=sum(stated) / len(stated),
         accuracy=sum(right) / len(right),
-        ece=Figure.of(error(pairs), bootstrap.of_records(pairs, error, seed)),
+        ece=Figure.of(expected_calibration_error(stated, right), bootstrap.of_records(gaps, error_of, seed)),
         brier=Figure.of(brier_score(stated, right), bootstrap.of_records(squares, mean, seed)),
         bins=reliability(stated, right),
     )
