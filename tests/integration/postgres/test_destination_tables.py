@@ -32,6 +32,29 @@ async def test_a_table_is_made_by_the_declared_output(sql, loading):
     assert await sql("SELECT id, n, x, ok, tags->>1, label FROM t") == [("1", 1, None, True, "\t\\", "ü\n")]
 
 
+VECTOR = {"properties": {"v": {"type": "array", "items": {"type": "number"}, "format": "vector"}}}
+
+
+async def test_vectors_are_numbers_of_32_bits_in_a_new_table(sql, loading):
+    async with loading(schema=VECTOR) as destination:
+        await destination.load(batch({"id": "1", "v": [0.100000001, -2.0]}))
+    assert await sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'v'") == [("real[]",)]
+    assert await sql("SELECT v[1] = 0.1::real, v[2] FROM t") == [(True, -2.0)]
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["by-loom", "by-somebody"])
+async def test_vectors_are_those_of_pgvector_where_the_database_has_its_type(sql, loading, made):
+    # A stand-in for the extension, which Debian 12 does not have: a type of that name that takes pgvector's texts.
+    await sql("CREATE DOMAIN vector AS text CHECK (VALUE ~ '^\\[[-0-9.e]+(,[-0-9.e]+)*\\]$')")
+    if made:
+        await sql("CREATE TABLE t (id text, v vector)")
+    async with loading(schema=VECTOR) as destination:
+        await destination.check()
+        await destination.load(batch({"id": "1", "v": [0.100000001, -2.0, 1e-9]}))
+    assert await sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'v'") == [("vector",)]
+    assert await sql("SELECT v::text FROM t") == [("[0.100000001,-2.0,1e-9]",)]
+
+
 async def test_a_column_the_table_lacks_is_named_with_the_remedy(sql, loading):
     await sql("CREATE TABLE t (id int, scores int)")
     async with loading(schema={"properties": {"score": {"type": "number"}}}) as destination:

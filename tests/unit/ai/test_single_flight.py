@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_ai.answers.multi_record import Question, ask_together
+from loom_ai.answers.multi_record import Question, Shaped, ask_together
 from loom_ai.journal.claims import LEASE_SECONDS, Claim, MemoryClaims
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.single_flight import SingleFlight
@@ -121,7 +121,7 @@ async def test_questions_that_two_processes_put_into_shared_calls_are_asked_once
         [Question(call_of(f"same {n}"), Payer("run_1", f"{batch}{n}")) for n in range(2)] for batch in ("a", "b")
     ]
     asking = [
-        asyncio.create_task(ask_together(process, batch, 2, None, Reuse(enabled=enabled)))
+        asyncio.create_task(ask_together(process, batch, 2, Shaped(None), Reuse(enabled=enabled)))
         for process, batch in zip((fleet.one, fleet.other), batches, strict=True)
     ]
     await settle(lambda: bool(fleet.model.calls))

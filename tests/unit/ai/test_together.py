@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from loom_ai.answers.multi_record import Question, ask_together, combined_call, part_of
+from loom_ai.answers.multi_record import Question, Shaped, ask_together, combined_call, part_of
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import ModelCall, Payer
@@ -33,7 +33,7 @@ def obliging(call: ModelCall):
 
 
 async def asked(models, *prompts, at_once=3, reuse=None, run_id="run_1"):
-    parts = await ask_together(models, questions(*prompts, run_id=run_id), at_once, MOOD, reuse or Reuse())
+    parts = await ask_together(models, questions(*prompts, run_id=run_id), at_once, Shaped(MOOD), reuse or Reuse())
     return [part.output for part in parts], [part.spent.calls_made for part in parts]
 
 
@@ -134,7 +134,7 @@ async def test_what_was_answered_is_not_paid_again_in_other_company():
     await asked(models, "a good", "b bad", "c good")
     outputs, calls = await asked(models, "a good")  # as after a crash, one by one
     assert (outputs, calls) == ([GOOD], [1])  # its own account, again
-    (part,) = await ask_together(models, questions("x", "b bad")[1:], 3, MOOD, Reuse())
+    (part,) = await ask_together(models, questions("x", "b bad")[1:], 3, Shaped(MOOD), Reuse())
     assert (part.output, part.spent.calls_made) == (BAD, 0)
     assert (await asked(models, "c good", "b bad", run_id="run_2"))[0] == [GOOD, BAD]
     assert len(model.calls) == 1

@@ -289,3 +289,10 @@ def test_a_mistaken_type_is_told_with_those_there_are(tmp_path):
 def test_a_name_that_says_it_is_compressed_twice_is_refused(tmp_path):
     with pytest.raises(InvalidDefinition, match=r"without \.gz"):
         source_of(tmp_path, name="in.parquet.gz")
+
+
+async def test_a_vector_is_a_list_of_numbers_of_32_bits(tmp_path):
+    schema = {"properties": {"v": {"type": "array", "items": {"type": "number"}, "format": "vector"}}}
+    await load(tmp_path, {"v": [0.100000001, -2.0]}, schema=schema)
+    assert pq.read_schema(tmp_path / "out.parquet").field("v").type == pa.list_(pa.float32())
+    assert (await records(tmp_path))[0]["v"] == [pytest.approx(0.1), -2.0]

@@ -37,11 +37,14 @@ def test_a_good_definition_parses():
     assert parse(GOOD).evaluate.quality_gate.type == "all_pass"
 
 
+TYPES = "one of ai, embed, scorer, python, passthrough"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "key", "expected", "suggestion"),
     [
         (("extract", "batchsize"), 10, "extract.batchsize", "one of batch_size", "batch_size"),
-        (("transform", "type"), "passthru", "transform.type", "one of ai, scorer, python, passthrough", "passthrough"),
+        (("transform", "type"), "passthru", "transform.type", TYPES, "passthrough"),
         (("transform", "type"), "ai", "transform", "`prompt` and `model`", None),
         (("transform", "model"), "gpt-4o", "transform.model", "no `model` in a transform of type passthrough", None),
         (("extract", "partitions"), 0, "extract.partitions", "a whole number from 1 to 64, or `auto`", None),

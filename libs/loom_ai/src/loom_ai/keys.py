@@ -32,6 +32,8 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
     if call.tools:
         specs = [[tool.name, tool.description, dict(tool.parameters)] for tool in call.tools]
         identity.append({"tools": specs, "closed": call.tools_closed})
+    if call.embedding:
+        identity.append({"embedding": call.dimensions})
     if call.sample:
         identity.append({"sample": call.sample})
     digest = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -55,6 +55,10 @@ class ModelCall:
     """Describes what the model may use before it answers. Part of the key."""
     tools_closed: bool = False
     """Tells whether the tools are named, because the conversation used them, and none may be used any more."""
+    embedding: bool = False
+    """Tells whether the vectors of the messages are asked for, and not an answer to them. Part of the key."""
+    dimensions: int | None = None
+    """The length of each vector; None leaves it to the model. Part of the key."""
     api_key: str | None = None
     """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
     empty: none."""

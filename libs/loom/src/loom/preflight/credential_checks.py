@@ -13,8 +13,9 @@ from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
+from loom_common.domain.model_options.several_calls import Judge
 from loom_common.errors import DependencyUnavailable
 from loom_connectors.registry import referring_texts
 
@@ -73,7 +74,7 @@ def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
 def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Yield everything that credentials are put into."""
     pipeline = loaded.pipeline
-    ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig) else None
+    ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig | EmbedTransformConfig) else None
     yield from referring_texts(pipeline.extract.source, pipeline.extract.options)
     yield from referring_texts(pipeline.load.destination, pipeline.load.options)
     asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
@@ -93,12 +94,14 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     yield from (text for text in optional if text is not None)
 
 
-def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
+def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig | Judge]:
     """Return everything that says how a judging model is reached."""
-    evaluate = pipeline.evaluate
+    evaluate, transform = pipeline.evaluate, pipeline.transform
+    picking: tuple[Judge, ...] = transform.judges if isinstance(transform, AiTransformConfig) else ()
     evaluators = with_cheap_tiers(evaluate.evaluators) if evaluate else ()
     judged = [each for each in evaluators if isinstance(each, ModelJudged)]
-    return [evaluate, *judged] if evaluate and judged else []
+    asked: list[ModelJudged | EvaluateConfig | Judge] = [*picking]
+    return [*asked, evaluate, *judged] if evaluate and judged else asked
 
 
 def _models(pipeline: Pipeline) -> Iterator[str]:
@@ -106,8 +109,11 @@ def _models(pipeline: Pipeline) -> Iterator[str]:
     transform, evaluate = pipeline.transform, pipeline.evaluate
     evaluators = with_cheap_tiers(evaluate.evaluators) if evaluate else ()
     judges = [each for each in evaluators if isinstance(each, ModelJudged)]
-    asked = transform.model if isinstance(transform, AiTransformConfig) else None
-    cheap = (model for _, model in cheap_models(pipeline) if isinstance(model, str))
-    given = (asked, *cheap, evaluate.model if evaluate else None, *(each.model for each in judges))
+    asked = transform.model if isinstance(transform, AiTransformConfig | EmbedTransformConfig) else None
+    picking = transform.judges if isinstance(transform, AiTransformConfig) else ()
+    others = [model for _, model in cheap_models(pipeline) if isinstance(model, str)]
+    others += [each.model for each in picking if each.model is not None]
+    others += [each.model for each in judges if each.model is not None]
+    given = (asked, evaluate.model if evaluate else None, *others)
     yield from (model for model in given if model is not None)
     yield from transform.fallback.models if transform.fallback else ()

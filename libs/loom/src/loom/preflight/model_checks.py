@@ -3,21 +3,25 @@ need."""
 
 from __future__ import annotations
 
+from itertools import islice
+
 from loom.preflight.model_endpoints import endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
+from loom_ai.wire.wires import has_embeddings, has_tools
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names
 from loom_evaluator.evaluators import arbiter_package
 
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    return [*_strange_to_openai(pipeline), *_adapted(pipeline), *_evaluators(pipeline), *_nearest(pipeline)]
+    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest)
+    return [each for look in kinds for each in look(pipeline)]
 
 
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
@@ -34,6 +38,24 @@ def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
             "or where it is served: `base_url`, OPENAI_BASE_URL",
         )
         for name in strange
+    ]
+
+
+def _unspoken(pipeline: Pipeline) -> list[Check]:
+    """Find models that are asked for what Loom's protocol for their provider has not."""
+    transform = pipeline.transform
+    if isinstance(transform, EmbedTransformConfig):
+        what, speaks = "embeddings", has_embeddings
+    elif isinstance(transform, AiTransformConfig) and transform.tools:
+        what, speaks = "tools", has_tools
+    else:
+        return []
+    own = 1 + len(transform.fallback.models if transform.fallback else ())
+    kinds = {each.provider for each in islice(endpoints(pipeline), own)}
+    return [
+        Check("models", ok=False, detail=f"Loom has no {what} for {kind}. Name a model of another provider")
+        for kind in sorted(kinds)
+        if not speaks(kind)
     ]
 
 

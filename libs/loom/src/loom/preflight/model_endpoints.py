@@ -9,7 +9,7 @@ from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_en
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
 
 
 def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
@@ -26,6 +26,8 @@ def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
             yield judge_endpoint(
                 each.model or transform.model, each.base_url, each.api_key, asked, providers=pipeline.providers
             )
+    if isinstance(transform, EmbedTransformConfig):
+        yield endpoint_of(transform.model, transform.base_url, providers=pipeline.providers, api_key=transform.api_key)
     for judge in with_cheap_tiers(evaluate.evaluators) if evaluate else ():
         if not isinstance(judge, ModelJudged) or evaluate is None:
             continue

@@ -14,7 +14,7 @@ from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.checks import calibrator, cascade_file
-from loom_common.domain.definition.transform import asks_models
+from loom_common.domain.definition.transform import asks_models, embedded_text
 from loom_common.domain.question.files import SUFFIXES, names_a_file
 from loom_common.domain.question.written import examples_in, prompt_in, templates_beside
 from loom_common.domain.section import items, said
@@ -78,6 +78,7 @@ class PromptFiles:
         transform = said(definition, "transform") if asks_models(said(definition, "transform")) else None
         params = said(definition, "params")
         self._transform = transform
+        self._embedded = embedded_text(said(definition, "transform"))
         self._written = prompt_in(transform)
         self._examples = examples_in(transform)
         self._context = [name for name in items(transform, "context") if isinstance(name, str)]
@@ -104,6 +105,8 @@ class PromptFiles:
             in_file = None if place[1] == "messages" else is_path(prompt, self._folder)
             made = self._template(prompt, place, in_file=in_file)
             self.prompt = None if made is None else replace(made, beside=tuple(beside))
+        if self._embedded is not None:
+            self.prompt = self._template(self._embedded, ("transform", "text"), in_file=False)
         if self._examples is not None:
             self._read_examples(self._examples)
         for place, name in self._calibrators:

@@ -7,7 +7,7 @@ from typing import Any
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.replaying import Changes, changed
@@ -35,7 +35,7 @@ def of_outputs(plan: Plan) -> Plan:
     extract = pipeline.extract.model_copy(update={"on_failure": "quarantine", "quality_checks": []})
     transform = pipeline.transform
     changes: dict[str, Any] = {} if transform.on_failure == "retry" else {"on_failure": "quarantine"}
-    if isinstance(transform, AiTransformConfig):
+    if isinstance(transform, AiTransformConfig | EmbedTransformConfig):
         changes["cache"] = CacheConfig(enabled=transform.cache.enabled)
     if transform.fallback is not None:
         changes["fallback"] = transform.fallback.model_copy(update={"cached": False})

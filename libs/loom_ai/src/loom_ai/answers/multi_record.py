@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -46,22 +46,52 @@ class Part:
     spent: Spent
 
 
+class Combining(Protocol):
+    """Combines questions into one call, and takes its answer apart."""
+
+    def combined(self, calls: Sequence[ModelCall]) -> ModelCall:
+        """Return one call for all."""
+        ...
+
+    def part(self, answer: ModelAnswer, number: int) -> dict[str, Any] | None:
+        """Return the output of the `number`-th question (1-based); None where there is none that fits."""
+        ...
+
+    def read(self, answer: ModelAnswer) -> dict[str, Any]:
+        """Return the output of a question that was asked alone. Raises `RecordError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """Combines questions whose answers have a declared shape, or are free texts."""
+
+    shape: Shape | None
+    strict: bool = False
+
+    def combined(self, calls: Sequence[ModelCall]) -> ModelCall:
+        return combined_call(calls, self.shape)
+
+    def part(self, answer: ModelAnswer, number: int) -> dict[str, Any] | None:
+        return part_of(answer, number, self.shape, strict=self.strict)
+
+    def read(self, answer: ModelAnswer) -> dict[str, Any]:
+        return read(answer, self.shape, strict=self.strict)
+
+
 async def ask_together(
     models: JournalledModels,
     questions: Sequence[Question],
     at_once: int,
-    shape: Shape | None,
+    combining: Combining,
     reuse: Reuse,
     patience: float | None = None,
-    *,
-    strict: bool = False,
 ) -> list[Part]:
     """Return a part for each question, in order, with at most `at_once` questions per call.
 
-    A question that another shared call has in flight is not asked again; its answer is awaited. `strict` is as for
-    `structured_output.read`. Raises what `JournalledModels.complete` raises, except that a refused call leaves all its
-    questions to be asked alone."""
-    asking = _Asking(models, at_once, shape, reuse, patience, strict)
+    A question that another shared call has in flight is not asked again; its answer is awaited. Raises what
+    `JournalledModels.complete` raises, except that a refused call leaves all its questions to be asked alone."""
+    asking = _Asking(models, at_once, combining, reuse, patience)
     keys = [reuse.key(each.call, each.payer) for each in questions]
     first: dict[str, Question] = {}
     for key, question in zip(keys, questions, strict=True):
@@ -80,10 +110,9 @@ class _Asking:
 
     models: JournalledModels
     at_once: int
-    shape: Shape | None
+    combining: Combining
     reuse: Reuse
     patience: float | None
-    strict: bool
 
     async def answers(self, questions: Mapping[str, Question]) -> dict[str, Part]:
         """Return a part for each of the questions."""
@@ -106,7 +135,7 @@ class _Asking:
         if len(questions) == 1:
             return {key: await self._alone(question) for key, question in questions.items()}
         payer = next(iter(questions.values())).payer
-        call = combined_call([each.call for each in questions.values()], self.shape)
+        call = self.combining.combined([each.call for each in questions.values()])
         try:
             settled = await self.models.complete(call, payer, self.reuse, self.patience)
         except RecordError:
@@ -114,7 +143,7 @@ class _Asking:
         shared = self.reuse.key(call, payer)
         parts: dict[str, Part] = {}
         for number, (key, question) in enumerate(questions.items(), 1):
-            output = part_of(settled.answer, number, self.shape, strict=self.strict)
+            output = self.combining.part(settled.answer, number)
             parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
             note = orjson.dumps({"shared": shared, "number": number}).decode()
             await self.models.note(shared_by(key), payer, call, note)
@@ -127,7 +156,7 @@ class _Asking:
         except RecordError:
             return Part(None, NOTHING)
         try:
-            return Part(read(settled.answer, self.shape, strict=self.strict), settled.spent)
+            return Part(self.combining.read(settled.answer), settled.spent)
         except RecordError:
             return Part(None, settled.spent)
 
@@ -146,7 +175,7 @@ class _Asking:
         settled = await self.models.found(place["shared"], question.call, question.payer, self.reuse)
         if settled is None:
             return None
-        return Part(part_of(settled.answer, place["number"], self.shape, strict=self.strict), settled.spent)
+        return Part(self.combining.part(settled.answer, place["number"]), settled.spent)
 
     async def _until_free(self, key: str, question: Question) -> None:
         async def look_up() -> Entry | None:

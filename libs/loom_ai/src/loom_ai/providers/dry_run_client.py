@@ -10,6 +10,7 @@ from loom_ai.pacing.token_bounds import about
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.simulated.answers import answer_for
 from loom_ai.wire import finish, tool_turns
+from loom_ai.wire.embeddings import vectors_text
 
 _PER_MESSAGE = 4
 _FREE_TEXT = 256
@@ -29,6 +30,10 @@ class DryRunClient:
         """Holds the calls so far, each with the tokens of its answer."""
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
+        if call.embedding:
+            text = vectors_text([[0.0] * (call.dimensions or 1)] * len(call.messages))
+            self.asked.append((call, 0))
+            return ModelAnswer(text, finish.WHOLE, call.model, _tokens_in(call), 0, 0, 0.0)
         if call.tools and not any(message.role == tool_turns.RESULT for message in call.messages):
             return self._with_a_tool(call)
         answer = answer_for(call.schema, call.messages[0].content)

@@ -28,7 +28,7 @@ from loom_ai.providers.learned_limits import LearnedLimits, names_a_cause
 from loom_ai.settings import ModelSettings
 from loom_ai.wire.finish import UNUSABLE
 from loom_ai.wire.form import AcceptedParameters, Form
-from loom_ai.wire.wires import wire_of
+from loom_ai.wire.wires import wire_for
 from loom_common.config.credentials import Credentials
 from loom_common.domain.model_options.providers import ADAPTED
 from loom_common.domain.values.plural import counted
@@ -194,7 +194,7 @@ class HttpModelClient:
             return await adapted.ask(
                 call, form, accepted, endpoint, access.base_url, access.key, limits, answered_before=known
             )
-        wire = wire_of(call.provider)
+        wire = wire_for(call)
         started = self._clock.monotonic()
         try:
             async with self._open_session().post(
@@ -258,12 +258,12 @@ def _forms(call: ModelCall) -> tuple[Form, ...]:
     """Return the forms that a call's protocol has, strictest first."""
     if call.provider in ADAPTED:
         return (Form.PLAIN,) if call.schema is None else (Form.JSON_SCHEMA, Form.PLAIN)
-    return wire_of(call.provider).forms(call)
+    return wire_for(call).forms(call)
 
 
 def _limits_of(call: ModelCall) -> tuple[str, ...]:
     """Return the names under which the endpoint may know the longest answer."""
-    return ("max_tokens",) if call.provider in ADAPTED else wire_of(call.provider).limits(call.base_url)
+    return ("max_tokens",) if call.provider in ADAPTED else wire_for(call).limits(call.base_url)
 
 
 @lru_cache(maxsize=1000)

@@ -18,6 +18,15 @@ def answer_for(schema: Mapping[str, Any] | None, question: str) -> Any:
     return _fitting(schema, random.Random(seed), schema.get("$defs", {}))  # noqa: S311 - no secret is made of it
 
 
+def vector_for(text: str, length: int) -> list[float]:
+    """Return a vector that depends on the words of a text, so that texts that share words are near each other."""
+    vector = [0.0] * length
+    for word in text.casefold().split() or [""]:
+        chance = random.Random(int.from_bytes(hashlib.sha256(word.encode()).digest()[:8]))  # noqa: S311 - no secret
+        vector = [number + chance.uniform(-1, 1) for number in vector]
+    return [round(number, 6) for number in vector]
+
+
 def tokens_of(text: str) -> int:
     """Estimate the tokens of a text as a tokenizer would count them."""
     return len(text) // 4 + 1

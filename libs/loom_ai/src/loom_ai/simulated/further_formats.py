@@ -1,10 +1,11 @@
-"""Implements wire formats, on the server's side, of the providers that Loom calls through its adapter library. It does
-no I/O."""
+"""Implements further wire formats on the server's side: of the providers that Loom calls through its adapter library,
+and of embeddings. It does no I/O."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from loom_ai.simulated.answers import vector_for
 from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_or_empty, schema_in_words
 
 
@@ -72,6 +73,29 @@ class BedrockConverse:
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
         kinds = {400: "ValidationException", 404: "ResourceNotFoundException", 429: "ThrottlingException"}
         return {"message": message, "__type": kinds.get(status, "InternalServerException")}
+
+
+class Embeddings:
+    """Implements OpenAI's format of embeddings. A vector depends on its text only."""
+
+    key_header = "Authorization"
+
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
+        texts = tuple(body["input"])
+        length = {"type": "integer", "const": body.get("dimensions", 8)}
+        return SimulatedRequest(body["model"], texts, texts[0], length, "vectors", None)
+
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        length = int((call.schema or {})["const"])
+        rows = [
+            {"object": "embedding", "index": at, "embedding": vector_for(text, length)}
+            for at, text in enumerate(call.turns)
+        ]
+        usage = {"prompt_tokens": reply.tokens_in, "total_tokens": reply.tokens_in}
+        return {"object": "list", "data": rows[::-1], "model": call.model, "usage": usage}
+
+    def error(self, status: int, message: str, code: str) -> dict[str, Any]:
+        return {"error": {"message": message, "type": code, "code": code}}
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:

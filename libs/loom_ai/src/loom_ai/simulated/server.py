@@ -3,6 +3,7 @@
     POST /v1/chat/completions                      the API of OpenAI, and of most others
     POST /v1/messages                              the API of Anthropic
     POST /v1beta/models/{model}:generateContent    the API of Google
+    POST /v1/embeddings                            OpenAI's API for the vectors of texts
     GET  /stats                                    returns what the server was asked, as JSON
     POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
@@ -32,7 +33,7 @@ from loom_ai.simulated.formats import (
     SimulatedAnswer,
     SimulatedRequest,
 )
-from loom_ai.simulated.further_formats import BedrockConverse, CohereChat
+from loom_ai.simulated.further_formats import BedrockConverse, CohereChat, Embeddings
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.traffic import Traffic
 
@@ -107,6 +108,7 @@ class SimulatedModel:
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
         app.router.add_post("/v1beta/models/{model}:generateContent", self._speaking(GoogleContents()))
+        app.router.add_post("/v1/embeddings", self._speaking(Embeddings()))
         app.router.add_post("/v2/chat", self._speaking(CohereChat()))
         app.router.add_post("/model/{model}/converse", self._speaking(BedrockConverse()))
         app.router.add_get("/stats", self._stats)
@@ -171,7 +173,7 @@ class SimulatedModel:
             return _error(wire, 401, f"Incorrect API key provided: {given}", "invalid_api_key")
         if self.models and call.model not in self.models:
             return _error(wire, 404, f"The model {call.model} does not exist", "model_not_found")
-        if call.form is not None and call.form not in self.forms:
+        if call.form not in (None, "vectors", *self.forms):
             return _error(wire, 400, f"response_format {call.form} is not supported", "invalid_request_error")
         if self.requests_per_minute is not None and in_a_minute > self.requests_per_minute:
             self.met["over_limit"] += 1
@@ -225,7 +227,7 @@ class SimulatedModel:
             text = "I cannot help with that."
         conversation = "\n".join(call.turns)
         tokens_in = tokens_of(conversation)
-        tokens_out = tokens_of("" if fault == "refused" else text)
+        tokens_out = 0 if call.form == "vectors" else tokens_of("" if fault == "refused" else text)
         if self.tokens_per_answer is not None:
             tokens_out = self.tokens_per_answer
         truncated = fault == "truncated"

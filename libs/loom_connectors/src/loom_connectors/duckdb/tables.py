@@ -23,6 +23,7 @@ TYPES = {
     Kind.JSON: "JSON",
     Kind.BIG_INTEGER: "BIGNUM",
     Kind.BYTES: "BLOB",
+    Kind.VECTOR: "JSON",
     Kind.ANY: "JSON",
 }
 _CREATED = re.compile(r'CREATE TABLE (?:(?:"(?:[^"]|"")*"|\w+)\.)*(?:"(?:[^"]|"")*"|\w+)')

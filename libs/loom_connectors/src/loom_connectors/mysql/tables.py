@@ -25,6 +25,7 @@ TYPES = {
     Kind.JSON: "JSON",
     Kind.BIG_INTEGER: "DECIMAL(65,0)",
     Kind.BYTES: "LONGBLOB",
+    Kind.VECTOR: "JSON",
     Kind.ANY: "JSON",
 }
 _KEY_TYPES = {Kind.TEXT: "VARCHAR(255)", Kind.BYTES: "VARBINARY(255)", Kind.JSON: "VARCHAR(255)"}

@@ -3,7 +3,7 @@ ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loom_connectors.sql.columns import Kind
@@ -22,6 +22,7 @@ TYPES = {
     Kind.JSON: "jsonb",
     Kind.BIG_INTEGER: "numeric",
     Kind.BYTES: "bytea",
+    Kind.VECTOR: "real[]",
     Kind.ANY: "jsonb",
 }
 _FORMS = {
@@ -138,10 +139,18 @@ async def create_ledger(connection: Any, ledger: TableName) -> None:
     )
 
 
+async def types_of(connection: Any, kinds: Iterable[Kind]) -> Mapping[Kind, str]:
+    """Return the types of new columns. Vectors are those of the extension pgvector, where the database has it."""
+    if Kind.VECTOR in kinds and await connection.fetchval("SELECT to_regtype('vector') IS NOT NULL"):
+        return {**TYPES, Kind.VECTOR: "vector"}
+    return TYPES
+
+
 async def create_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
     """Create the table where it is missing, in the caller's transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-    columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
+    types = await types_of(connection, kinds.values())
+    columns = [f"{quoted(name)} {types[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     await connection.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join([*columns, *primary])})")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from loom_connectors.postgres.tables import LOCK, TYPES
+from loom_connectors.postgres.tables import LOCK, types_of
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import quoted
@@ -49,7 +49,8 @@ async def types_of_table(connection: Any, table: TableName) -> dict[str, str]:
 async def add_columns(connection: Any, table: TableName, kinds: Mapping[str, Kind]) -> None:
     """Add the columns where they are missing. Raises `DestinationError` for a name that Postgres would cut."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(name)} {TYPES[kind]}" for name, kind in kinds.items())
+    types = await types_of(connection, kinds.values())
+    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(name)} {types[kind]}" for name, kind in kinds.items())
     await connection.execute(f"ALTER TABLE {table.sql} {added}")
 
 

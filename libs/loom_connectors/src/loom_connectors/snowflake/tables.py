@@ -20,6 +20,7 @@ TYPES = {
     Kind.JSON: "VARIANT",
     Kind.BIG_INTEGER: "NUMBER(38,0)",
     Kind.BYTES: "BINARY",
+    Kind.VECTOR: "VARIANT",
     Kind.ANY: "VARIANT",
 }
 LOCK = "lock"

@@ -18,6 +18,8 @@ _CLASSES = (
     (re.compile(r".*blob|bytea|.*binary"), Kind.BYTES),
 )
 """Says which kind of values a type is for, as the SQL systems call it."""
+_VECTORS = re.compile(r"(?:public\.)?vector|(?:real|double precision|float)\[\]|json|variant")
+"""Matches types that hold vectors, those of pgvector among them."""
 _WHOLE = (Kind.INTEGER, Kind.BIG_INTEGER)
 
 
@@ -55,12 +57,14 @@ def fits_of(
 def _into(kind: Kind | None, declared: str, *, widens: bool) -> tuple[str, bool]:
     """Return what becomes of values of a kind in a column, and whether it takes all of them."""
     column = kind_of_type(declared)
+    if kind is Kind.VECTOR and _VECTORS.match(declared.lower()):
+        return "as it is", True
     if kind is None or kind == column or (kind in _WHOLE and column in _WHOLE):
         return "as it is", True
     if kind in _WHOLE and column is Kind.NUMBER:
         return "as a number", True
     if column is Kind.TEXT or (column is Kind.JSON and kind in (Kind.ANY, Kind.TEXT)):
-        return "as JSON text" if kind in (Kind.JSON, Kind.ANY) else "as text", True
+        return "as JSON text" if kind in (Kind.JSON, Kind.VECTOR, Kind.ANY) else "as text", True
     if kind is Kind.NUMBER and column is Kind.INTEGER:
         return ("widened where a value has a fraction" if widens else "a value with a fraction is refused"), False
     if kind is Kind.TEXT:

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     BIG_INTEGER = "big integer"
     """An integer that does not fit 64 bits."""
     BYTES = "bytes"
+    VECTOR = "vector"
+    """A list of numbers of 32 bits, as an embedding is."""
     ANY = "any"
     """Values of several kinds, each written as JSON so that they stay apart."""
 
@@ -41,6 +43,8 @@ _KINDS = {
 def kind_of(schema: Mapping[str, Any]) -> Kind:
     """Return the kind of a JSON Schema; text where it allows several or none."""
     declared = schema.get("type")
+    if declared == "array" and schema.get("format") == "vector":
+        return Kind.VECTOR
     names = {declared} if isinstance(declared, str) else set(declared or ()) - {"null"}
     if names == {"integer", "number"}:
         return Kind.NUMBER

@@ -22,6 +22,7 @@ TYPES = {
     Kind.JSON: "TEXT",
     Kind.BIG_INTEGER: "TEXT",
     Kind.BYTES: "BLOB",
+    Kind.VECTOR: "TEXT",
     Kind.ANY: ANY_JSON,
 }
 _CREATED = re.compile(

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from loom_ai import word_vectors
-from loom_ai.answers.multi_record import Part, ask_together
+from loom_ai.answers.multi_record import Part, Shaped, ask_together
 from loom_ai.answers.multi_record import Question as SharedQuestion
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read
@@ -20,6 +20,7 @@ from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.rounds.asking import gravest
+from loom_ai.wire.wires import has_tools
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
@@ -27,7 +28,7 @@ from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError, UpstreamUnusable
+from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
@@ -71,6 +72,8 @@ class AiTransform:
             plan.pipeline.providers,
             config.extras,
         )
+        if config.tools and (without := [each for each in self._endpoints if not has_tools(each.provider)]):
+            raise PermanentError(f"{without[0].model}: Loom has no tools for {without[0].provider}. Leave out `tools`.")
         calls = calls_at_once(self._endpoints[:1])
         self._at_once = None if calls is None else calls * config.records_per_call
         self._models = models
@@ -154,7 +157,7 @@ class AiTransform:
         count = self._config.records_per_call
         try:
             parts = await ask_together(
-                self._models, questions, count, self._shape, self._reuse, self._patience, strict=self._strict
+                self._models, questions, count, Shaped(self._shape, self._strict), self._reuse, self._patience
             )
         except UpstreamUnusable:
             if len(self._endpoints) == 1:

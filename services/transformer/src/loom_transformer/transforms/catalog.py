@@ -15,6 +15,7 @@ from loom_common.domain.definition.cascades import ConfidenceConfig
 from loom_common.domain.definition.output import TEXT
 from loom_common.domain.definition.transform import (
     AiTransformConfig,
+    EmbedTransformConfig,
     PassthroughTransformConfig,
     PluginTransform,
     PythonTransformConfig,
@@ -32,6 +33,7 @@ from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, Cascade, Cheap
+from loom_transformer.transforms.embed import EmbedTransform
 from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
@@ -98,6 +100,8 @@ class Catalog:
                     return dear
                 cheap = self.cheap_tier(plan)
                 return Cascade(cheap, dear, config.cascade.cheap.name, band_of(plan, TRANSFORM))
+            case EmbedTransformConfig():
+                return EmbedTransform(plan, config, self._models, self._threads)
             case ScorerTransformConfig(scorer=scorer):
                 return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds)
             case PythonTransformConfig():

@@ -118,6 +118,8 @@ def _answered(transform: Any, source: Fields | None) -> Fields | None:
         return _declared(spec)
     if kind == "passthrough":
         return source
+    if kind == "embed" and isinstance(into := said(transform, "into") or "embedding", str):
+        return Fields((into,), certain=True)
     return Fields(OF_VADER, certain=True) if kind == "scorer" and said(transform, "scorer") == "vader" else None
 
 
@@ -161,9 +163,9 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
     yield from at(("extract", "incremental"), incremental, "source")
     yield from at(("extract", "incremental", "column"), said(incremental, "column"), "source")
     transform = said(definition, "transform")
-    if said(transform, "type") == "scorer":
+    if said(transform, "type") in ("scorer", "embed"):
         yield from at(("transform", "field"), said(transform, "field"), "source")
-    if prompt is not None and said(transform, "type") == "ai":
+    if prompt is not None and said(transform, "type") in ("ai", "embed"):
         from loom_common.domain.prompts.prompt_check import fields_of
 
         for template in (prompt, *prompt.beside):

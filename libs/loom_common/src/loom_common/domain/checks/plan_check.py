@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.calibrator import named_in, parsed
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, embedded_text
 from loom_common.domain.question.files import names_a_file
 from loom_common.domain.question.written import KeyPath, templates_beside
 from loom_common.domain.run.plan import Plan
@@ -31,6 +31,8 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
     transform = plan.pipeline.transform
     if isinstance(transform, AiTransformConfig):
         yield from _question_problems(plan, transform)
+    if (text := embedded_text(transform)) is not None:
+        yield from _template_problems(plan, None, ("transform", "text"), text)
 
 
 def _question_problems(plan: Plan, transform: AiTransformConfig) -> Iterator[Problem]:
@@ -53,12 +55,12 @@ def _question_problems(plan: Plan, transform: AiTransformConfig) -> Iterator[Pro
         yield from _example_problems(plan, transform, transform.examples.file, templates)
 
 
-def _template_problems(plan: Plan, transform: AiTransformConfig, at: KeyPath, text: str) -> Iterator[Problem]:
+def _template_problems(plan: Plan, transform: AiTransformConfig | None, at: KeyPath, text: str) -> Iterator[Problem]:
     from loom_common.domain.prompts.prompt import EXAMPLES
     from loom_common.domain.prompts.prompt_check import check_prompt
 
-    names = [PurePath(name).stem for name in transform.context]
-    also = () if transform.examples is None else (EXAMPLES,)
+    names = [PurePath(name).stem for name in (transform.context if transform else ())]
+    also = () if transform is None or transform.examples is None else (EXAMPLES,)
     for each in check_prompt(text, names, list(plan.pipeline.params), also):
         yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)
 

@@ -345,7 +345,7 @@ def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
     transform = said(written, "transform") if asks_models(said(written, "transform")) else None
     fallback = FallbackConfig.long_form(said(transform, "fallback"))
     named: list[tuple[tuple[str | int, ...], Any]] = [
-        (("transform", "model"), said(transform, "model")),
+        (("transform", "model"), said(said(written, "transform"), "model")),
         *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
         *((("transform", *at), model) for at, model in judges_named(transform)),
         *cheap_models(written),

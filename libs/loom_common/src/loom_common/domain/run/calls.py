@@ -20,8 +20,8 @@ class Calls(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     purpose: str = Field(
-        description="`transform`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`, `tool`, "
-        "`tool_error` or `cheap`."
+        description="`transform`, `embed`, `evaluate`, `repair`, `fallback`, `sample`, `judge`, `refine`, `tools`, "
+        "`tool`, `tool_error` or `cheap`."
     )
     provider: str
     model: str

@@ -57,6 +57,8 @@ def type_of_schema(schema: Any) -> Any:
             return _NAMES[_FORMATS.get(str(schema.get("format")), "text")]
         case ["integer" | "number" | "boolean" as name]:
             return _NAMES[name]
+        case ["array"] if schema.get("format") == "vector":
+            return pa.list_(pa.float32())
         case ["array"]:
             element = type_of_schema(schema.get("items"))
             return JSON if element is None or element == JSON else pa.list_(element)
