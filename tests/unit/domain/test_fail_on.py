@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.definition.fail_on import Allowed, passed
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.quality.fail_on import Allowed, passed
 from loom_common.errors import InvalidDefinition
 
 RECORDS = {"extracted": 10, "rejected": 2, "quarantined": 1, "skipped": 1, "cancelled": 0, "loaded": 6}

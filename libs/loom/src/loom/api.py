@@ -21,8 +21,8 @@ from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.definition import pipeline as domain
-from loom_common.domain.definition.fail_on import passed
 from loom_common.domain.model_options.params import resolved
+from loom_common.domain.quality.fail_on import passed
 from loom_common.errors import ConfigurationError, NotFound, PermanentError
 from loom_quarantine.queries import RecordFilter
 

@@ -19,7 +19,7 @@ from loom_common.contracts.v1 import (
     SchemaDrift,
     StageCalls,
 )
-from loom_common.domain.definition.fail_on import checked as checked_limits
+from loom_common.domain.quality.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS

@@ -78,7 +78,7 @@ async def carry_out(
     `if_empty` is said of a run that had none; `wait` is `--wait`."""
     from loom.cli.output import progress
     from loom.session import open_session, settled_report
-    from loom_common.domain.definition import fail_on as limits
+    from loom_common.domain.quality import fail_on as limits
 
     screen = progress.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:

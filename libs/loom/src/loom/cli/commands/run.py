@@ -72,7 +72,7 @@ def params_of(pairs: list[str]) -> dict[str, str]:
 
 def limits_of(pairs: list[str]) -> dict[str, str]:
     """Read `NAME=LIMIT` options as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
-    from loom_common.domain.definition.fail_on import COUNTS, Allowed
+    from loom_common.domain.quality.fail_on import COUNTS, Allowed
 
     limits = {}
     for pair in pairs:

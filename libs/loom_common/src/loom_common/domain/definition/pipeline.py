@@ -12,7 +12,6 @@ from pydantic_core import PydanticCustomError
 from loom_common.domain.definition.cascades import cheap_models
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import asks_a_model
-from loom_common.domain.definition.fail_on import FailOn
 from loom_common.domain.definition.failing import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
@@ -34,6 +33,7 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
 from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.plugin_section import unusable
+from loom_common.domain.quality.fail_on import FailOn
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.sealing.fields import SensitiveFields
