@@ -13,6 +13,7 @@ from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import FallbackConfig
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.incremental.settings import IncrementalConfig
+from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -40,6 +41,7 @@ def pipeline_page() -> str:
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
         ("`transform.messages`", TurnConfig, text.MESSAGES),
         ("`transform.examples`", ExamplesConfig, text.EXAMPLES),
+        ("`transform.attachments`", AttachmentConfig, text.ATTACHMENTS),
         ("`transform.cache`", CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
         ("`transform.judge`", Judge, ""),

@@ -46,6 +46,11 @@ EXAMPLES = """
 [questions.md](questions.md#solved-examples) says what the file holds, and where its examples are shown.
 """
 
+ATTACHMENTS = """
+[questions.md](questions.md#images-documents-and-recordings) says where they may lie, what they cost, and what is
+refused.
+"""
+
 PROVIDERS = """
 `model: anthropic:claude-haiku-4-5` names the provider before the colon; a name without one is OpenAI's. The providers
 in [Models](models.md#providers) are known by name. This section changes one of them, or adds another:

@@ -6,7 +6,7 @@ import hashlib
 
 import orjson
 
-from loom_ai.ports import ModelCall
+from loom_ai.ports import ChatMessage, ModelCall
 
 SEALED = "sealed:"
 """Begins the key of a call that holds sensitive values, and every key that follows from it. No store sees such a key,
@@ -21,7 +21,7 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
         call.base_url,
         call.model,
         {"temperature": call.temperature, "max_tokens": call.max_tokens},
-        [[message.role, message.content] for message in call.messages],
+        [_identity(message) for message in call.messages],
         None if call.schema is None else dict(call.schema),
         of_run,
     ]
@@ -79,4 +79,10 @@ def instructions_of(call: ModelCall) -> str | None:
     """Return the system prompt, by which kinds of calls are told apart whose answers have other lengths: those of
     evaluators. A transform's may differ from record to record, so that it tells nothing apart."""
     first = call.messages[0]
-    return first.content if first.role == "system" and call.purpose not in ("transform", "fallback") else None
+    return first.content if first.role == "system" and call.purpose in ("evaluate", "judge", "repair") else None
+
+
+def _identity(message: ChatMessage) -> list[object]:
+    """Return JSON values that are equal for equal turns. Attachments count by their contents, wherever these lie."""
+    attached = [each.identity for each in message.attachments]
+    return [message.role, message.content, *([attached] if attached else [])]

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.model_options.providers import RateLimit
+from loom_common.domain.question.attachment import Attachment
 from loom_common.worker.usage import Usage
 
 
@@ -20,6 +21,7 @@ class ChatMessage:
     role: Literal["system", "user", "assistant", "tool_use", "tool_result"]
     """The last two are the turns in which tools are used: see `loom_ai.wire.tool_turns`."""
     content: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

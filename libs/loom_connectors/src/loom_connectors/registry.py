@@ -35,7 +35,7 @@ from loom_connectors.ports.source import Source, SourceFactory
 if TYPE_CHECKING:
     from loom_connectors.custom import DataConnector
     from loom_connectors.files.format import Format
-    from loom_connectors.files.storage import Storage
+    from loom_connectors.files.storage import Inputs, Storage, StoredFile
 
 _LOCAL = ("", "file")
 SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *GIVEN} - {""}))
@@ -83,6 +83,18 @@ def open_destination(config: LoadConfig, context: ConnectorContext) -> Destinati
         return _destination(location, config, context)
     except PluginUnusable as error:
         raise location.unusable("load", error) from error
+
+
+def named_file(location: str, context: ConnectorContext) -> tuple[Inputs, StoredFile]:
+    """Return the one file that a location names, in whatever storage, with what tells its trouble. Raises
+    `ConfigurationError` where it names several, or is no storage's."""
+    named = Location.of(location, context)
+    if not _is_storage(named.scheme):
+        raise named.unknown_scheme("attachment", {*STORAGES})
+    inputs = _storage(named.scheme).inputs(_written(named, location, context), context)
+    if inputs.several():
+        raise ConfigurationError(f"'{named.shown}' names several files; expected one.")
+    return inputs, inputs.files()[0]
 
 
 def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Iterator[tuple[Kind, str]]:

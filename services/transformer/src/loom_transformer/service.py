@@ -10,6 +10,7 @@ from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -17,7 +18,8 @@ from loom_transformer.transforms.catalog import Catalog
 def build(platform: Platform) -> Service:
     """Build the transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     stage = open_model_stage(platform, Stage.TRANSFORM)
-    catalog = Catalog(stage.models, platform.project, platform.threads)
+    places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
+    catalog = Catalog(stage.models, platform.project, platform.threads, places)
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
     accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)

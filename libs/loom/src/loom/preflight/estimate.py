@@ -43,6 +43,7 @@ from loom_connectors.ports.source import Source
 from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
 from loom_extractor.identity import identified
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -192,7 +193,8 @@ async def _dry_run(
     models.tools = "made_up"
     try:
         project = config.project.resolve()
-        transformer = Transformer(_runner(plan, Catalog(models, project).transform_of, Stage.TRANSFORM))
+        catalog = Catalog(models, project, places=AttachmentPlaces(config.allowed, config.secrets))
+        transformer = Transformer(_runner(plan, catalog.transform_of, Stage.TRANSFORM))
         evaluators = Runners(project, models=models).runner_of
         evaluator = Evaluator(_runner(plan, evaluators, Stage.EVALUATE), models)
         header = BatchHeader(

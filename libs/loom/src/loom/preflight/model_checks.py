@@ -8,19 +8,22 @@ from itertools import islice
 from loom.preflight.model_endpoints import endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
+from loom_ai.http.endpoints import endpoints_of
 from loom_ai.wire.wires import has_embeddings, has_tools
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
-from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names
+from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, protocol_of, provider_names
+from loom_common.errors import PermanentError
 from loom_evaluator.evaluators import arbiter_package
+from loom_transformer.attachments.attaching import see_that_they_are_taken
 
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest)
+    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest, _attachments)
     return [each for look in kinds for each in look(pipeline)]
 
 
@@ -92,6 +95,21 @@ def _nearest(pipeline: Pipeline) -> list[Check]:
         return [Check("examples", ok=True, detail=f"{examples.file}: the embedding model is installed")]
     words = f"{examples.file}: the nearest examples need an embedding model. "
     return [Check("examples", ok=False, detail=words + word_vectors.REMEDY.format(workers="transformers"))]
+
+
+def _attachments(pipeline: Pipeline) -> list[Check]:
+    """Check whether the models of the transform take its attachments."""
+    transform = pipeline.transform
+    if not isinstance(transform, AiTransformConfig) or not transform.attachments:
+        return []
+    others = transform.fallback.models if transform.fallback else ()
+    asked = endpoints_of((transform.model, *others), transform.base_url, providers=pipeline.providers)
+    try:
+        see_that_they_are_taken(transform.attachments, {protocol_of(each.provider) for each in asked})
+    except PermanentError as error:
+        return [Check("attachments", ok=False, detail=str(error))]
+    kinds = ", ".join(dict.fromkeys(each.kind for each in transform.attachments))
+    return [Check("attachments", ok=True, detail=f"{transform.model} takes {kinds}")]
 
 
 def _embedding(measures: str) -> Check:

@@ -16,7 +16,7 @@ from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.checks import calibrator, cascade_file
 from loom_common.domain.definition.transform import asks_models, embedded_text
 from loom_common.domain.question.files import SUFFIXES, names_a_file
-from loom_common.domain.question.written import examples_in, prompt_in, templates_beside
+from loom_common.domain.question.written import examples_in, in_a_file, prompt_in, templates_beside
 from loom_common.domain.section import items, said
 from loom_common.errors import InvalidDefinition, PathNotAllowed, Problem
 
@@ -126,7 +126,7 @@ class PromptFiles:
 
     def _template(self, written: str, at: KeyPath, *, in_file: bool | None = None) -> PromptText | None:
         if in_file is None:
-            in_file = is_turn_in_file(written, self._folder)
+            in_file = in_a_file(at) and is_turn_in_file(written, self._folder)
         text = self._read(written, at) if in_file else written
         if text is None:
             return None

@@ -42,6 +42,7 @@ from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
 from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -181,7 +182,8 @@ async def _came(
 ) -> _Came:
     """Return what the records come to, transformed and judged by the plan. The models are closed."""
     one, project = plans.OnePlan(plan), platform.project
-    making = Catalog(models, project, platform.threads).transform_of
+    places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
+    making = Catalog(models, project, platform.threads, places).transform_of
     transformer = Transformer(StageRunner(one, making, isolated(Stage.TRANSFORM, platform)))
     judging = Runners(project, platform.threads, models).runner_of
     evaluator = Evaluator(StageRunner(one, judging, isolated(Stage.EVALUATE, platform)), models)

@@ -29,6 +29,7 @@ from loom_evaluator.runners import Runners
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 from loom_extractor.service import open_source_of
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -55,7 +56,8 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
             return source
 
         extractor = Extractor(plans.OnePlan(outputs), sources, opened, duplicates, platform.breakers)
-        catalog = Catalog(models, project, platform.threads)
+        places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
+        catalog = Catalog(models, project, platform.threads, places)
         runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, isolated(Stage.TRANSFORM, platform))
         yield Source(engine, run, outputs, extractor, Transformer(runner))
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from loom_ai.attachments.tokens import attached
+from loom_ai.attachments.tokens import most as most_tokens
 from loom_ai.keys import instructions_of
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelAnswer, ModelCall
@@ -109,7 +111,7 @@ class Sizes:
             return whole
         text = _text(call)
         new = len(text[_common(text, self.text) :].encode(errors="replace"))
-        return min(whole, self.most_given + new + _AROUND)
+        return min(whole, self.most_given + new + attached(call, most_tokens) + _AROUND)
 
     def likely(self, call: ModelCall) -> int:
         """Return the tokens that the question is likely to have, with a margin, from the ratios counted so far."""

@@ -11,6 +11,7 @@ from types import TracebackType
 import orjson
 import structlog
 
+from loom_ai.attachments.tokens import attached, likely
 from loom_ai.coalescing import Coalescer
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
@@ -251,5 +252,6 @@ def _tokens(place: _Place, call: ModelCall) -> float:
     """Estimate the tokens that the call will take: its question, and an answer like the last ones."""
     texts = (message.content for message in call.messages)
     asked = sum(len(text) / 4 if text.isascii() else about(text) for text in texts)
+    asked += attached(call, likely)
     answer = place.tokens_out if call.max_tokens is None else min(place.tokens_out, call.max_tokens)
     return asked + answer

@@ -9,6 +9,8 @@ import math
 
 import orjson
 
+from loom_ai.attachments import tokens
+from loom_ai.attachments.tokens import attached
 from loom_ai.ports import ModelCall
 
 _PER_MESSAGE = 16
@@ -31,7 +33,7 @@ def most(call: ModelCall) -> int:
     schema = 0 if call.schema is None else 2 * len(orjson.dumps(call.schema))  # some endpoints put it in words
     schema += sum(2 * len(orjson.dumps([tool.description, tool.parameters])) + _PER_TOOL for tool in call.tools)
     around = _PER_CALL if call.schema is None and not call.tools else _PER_CALL + _TOOL_USE.get(call.provider, 0)
-    return text + schema + around
+    return text + schema + around + attached(call, tokens.most)
 
 
 def about(text: str) -> int:

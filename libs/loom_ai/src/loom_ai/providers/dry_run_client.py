@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from loom_ai.attachments.tokens import attached, likely
 from loom_ai.pacing.token_bounds import about
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.simulated.answers import answer_for
@@ -71,4 +72,4 @@ class DryRunClient:
 def _tokens_in(call: ModelCall) -> int:
     described = [each.parameters for each in call.tools] + ([] if call.schema is None else [call.schema])
     asked = sum(about(message.content) + _PER_MESSAGE for message in call.messages)
-    return asked + sum(about(orjson.dumps(each).decode()) for each in described)
+    return asked + attached(call, likely) + sum(about(orjson.dumps(each).decode()) for each in described)

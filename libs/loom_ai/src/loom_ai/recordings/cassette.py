@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_ai.keys import key_of
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_common.errors import ConfigurationError, RecordError
 
 VERSION = 1
@@ -107,7 +107,7 @@ def recorded(call: ModelCall, answer: ModelAnswer | RecordError, redact: Redact)
         provider=call.served_by or call.provider,
         model=call.model,
         purpose=call.purpose,
-        question=tuple((message.role, redact(message.content)) for message in call.messages),
+        question=tuple((message.role, redact(_shown(message))) for message in call.messages),
         answer=None
         if isinstance(answer, RecordError)
         else replace(
@@ -118,6 +118,10 @@ def recorded(call: ModelCall, answer: ModelAnswer | RecordError, redact: Redact)
         ),
         refusal=refusal,
     )
+
+
+def _shown(message: ChatMessage) -> str:
+    return "\n".join([*(each.told for each in message.attachments), message.content])
 
 
 def _written(recording: Recording) -> dict[str, Any]:

@@ -3,12 +3,15 @@ written. It does no I/O."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
+_ATTACHED = frozenset({"image_url", "file", "input_audio", "image", "document"})
+"""Kinds of parts of a message that are attachments, by OpenAI and Anthropic."""
 SCHEMA_IN_WORDS = "JSON Schema: "
 """The text in front of a schema that is described in a system message."""
 
@@ -160,12 +163,12 @@ class GoogleContents:
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         system = body.get("systemInstruction", {}).get("parts", [])
         parts = [*system, *(part for turn in body["contents"] for part in turn["parts"])]
-        turns = tuple(part["text"] if "text" in part else orjson.dumps(part).decode() for part in parts)
+        turns = tuple(map(_text_of_part, parts))
         settings = body.get("generationConfig", {})
         schema = settings.get("responseSchema")
         as_json = settings.get("responseMimeType") == "application/json"
         form = "json_schema" if schema else "json_object" if as_json else None
-        question = body["contents"][0]["parts"][0]["text"]
+        question = text_of(body["contents"][0]["parts"])
         closed = body.get("toolConfig", {}).get("functionCallingConfig", {}).get("mode") == "NONE"
         offered = [each for group in body.get("tools", ()) for each in group["functionDeclarations"]]
         used = closed or any("functionResponse" in part for part in parts)
@@ -198,8 +201,19 @@ class GoogleContents:
 
 
 def text_of(content: Any) -> str:
-    """Return the content of a message as one text."""
-    return content if isinstance(content, str) else orjson.dumps(content).decode()
+    """Return the content of a message as one text. An attachment stands in it by its hash, so that another picture has
+    another answer, and does not count as a long text."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(map(_text_of_part, content))
+
+
+def _text_of_part(part: Mapping[str, Any]) -> str:
+    if isinstance(part.get("text"), str):
+        return str(part["text"])
+    attached = part.get("type") in _ATTACHED or "inlineData" in part or "fileData" in part
+    text = orjson.dumps(part)
+    return hashlib.sha256(text).hexdigest() if attached else text.decode()
 
 
 def schema_in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:

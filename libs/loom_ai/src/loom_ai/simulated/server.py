@@ -40,6 +40,9 @@ from loom_ai.simulated.traffic import Traffic
 FAULTS = ("429", "500", "hang", "bad_json", "truncated", "refused", "not_chat")
 FORMS = ("json_schema", "json_object")
 
+_LARGEST_REQUEST = 64 * 1024 * 1024
+"""The largest request that is read, in bytes: attachments make them large."""
+
 
 @dataclass
 class SimulatedModel:
@@ -104,7 +107,7 @@ class SimulatedModel:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listen on `port`, or on any free one. Raises `OSError`."""
-        app = web.Application()
+        app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
         app.router.add_post("/v1beta/models/{model}:generateContent", self._speaking(GoogleContents()))

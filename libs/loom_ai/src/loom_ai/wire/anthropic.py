@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from loom_ai.attachments.parts import anthropic_content
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, tool_turns, written
@@ -111,7 +112,7 @@ def _turn(message: ChatMessage) -> dict[str, Any]:
             for each in results
         ]
         return {"role": "user", "content": blocks}
-    return {"role": message.role, "content": message.content}
+    return {"role": message.role, "content": anthropic_content(message)}
 
 
 def _uses(content: Any, call: ModelCall) -> list[tool_turns.ToolUse]:

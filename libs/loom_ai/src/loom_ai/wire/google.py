@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from loom_ai.attachments.parts import google_parts
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, ToolSpec
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, tool_turns
@@ -109,7 +110,7 @@ def _turn(message: ChatMessage) -> dict[str, Any]:
             "role": "user",
             "parts": [{"functionResponse": {"name": name, "response": response}} for name, response in told],
         }
-    return {"role": _ROLES[message.role], "parts": [{"text": message.content}]}
+    return {"role": _ROLES[message.role], "parts": google_parts(message)}
 
 
 def _declaration(tool: ToolSpec) -> dict[str, Any]:

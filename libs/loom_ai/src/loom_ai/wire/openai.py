@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from loom_ai.attachments.parts import openai_content
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, tool_turns
@@ -98,7 +99,7 @@ def _turns(message: ChatMessage) -> list[dict[str, Any]]:
     if message.role == tool_turns.RESULT:
         results = tool_turns.results_in(message)
         return [{"role": "tool", "tool_call_id": result.id, "content": result.text} for result in results]
-    return [{"role": message.role, "content": message.content}]
+    return [{"role": message.role, "content": openai_content(message)}]
 
 
 def _turn(message: Mapping[str, Any], asked: Any) -> dict[str, Any]:

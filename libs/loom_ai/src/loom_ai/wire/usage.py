@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from loom_ai.attachments.tokens import attached, most
 from loom_ai.ports import ModelCall
 
 _BYTES_PER_TOKEN = 3.2
@@ -53,7 +54,7 @@ class ReportedUsage:
 def checked_usage(call: ModelCall, text: str, reported: ReportedUsage) -> Usage:
     """Check the reported counts of a call whose answer was `text`, and estimate those that cannot be used."""
     asked = sum(len(message.content) for message in call.messages)
-    given = _plausible(reported.given, asked, _MOST_GIVEN + 4 * asked)
+    given = _plausible(reported.given, asked, _MOST_GIVEN + 4 * asked + 2 * attached(call, most))
     answered = _plausible(reported.answered, len(text), _MOST_ANSWERED)
     estimated = given is None or answered is None
     if given is None:
@@ -103,7 +104,7 @@ def estimate_of_question(call: ModelCall) -> int:
     if call.schema is not None:
         size += len(orjson.dumps(call.schema, default=str))
     size += sum(len(orjson.dumps([tool.name, tool.description, tool.parameters])) for tool in call.tools)
-    return math.ceil(size / _BYTES_PER_TOKEN) + _AROUND_MESSAGE * len(call.messages)
+    return math.ceil(size / _BYTES_PER_TOKEN) + _AROUND_MESSAGE * len(call.messages) + attached(call, most)
 
 
 def estimate_of_answer(call: ModelCall, text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +24,7 @@ from loom_ai.wire.wires import has_tools
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.model_options.providers import protocol_of
 from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
@@ -33,6 +34,7 @@ from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
+from loom_transformer.attachments.attaching import Attaching, see_that_they_are_taken
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.transforms.several_calls import SeveralCalls
 from loom_transformer.transforms.tools import Tools
@@ -54,10 +56,12 @@ class AiTransform:
         threads: Threads | None = None,
         folder: Path | None = None,
         purpose: str = "transform",
+        attaching: Callable[[Collection[str]], Attaching] | None = None,
     ) -> None:
         """Take tools from `folder`, which is that of the pipeline, and the `purpose` that calls are entered with in the
-        books. Raises `PermanentError` where the prompt is no template, a context file did not travel with the plan, or
-        a tool cannot be used."""
+        books; `attaching` makes what reads attachments for the protocols of the models. Raises `PermanentError` where
+        the prompt is no template, a file did not travel with the plan, a tool cannot be used, or a model takes no such
+        attachments."""
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._purpose = purpose
@@ -74,6 +78,9 @@ class AiTransform:
         )
         if config.tools and (without := [each for each in self._endpoints if not has_tools(each.provider)]):
             raise PermanentError(f"{without[0].model}: Loom has no tools for {without[0].provider}. Leave out `tools`.")
+        protocols = {protocol_of(each.provider) for each in self._endpoints}
+        see_that_they_are_taken(config.attachments, protocols)
+        self._attaching = None if attaching is None else attaching(protocols)
         calls = calls_at_once(self._endpoints[:1])
         self._at_once = None if calls is None else calls * config.records_per_call
         self._models = models
@@ -187,6 +194,18 @@ class AiTransform:
         began = perf_counter()
         if isinstance(prompt, RecordError):
             return TransformOutcome(None, perf_counter() - began, prompt, waits=True)
+        if not prompt.attachments or self._attaching is None:
+            return await self._answered(payer, prompt, again, attempt, began)
+        try:
+            async with self._attaching.attached(prompt) as attached:
+                return await self._answered(payer, attached, again, attempt, began)
+        except RecordError as error:
+            unread = _with_prompt(error, prompt, self._endpoints[0].model)
+            return TransformOutcome(None, perf_counter() - began, unread, waits=True)
+
+    async def _answered(
+        self, payer: Payer, prompt: Question, again: int, attempt: Attempt, began: float
+    ) -> TransformOutcome:
         spent, trouble, failure = NOTHING, None, None
         for endpoint in self._endpoints:
             call = self._call(endpoint, prompt, again, payer.record_id)
@@ -262,7 +281,7 @@ class AiTransform:
 
 def _messages(question: Question) -> tuple[ChatMessage, ...]:
     turns = (ChatMessage(turn.role, turn.text) for turn in question.before)
-    return (*turns, ChatMessage("user", question.prompt))
+    return (*turns, ChatMessage("user", question.prompt, question.attached))
 
 
 def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: Question, model: str) -> RecordError:

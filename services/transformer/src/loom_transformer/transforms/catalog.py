@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError, UserCodeError
 from loom_common.user_code.functions import load_function
 from loom_common.user_code.threads import Threads
+from loom_transformer.attachments.attaching import Attaching
+from loom_transformer.attachments.memory import AttachmentMemory
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
@@ -43,11 +47,20 @@ from loom_transformer.transforms.scorer import Scorers, scorer_transform
 class Catalog:
     """Makes transforms. What is costly to load (scorers) or shared (models) is the worker's, not the plan's."""
 
-    def __init__(self, models: JournalledModels, project: Path, threads: Threads | None = None) -> None:
+    def __init__(
+        self,
+        models: JournalledModels,
+        project: Path,
+        threads: Threads | None = None,
+        places: AttachmentPlaces | None = None,
+    ) -> None:
+        """`places` reads attachments; without it, those of the project are read."""
         self._models = models
         self._project = project
         self._scorers = Scorers()
         self._threads = threads or Threads()
+        self._places = places or AttachmentPlaces((project,))
+        self._memory = AttachmentMemory()
 
     def transform_of(self, plan: Plan) -> Transform | None:
         """Return the plan's transform; None where it has nothing to do. Blocks while it imports user code. Raises
@@ -81,7 +94,8 @@ class Catalog:
                 **_of_another_provider(config, tier.model or "", plan.pipeline.providers),
             }
             asked = config.model_copy(update=changes)
-            made = AiTransform(plan, asked, self._models, shape, self._threads, folder, CHEAP)
+            attaching = partial(Attaching, self._places, self._memory, folder)
+            made = AiTransform(plan, asked, self._models, shape, self._threads, folder, CHEAP, attaching)
         judge = None if confidence.function is None else load_function(confidence.function, folder)
         if inspect.iscoroutinefunction(judge):
             raise UserCodeError(f"`transform.cascade.confidence`: {confidence.function} is async; write it with `def`.")
@@ -95,7 +109,8 @@ class Catalog:
         match config:
             case AiTransformConfig():
                 shape = None if config.output == TEXT else shape
-                dear = AiTransform(plan, config, self._models, shape, self._threads, folder)
+                attaching = partial(Attaching, self._places, self._memory, folder)
+                dear = AiTransform(plan, config, self._models, shape, self._threads, folder, attaching=attaching)
                 if config.cascade is None:
                     return dear
                 cheap = self.cheap_tier(plan)

@@ -25,6 +25,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, LoomError, RecordError
 from loom_common.worker.context import Context
 from loom_evaluator.runner import EvaluatorRunner
+from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.transforms.cascade import CheapAnswer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -54,7 +55,8 @@ async def of_transform(
     plan = _plan(loaded, config, params)
 
     async def asked(models: JournalledModels, some: Sequence[ExtractedRecord], context: Context) -> None:
-        transform = Catalog(models, config.project.resolve()).transform_of(plan)
+        places = AttachmentPlaces(config.allowed, config.secrets)
+        transform = Catalog(models, config.project.resolve(), places=places).transform_of(plan)
         if transform is not None:
             await transform.apply(run_id, some, context)
 
@@ -69,7 +71,9 @@ async def of_cheap_tier(
     found: dict[str, CheapAnswer] = {}
 
     async def asked(models: JournalledModels, some: Sequence[ExtractedRecord], context: Context) -> None:
-        answers = await Catalog(models, config.project.resolve()).cheap_tier(plan).answers(run_id, some, context)
+        places = AttachmentPlaces(config.allowed, config.secrets)
+        catalog = Catalog(models, config.project.resolve(), places=places)
+        answers = await catalog.cheap_tier(plan).answers(run_id, some, context)
         found.update(zip((each.id for each in some), answers, strict=True))
 
     given = [ExtractedRecord(id=name, input=data) for name, data in records.items()]

@@ -11,7 +11,7 @@ from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transform import AiTransformConfig, embedded_text
 from loom_common.domain.question.files import names_a_file
-from loom_common.domain.question.written import KeyPath, templates_beside
+from loom_common.domain.question.written import KeyPath, in_a_file, templates_beside
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import Problem
 
@@ -46,7 +46,7 @@ def _question_problems(plan: Plan, transform: AiTransformConfig) -> Iterator[Pro
     templates = [plan.text_of(transform.prompt)]
     yield from _template_problems(plan, transform, at, templates[0])
     for place, written in templates_beside(transform):
-        if written not in plan.files and names_a_file(written):
+        if in_a_file(place) and written not in plan.files and names_a_file(written):
             yield Problem(place, f"{written!r}", f"a text, or a file {_AMONG} ({_there(plan)})")
             continue
         templates.append(plan.text_of(written))

@@ -86,6 +86,13 @@ def provider_named(name: str) -> Provider:
     return known
 
 
+def protocol_of(name: str) -> str:
+    """Return the name of the protocol that a known provider is spoken to in; `plugin` for one of a plugin's own. Raises
+    `PluginUnusable`."""
+    provider = provider_named(name)
+    return provider.wire if provider.protocol is None else "plugin"
+
+
 def provider_names() -> list[str]:
     """Return every provider that is known by name. Imports none."""
     return [*PROVIDERS, *names(Kind.PROVIDER)]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.section import Mistake, Section, items, mistake, said
 
 
@@ -57,6 +58,9 @@ class QuestionConfig(Section):
         default_factory=list,
         description="Turns in front of the prompt. Without a `prompt`, the last of them is the prompt.",
     )
+    attachments: list[AttachmentConfig] = Field(
+        default_factory=list, max_length=20, description="Images, documents and recordings beside the prompt."
+    )
     examples: ExamplesConfig | None = Field(
         None, description="Solved examples, as turns of their own, or where a template says `{{ examples }}`."
     )
@@ -82,7 +86,7 @@ def question_mistakes(written: Mapping[str, Any]) -> Iterable[Mistake]:
         yield mistake(("messages", len(turns) - 1, "role"), "last_turn", expected, said(turns[-1], "role"))
     together = said(written, "records_per_call")
     if isinstance(together, int) and together > 1:
-        for key in ("messages", "examples"):
+        for key in ("messages", "examples", "attachments"):
             if said(written, key):
                 expected = f"no `{key}` beside `records_per_call`: they are about one record"
                 yield mistake((key,), "strange_for_type", expected, said(written, key))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.model_options.attachments import AttachmentConfig
+from loom_common.domain.question.attachment import Attachment
 from loom_common.domain.question.choosing import Choice, Index, choice_of
 from loom_common.domain.question.examples import Example, read_examples
 from loom_common.errors import PermanentError, RecordError
@@ -27,6 +29,21 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedAttachment:
+    """Names an attachment of one record's question."""
+
+    config: AttachmentConfig
+    place: str
+    """A path, an address or a content, as the template gave it."""
+
+    @property
+    def shown(self) -> str:
+        """Return it in one line, without a content."""
+        given = self.place.startswith(("data:", "{"))
+        return f"[{self.config.kind}: {self.place[:30] + '...' if given else self.place[:300]}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """Holds a question that was rendered for a record."""
 
@@ -34,11 +51,16 @@ class Question:
     """The last turn, of the user."""
     before: tuple[Turn, ...] = ()
     """The turns in front of it."""
+    attachments: tuple[AskedAttachment, ...] = ()
+    """Holds what the last turn shows beside the prompt."""
+    attached: tuple[Attachment, ...] = ()
+    """The contents of the attachments, once they were read."""
 
     @property
     def shown(self) -> str:
         """Return the whole question as people read it: the prompt alone where there is nothing else."""
-        return in_sections([(turn.role, turn.text) for turn in self.before], self.prompt)
+        prompt = "\n".join([*(each.shown for each in self.attachments), self.prompt])
+        return in_sections([(turn.role, turn.text) for turn in self.before], prompt)
 
 
 class Texts(Protocol):
@@ -72,6 +94,10 @@ class QuestionTemplate:
             (turn.role, _compiled(plan, turn.content, f"messages.{place}", context))
             for place, turn in enumerate(config.messages)
         ]
+        self._attachments = [
+            (each, _compiled(plan, each.place, f"attachments.{at}", context))
+            for at, each in enumerate(config.attachments)
+        ]
         self._examples: Sequence[Example] = ()
         self._choose: Choice = lambda _: ()
         if config.examples is not None:
@@ -93,7 +119,15 @@ class QuestionTemplate:
             for place in chosen:
                 before += self._turns_of(place)
         before += [Turn(role, template.render(data, inside)) for role, template in self._turns]
-        return Question(self._prompt.render(data, inside), tuple(before))
+        return Question(self._prompt.render(data, inside), tuple(before), tuple(self._named(data)))
+
+    def _named(self, data: Mapping[str, Any]) -> Iterator[AskedAttachment]:
+        for config, template in self._attachments:
+            place = template.render(data).strip()
+            if place and place.lower() not in ("null", "none"):
+                yield AskedAttachment(config, place)
+            elif not config.optional:
+                raise RecordError(f"The record names no {config.kind} ({config.place})", code="attachment_missing")
 
     def _listed(self, chosen: Sequence[int]) -> list[dict[str, Any]]:
         return [{"input": self._examples[at].input, "output": self._examples[at].output} for at in chosen]
@@ -156,6 +190,7 @@ def written_question(plan: Texts, config: AiTransformConfig) -> str:
         )
         sections.append((named, plan.files.get(of.file, "")))
     sections += [(turn.role, plan.text_of(turn.content)) for turn in config.messages]
+    sections += [(f"attached {each.kind}", each.place) for each in config.attachments]
     return in_sections(sections, plan.text_of(config.prompt))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from loom_common.domain.model_options.attachments import KINDS
 from loom_common.domain.section import items, said
 
 KeyPath = tuple[str | int, ...]
@@ -22,8 +23,8 @@ def prompt_in(transform: Any) -> tuple[KeyPath, str] | None:
 
 
 def templates_beside(transform: Any) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the templates beside the prompt with their keys: the system prompt, and the turns in front of the
-    prompt."""
+    """Yield the templates beside the prompt with their keys: the system prompt, the turns in front of the prompt, and
+    the places of attachments."""
     prompt = prompt_in(transform)
     if isinstance(system := said(transform, "system"), str):
         yield ("transform", "system"), system
@@ -31,6 +32,15 @@ def templates_beside(transform: Any) -> Iterator[tuple[KeyPath, str]]:
         at: KeyPath = ("transform", "messages", place, "content")
         if isinstance(content := said(turn, "content"), str) and (prompt is None or prompt[0] != at):
             yield at, content
+    for place, attachment in enumerate(items(transform, "attachments")):
+        for kind in KINDS:
+            if isinstance(template := said(attachment, kind), str):
+                yield ("transform", "attachments", place, kind), template
+
+
+def in_a_file(at: KeyPath) -> bool:
+    """Tell whether a template beside the prompt may stand in a file of its own: not where it names an attachment."""
+    return at[1] != "attachments"
 
 
 def examples_in(transform: Any) -> str | None:

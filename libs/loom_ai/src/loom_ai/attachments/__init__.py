@@ -1,0 +1,1 @@
+"""Knows the contents of attachments: their media types, their measures, and the tokens that providers charge."""
