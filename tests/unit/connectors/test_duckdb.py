@@ -264,6 +264,11 @@ async def test_what_is_no_database_of_duckdb_is_named(tmp_path):
         with pytest.raises(error, match="no DuckDB database"):
             await opened.check()
         await opened.close()
+    (tmp_path / "x.duckdb").write_bytes(b"")
+    opened = source(tmp_path, options={"timeouts": {"connect": 0.1}})
+    with pytest.raises(SourceError, match="is empty, which is no DuckDB database"):
+        await opened.check()
+    await opened.close()
     opened = source(tmp_path, "duckdb:///missing.duckdb?table=t")
     with pytest.raises(SourceError, match=r"missing\.duckdb on .*: No such file"):
         await opened.check()

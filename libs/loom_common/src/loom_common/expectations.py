@@ -14,6 +14,9 @@ _PLAIN = {
     r"(a value )?greater than or equal to": "at least",
     r"(a value )?less than or equal to": "at most",
     r"(a value )?greater than": "more than",
+    r"(String|Bytes|Data|Value) should have (at \w+ \d+ )(character|byte)": r"\2\3",
+    r"\w+ should have (at \w+ \d+ items?)( after validation, not (\d+|more))?": r"\1",
+    r"String should match pattern": "a text that matches",
 }
 """Holds phrases of pydantic's messages, as regular expressions -> what is said instead."""
 

@@ -150,6 +150,12 @@ class DuckdbFile:
                     self._writes = not read_only
                     return db
             if time.monotonic() > until:
+                with file_trouble(self.path, self.trouble_is, "Put the file there, or correct the path."):
+                    if not self.path.stat().st_size:  # one that is being made is empty for a moment
+                        raise self.trouble_is(
+                            f"{self.path} on {host()} is empty, which is no DuckDB database. Remove it, or correct the "
+                            "path."
+                        )
                 raise DependencyUnavailable(
                     f"{self.shown} on {host()} was not free for {self.timeouts.connect:g} s: "
                     f"{_first_line(reason)}. One process at a time may write a DuckDB file, and no other may read it "
