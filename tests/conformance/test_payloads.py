@@ -1,5 +1,6 @@
 """Tests what every payload store does."""
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 
@@ -63,6 +64,18 @@ async def test_it_is_known_when_an_owner_got_data_last(payloads):
     second = (await payloads.owners())["run_1"]
     slack = dt.timedelta(seconds=1)  # file systems and servers keep time less exactly
     assert before - slack <= first <= second <= dt.datetime.now(dt.UTC) + slack
+
+
+async def test_the_first_data_under_a_name_counts(payloads):
+    both = await asyncio.gather(*(payloads.put_first(data, owner="run_1", name="0.1") for data in (b"one", b"two")))
+    assert both[0] == both[1] == await payloads.get("run_1/0.1")
+    assert await payloads.put_first(b"three", owner="run_1", name="0.1") == both[0]
+    await payloads.put_first(b"other", owner="run_1", name="0.2")
+    await payloads.put_first(b"yours", owner="run_2", name="0.1")
+    assert sorted(await payloads.names("run_1")) == ["run_1/0.1", "run_1/0.2"]
+    await payloads.forget("run_1")
+    assert await payloads.names("run_1") == []
+    assert await payloads.get("run_2/0.1") == b"yours"
 
 
 async def test_forgetting_nothing_is_no_error(payloads):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from loom import Loom
 from loom.project.config import LoomConfig
 from loom_api import service
 from loom_api.running import record_runs
 from loom_api.settings import ApiSettings
 from loom_dev.waiting import patience, within
 from support.api import client_of
+from support.projects import project
 
 PIPELINE = """
 name: kinds
@@ -20,6 +22,21 @@ evaluate: {evaluators: [{name: small, type: range, field: n, max: 99, threshold:
 load: {destination: "${RESULTS}?table=kinds"}
 """
 GIVE = "/pipelines/kinds/records?wait=60s"
+
+
+async def test_rows_of_a_cluster_come_back_to_python_and_leave_nothing_there(cluster):
+    destination = "${RESULTS}?table=collected"
+    extract = {"batch_size": 10, "key": "id"}
+    made = project(cluster.project / "collected", 1, name="collected", destination=destination, extract=extract)
+    loom = Loom(cluster.project / "loom.yaml")
+    rows = [{"id": n, "text": f"«{n}»\n", "big": 2**53 + n, "none": None, "deep": {"a": [n]}} for n in range(250)]
+    async with within(120):
+        result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), records=rows, cluster=True, collect=True)
+    assert (result.status, list(result.records())) == ("succeeded", rows)
+    assert await cluster.rows("SELECT name FROM payloads WHERE run_id LIKE 'kept\\_%' OR run_id LIKE 'given\\_%'") == []
+    assert await cluster.rows("SELECT 1 FROM pg_tables WHERE tablename = 'collected'") == []
+    (registered,) = await cluster.rows("SELECT definition FROM pipelines WHERE name = $1", "collected")
+    assert "loom-rows" not in registered["definition"]
 
 
 async def test_few_records_are_answered_and_each_is_taken_once_by_two_replicas(cluster, monkeypatch):

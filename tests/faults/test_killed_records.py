@@ -1,4 +1,4 @@
-"""Tests a cluster's run over records that Python code gave, whose extractor is killed with SIGKILL."""
+"""Tests a cluster's runs over records that Python code gave, of which a service is killed with SIGKILL."""
 
 import asyncio
 from uuid import uuid4
@@ -44,3 +44,24 @@ async def test_records_from_python_come_through_a_cluster_whose_extractor_is_kil
     (registered,) = await cluster.rows("SELECT definition FROM pipelines WHERE name = $1", table)
     assert "loom-records" in known["definition"]
     assert "loom-records" not in registered["definition"]
+
+
+@pytest.mark.timeout(200)
+async def test_rows_come_back_to_python_once_each_from_a_cluster_whose_loader_is_killed(cluster):
+    name = f"rows_{uuid4().hex[:12]}"
+    made = project(cluster.project / name, 1, name=name, extract={"batch_size": 10, "key": "id"})
+    loom = Loom(cluster.project / "loom.yaml")
+    pipeline = loom.load_pipeline(made.pipeline)
+    run = asyncio.create_task(loom.run_pipeline(pipeline, records=given(), cluster=True, collect=True))
+    async with within(60):
+        while not await cluster.rows("SELECT 1 FROM payloads WHERE run_id LIKE 'kept\\_%'"):
+            await asyncio.sleep(0.005)
+    cluster.kill("loader")
+    before = await cluster.rows("SELECT count(*) AS number FROM payloads WHERE run_id LIKE 'kept\\_%'")
+    await cluster.serve()
+    async with within(100):
+        result = await run
+
+    assert before[0]["number"] < RECORDS / 10, "nothing was left to load when it was killed"
+    assert [row["id"] for row in result.records()] == review_ids(RECORDS)
+    assert not await cluster.rows("SELECT 1 FROM payloads WHERE run_id LIKE 'kept\\_%'")

@@ -78,6 +78,18 @@ async def test_records_that_no_run_reads_are_kept_for_a_day(engine, payloads, cl
     assert await left(cleanup, payloads) == []
 
 
+@pytest.mark.parametrize(("status", "kept"), [(RUNNING, True), (PAUSED, True), (FAILED, False), (SUCCEEDED, False)])
+async def test_rows_for_python_are_kept_for_a_day_after_their_run(engine, payloads, cleanup, tmp_path, status, kept):
+    owner = "kept_" + "a" * 32
+    await payloads.put_first(b"rows", owner=owner, name="run_1.0.0.0")
+    async with begun_run(engine, destination=f"loom-rows://{owner}", status=status):
+        pass
+    assert await left(cleanup, payloads) == [owner]
+    now = time.time()
+    os.utime(tmp_path / "payloads" / owner, (now, now - 25 * 3600))
+    assert await left(cleanup, payloads) == ([owner] if kept else [])
+
+
 async def changed(engine, statement):
     async with engine.begin() as connection:
         await connection.execute(text(statement))

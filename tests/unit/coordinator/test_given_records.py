@@ -1,9 +1,9 @@
-"""Tests what becomes of the definition of a run that is given its records."""
+"""Tests what becomes of the definition of a run that is given its records, or gives its rows back."""
 
 import pytest
 
 from loom_common.errors import InvalidDefinition
-from loom_coordinator.intake.given_records import definition_of_run
+from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
 
 NAME = "given_" + "a" * 32 + "/" + "b" * 64
 EXTRACT = {
@@ -46,3 +46,27 @@ def test_a_pipeline_that_names_records_of_a_run_is_refused(name):
 def test_a_section_that_is_none_is_left_to_whoever_reads_the_definition(extract):
     assert definition_of_run({"extract": extract}, None) == {"extract": extract}
     assert definition_of_run({"extract": extract}, NAME) == {"extract": {"source": f"loom-records://{NAME}"}}
+
+
+OWNER = "kept_" + "a" * 32
+LOAD = {"destination": "out.csv", "mode": "append", "options": {"x": 1}, "include": ["a"]}
+
+
+def test_it_keeps_its_rows_in_place_of_the_destination_and_the_rest_holds():
+    definition = {**DEFINITION, "load": {**LOAD, "on_failure": "fallback", "fallback": "rest.csv"}}
+    kept = {"include": ["a"], "destination": f"loom-rows://{OWNER}"}
+    assert keeping_rows(definition, OWNER) == {**DEFINITION, "load": kept}
+    assert keeping_rows({**DEFINITION, "load": {**LOAD, "on_failure": "skip"}}, OWNER)["load"]["on_failure"] == "skip"
+    assert keeping_rows(definition, None) == definition
+
+
+@pytest.mark.parametrize("owner", ["", "run_0123456789ab", OWNER + "0", "../" + OWNER])
+def test_another_owner_of_rows_is_refused(owner):
+    with pytest.raises(InvalidDefinition, match="kept_"):
+        keeping_rows(DEFINITION, owner)
+
+
+@pytest.mark.parametrize("owner", [None, OWNER])
+def test_a_pipeline_that_names_rows_of_a_run_is_refused(owner):
+    with pytest.raises(InvalidDefinition, match="a destination that stays"):
+        keeping_rows({**DEFINITION, "load": {"destination": f"loom-rows://{OWNER}"}}, owner)

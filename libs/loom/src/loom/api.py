@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from pydantic import PrivateAttr
 
+from loom.frames.collecting import collecting
 from loom.frames.given import Records, records_of
 from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from loom.rescoring.report import Rescored
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
-_COLLECTED = Path(".loom/results")
 _IN_PYTHON = "pipeline.py"
 """Stands for the file of a pipeline that was built in Python."""
-_OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
 
 
 async def _nothing() -> None:
@@ -86,10 +84,6 @@ async def _report(
     if notice:
         raise PermanentError(notice)
     raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
-
-
-def _without(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if key not in keys}
 
 
 class Pipeline(domain.Pipeline):
@@ -202,20 +196,15 @@ class Loom:
     ) -> RunResult:
         """Run it to its end, embedded unless `cluster`. A `sample` of so many records goes beside the destination
         unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an iterator of
-        either kind, or a pandas, polars or Arrow object. With `collect` the rows are loaded into the project's state,
-        in place of the pipeline's destination, and the result gives them. With `wait` an embedded run waits for a
-        model, a source or a destination that was never there, instead of failing. Raises `ConfigurationError` where
-        it cannot start."""
+        either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's state, in place
+        of the pipeline's destination, also those of a cluster, and the result gives them. With `wait` an embedded run
+        waits for a model, a source or a destination that was never there, instead of failing. Raises
+        `ConfigurationError` where it cannot start."""
         config = self._config.for_cluster() if cluster else self._config
-        if config.distributed and collect:
-            raise ConfigurationError(
-                "`collect` is for runs in this process: its rows would lie in a folder of the services."
-            )
         definition = pipeline.definition()
-        rows = None
-        if collect:
-            rows = CollectedRows(config.project.resolve() / _COLLECTED / f"{uuid4().hex}.jsonl")
-            definition["load"] = {**_without(definition["load"], _OF_THE_DESTINATION), "destination": str(rows.path)}
+        place = collecting(config) if collect else None
+        if place is not None:
+            definition = place.of_run(definition)
         loaded = built(definition, pipeline._path, config.allowed)
         request = RunRequest(
             definition=definition,
@@ -224,6 +213,7 @@ class Loom:
             params=dict(params or {}),
             sample=sample,
             load=load or collect,
+            rows=None if place is None else place.owner,
             reuse=reuse,
             requested_by=person(),
         )
@@ -231,7 +221,8 @@ class Loom:
             refuse_registered(pipeline)
         if records is None:
             request = await _checked(config, request, loaded, wait=wait)
-            return RunResult(await _report(config, request, wait=wait), rows)
+            report = await _report(config, request, wait=wait)
+            return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
         async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
             try:
@@ -242,7 +233,7 @@ class Loom:
             report = await _report(config, request, wait=wait, refused=remove)
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
-        return RunResult(report, rows)
+        return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
 
     async def evaluate(
         self,

@@ -79,6 +79,10 @@ GIVEN: Mapping[str, str] = MappingProxyType({"loom-records": "loom_connectors.gi
 """The source of a run that somebody gave its records. The run's request puts it into the definition; a pipeline's file
 cannot name it."""
 
+KEPT: Mapping[str, str] = MappingProxyType({"loom-rows": "loom_connectors.given.destination:open_destination"})
+"""The destination of a run on a cluster whose rows go back to the Python code that started it; a pipeline's file cannot
+name it."""
+
 READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
 """Storages and formats that are no destination."""
 

@@ -20,6 +20,7 @@ from loom_connectors.built_in import (
     EXTRAS,
     FORMATS,
     GIVEN,
+    KEPT,
     NO_TRIAL,
     ONLY_READ,
     PYTHON,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from loom_connectors.files.storage import Inputs, Storage, StoredFile
 
 _LOCAL = ("", "file")
-SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *GIVEN} - {""}))
+SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *GIVEN, *KEPT} - {""}))
 """Every scheme and ending that Loom knows itself."""
 
 
@@ -187,8 +188,8 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
         return open_plugged_destination(plugin, config, context)
     if location.scheme in NO_TRIAL and context.sample:
         return _sample_file(location.scheme, config, context)
-    if location.scheme in DESTINATIONS:
-        factory: DestinationFactory = _found(DESTINATIONS, location.scheme)
+    if location.scheme in DESTINATIONS or location.scheme in KEPT:
+        factory: DestinationFactory = _found({**DESTINATIONS, **KEPT}, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}

@@ -18,6 +18,7 @@ from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
 from loom_common.plugins.kinds import Kind
+from loom_common.sealing.payloads import SealedPayloads
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
@@ -72,6 +73,9 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         record_key=plan.pipeline.extract.keys,
         adds=plan.replay is not None,
         sample=plan.beside,
+        payloads=SealedPayloads(platform.payloads, platform.keyring, plan.pipeline.name)
+        if plan.pipeline.sensitive
+        else platform.payloads,
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.load),
     )

@@ -1,9 +1,9 @@
-"""Keeps payloads encrypted that hold whole records: those that were given to a run."""
+"""Keeps payloads encrypted that hold whole records: those that were given to a run, and rows that it gives back."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from loom_common.ports.payloads import PayloadStore
 from loom_common.sealing.keyring import Keyring
@@ -22,6 +22,13 @@ class SealedPayloads:
         keys = await self._keyring.keys()
         return await self._payloads.put(keys.seal(data, self._context).encode(), owner=owner)
 
+    async def put_first(self, data: bytes, *, owner: str, name: str) -> bytes:
+        """Store it sealed. Raises as `put` and `get` do."""
+        keys = await self._keyring.keys()
+        sealed = keys.seal(data, self._context).encode()
+        kept = await self._payloads.put_first(sealed, owner=owner, name=name)
+        return keys.open(kept.decode("latin-1"), self._context)
+
     async def get(self, name: str) -> bytes:
         """Return what was sealed. Raises `PermanentError` and `ConfigurationError` besides."""
         keys = await self._keyring.keys()
@@ -29,6 +36,9 @@ class SealedPayloads:
 
     async def owners(self) -> Mapping[str, dt.datetime]:
         return await self._payloads.owners()
+
+    async def names(self, owner: str) -> Sequence[str]:
+        return await self._payloads.names(owner)
 
     async def forget(self, owner: str) -> None:
         await self._payloads.forget(owner)

@@ -39,7 +39,7 @@ class ConnectorContext:
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
     payloads: PayloadStore | None = None
-    """Holds the records that were given to the run, where a run is read; None before a run."""
+    """Holds the records that were given to the run, and the rows that it gives back; None before a run."""
     threads: Threads = field(default_factory=Threads)
     """Runs the code of plugins."""
     clock: Clock = field(default_factory=SystemClock)

@@ -47,7 +47,7 @@ from loom_coordinator.db.tables.runs import (
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
-from loom_coordinator.intake.given_records import definition_of_run
+from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
 from loom_coordinator.lifecycle import partitions
 from loom_coordinator.lifecycle import preflight as preflight_questions
 
@@ -79,7 +79,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
             )
         return RunAccepted(run_id=run_id, pipeline=known[0], status=known[1])
     given = await _definition(unit, request)
-    definition = definition_of_run(given.definition, request.records)
+    definition = keeping_rows(definition_of_run(given.definition, request.records), request.rows)
     pipeline = parse(definition)
     plan = Plan(
         pipeline=pipeline,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import structlog
 from sqlalchemy import and_, case, exists, func, select
 
-from loom_common.domain.values.stored_records import is_owner
+from loom_common.domain.values.stored_records import destination_of, is_owner, owns_rows
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
@@ -54,6 +54,7 @@ class PayloadCleanup:
             return
         async with self._outbox.unit() as unit:
             useless = await _ended(unit, [owner for owner in held if not is_owner(owner)])
+            useless += await _not_fetched(unit, {each: at for each, at in held.items() if owns_rows(each)})
             useless += await _unneeded(unit, {owner: newest for owner, newest in held.items() if is_owner(owner)})
         for owner in useless:
             await self._payloads.forget(owner)
@@ -64,6 +65,18 @@ async def _ended(unit: UnitOfWork, run_ids: Collection[str]) -> list[str]:
     runs = pipeline_runs.c
     query = select(runs.run_id).where(runs.run_id.in_(run_ids), runs.status.in_(run_rows.TERMINAL))
     return list((await unit.connection.execute(query)).scalars())
+
+
+async def _not_fetched(unit: UnitOfWork, rows: Mapping[str, dt.datetime]) -> list[str]:
+    """Return those of these rows, which runs give back to Python, that nobody has fetched for a day, although no run
+    may add to them."""
+    old = {destination_of(owner): owner for owner, newest in rows.items() if newest < unit.now - _UNREAD}
+    if not old:
+        return []
+    runs = pipeline_runs.c
+    query = select(runs.destination).where(runs.destination.in_(list(old)), runs.status.not_in(run_rows.TERMINAL))
+    grown = set((await unit.connection.execute(query)).scalars())
+    return [owner for destination, owner in old.items() if destination not in grown]
 
 
 async def _unneeded(unit: UnitOfWork, records: Mapping[str, dt.datetime]) -> list[str]:

@@ -7,13 +7,17 @@ import asyncio
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PathNotAllowed
 from loom_common.file_errors import unusable
+
+_PART = ".part-"
+"""Begins the names of files that are being written."""
 
 
 class FolderPayloads:
@@ -37,9 +41,24 @@ class FolderPayloads:
     def _write(self, target: Path, data: bytes) -> None:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
+            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PART, delete=False) as part:
                 part.write(data)
             Path(part.name).replace(target)
+
+    async def put_first(self, data: bytes, *, owner: str, name: str) -> bytes:
+        return await asyncio.to_thread(self._put_first, data, self._folder / owner / name)
+
+    def _put_first(self, data: bytes, target: Path) -> bytes:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PART) as part:
+                part.write(data)
+                part.flush()
+                with suppress(FileExistsError):
+                    target.hardlink_to(part.name)  # unlike a rename, it leaves what is there
+            return target.read_bytes()
+        except OSError as error:
+            raise unusable(str(target), error) or error from error
 
     async def get(self, name: str) -> bytes:
         return await asyncio.to_thread(self._get, name)
@@ -56,6 +75,14 @@ class FolderPayloads:
     def _owners(self) -> dict[str, dt.datetime]:
         found = [path for path in self._folder.iterdir() if path.is_dir()] if self._folder.is_dir() else []
         return {path.name: dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) for path in found}
+
+    async def names(self, owner: str) -> Sequence[str]:
+        return await asyncio.to_thread(self._names, owner)
+
+    def _names(self, owner: str) -> list[str]:
+        folder = self._folder / owner
+        found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return [f"{owner}/{name}" for name in found if not name.startswith(_PART)]
 
     async def forget(self, owner: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / owner, ignore_errors=True)

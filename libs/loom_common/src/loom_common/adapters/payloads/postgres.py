@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -41,6 +41,16 @@ class PostgresPayloads:
             )
         return name
 
+    async def put_first(self, data: bytes, *, owner: str, name: str) -> bytes:
+        async with self._connection() as connection:
+            status = await connection.execute(
+                "INSERT INTO payloads (name, run_id, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                f"{owner}/{name}",
+                owner,
+                data,
+            )
+        return data if status == "INSERT 0 1" else await self.get(f"{owner}/{name}")
+
     async def get(self, name: str) -> bytes:
         async with self._connection() as connection:
             body = await connection.fetchval("SELECT body FROM payloads WHERE name = $1", name)
@@ -53,6 +63,11 @@ class PostgresPayloads:
         async with self._connection() as connection:
             rows = await connection.fetch(query)
         return {row["run_id"]: row["newest"] for row in rows}
+
+    async def names(self, owner: str) -> Sequence[str]:
+        async with self._connection() as connection:
+            rows = await connection.fetch("SELECT name FROM payloads WHERE run_id = $1", owner)
+        return [row["name"] for row in rows]
 
     async def forget(self, owner: str) -> None:
         async with self._connection() as connection:

@@ -33,6 +33,11 @@ class RunRequest(Message):
         None,
         description="The name of records that were stored before, which the run reads in place of its source.",
     )
+    rows: str | None = Field(
+        None,
+        description="The name under which its rows are kept in the payload store, in place of its destination: `kept_` "
+        "and 32 hexadecimal digits.",
+    )
     claims: str | None = Field(
         None,
         max_length=64,

@@ -1,13 +1,19 @@
-"""Names records that were stored before the run that reads them, and locates them as a source."""
+"""Names records that were stored before the run that reads them, and locates them as a source; names the rows that a
+run keeps for the Python code that started it, and locates them as a destination."""
 
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 SCHEME = "loom-records"
 """The scheme of a source that is stored records: `loom-records://<name>`."""
 _BEGIN = f"{SCHEME}://"
 _NAME = re.compile(r"given_[0-9a-f]{32}/[0-9a-f]{64}")
+ROWS_SCHEME = "loom-rows"
+"""The scheme of a destination that keeps rows: `loom-rows://<owner>`."""
+_ROWS_BEGIN = f"{ROWS_SCHEME}://"
+_ROWS_OWNER = re.compile(r"kept_[0-9a-f]{32}")
 
 
 def is_name(text: str) -> bool:
@@ -34,3 +40,23 @@ def source_of(name: str) -> str:
 def name_in(source: str) -> str | None:
     """Return the name of the records that a source is; None for another source."""
     return source.removeprefix(_BEGIN) if source.startswith(_BEGIN) else None
+
+
+def new_rows_owner() -> str:
+    """Return a name for the rows of one run, which owns them in the payload store."""
+    return f"kept_{uuid4().hex}"
+
+
+def owns_rows(owner: str) -> bool:
+    """Tell whether an owner of payloads is the rows of a run."""
+    return _ROWS_OWNER.fullmatch(owner) is not None
+
+
+def destination_of(owner: str) -> str:
+    """Return the rows as a destination."""
+    return f"{_ROWS_BEGIN}{owner}"
+
+
+def rows_owner_in(destination: str) -> str | None:
+    """Return the owner of the rows that a destination is, whatever it is; None for another destination."""
+    return destination.removeprefix(_ROWS_BEGIN) if destination.startswith(_ROWS_BEGIN) else None
