@@ -77,6 +77,11 @@ async def test_a_column_that_only_the_database_writes_is_refused_before_and_duri
         await destination.load(batch(id="1", n="2"))
     assert (await destination.load(batch(id="1"))).loaded == 1
     await destination.close()
+    other = opened(tmp_path, "sqlite:///out.db?table=scores", properties={"id": {"type": "string"}})
+    assert {fit.name: (fit.there, fit.done) for fit in await other.fits()} == {
+        "id": ("TEXT", "as it is"), "n": ("a generated column", "not written")
+    }  # fmt: skip
+    await other.close()
 
 
 async def test_fields_that_differ_in_case_only_are_refused_where_the_system_takes_them_for_one(tmp_path):

@@ -121,11 +121,15 @@ class LoadTable:
         found = kinds(self.schema, self.expected)
         wanted = {name: found[name] if name in declared else None for name in found}
         fits = fits_of(wanted, there, self.dialect.type_of, adds=self.evolution.columns, widens=self.evolution.types)
+        own = [name for name in computed if name not in there and name not in wanted]
         return [
-            replace(each, done=f"{computed[each.name]}: a run is refused", fits=False)
-            if each.name in wanted and each.name in computed
-            else each
-            for each in fits
+            *(
+                replace(each, done=f"{computed[each.name]}: a run is refused", fits=False)
+                if each.name in wanted and each.name in computed
+                else each
+                for each in fits
+            ),
+            *(ColumnFit(name, None, computed[name], "not written", fits=True) for name in own),
         ]
 
     async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
