@@ -19,6 +19,7 @@ from loom.project.config import LoomConfig
 from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.domain.definition.reader import parse
 from loom_common.errors import ConfigurationError
 from loom_connectors.given.pieces import line_of, record_of
 from loom_connectors.given.source import StoredRecords
@@ -162,9 +163,20 @@ def config(tmp_path, monkeypatch):
     return LoomConfig()
 
 
+PIPELINE = parse(
+    {
+        "name": "p",
+        "version": "1",
+        "extract": {"source": "in.csv"},
+        "transform": {"type": "passthrough"},
+        "load": {"destination": "out.csv"},
+    }
+)
+
+
 async def read_back(given, config):
     """Store what is given, and read it as a run does."""
-    async with stored(config, records_of(given)) as (name, _):
+    async with stored(config, records_of(given), PIPELINE) as (name, _):
         source = StoredRecords(name, FolderPayloads(config.project / ".loom/payloads"))
         page = await source.read(None, 1_000_000)
     return [record.data if record.error is None else record.error.code for record in page.records]
