@@ -29,6 +29,7 @@ from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.objects import lock, reader
 from loom_connectors.storage.objects.lock import ObjectLock
+from loom_connectors.storage.objects.patterns import is_read
 from loom_dev.backends.ports import reserve_port
 from loom_dev.backends.seaweedfs import BUCKET, READER
 from support.buckets import KEYS, bucket_of
@@ -93,6 +94,17 @@ async def test_keys_that_may_only_read_are_refused_before_a_run(s3_environment):
 async def test_what_is_not_there_is_told(s3_environment, opened, error, words):
     with pytest.raises(error, match=words):
         await opened(s3_environment).check()
+
+
+async def test_a_name_with_brackets_is_an_object_where_it_exists(s3_environment):
+    bucket = bucket_of(s3_environment)
+    bucket.put("d1.csv", b"id\n1\n")
+    (record,) = await read_through(source(s3_environment, "d[1].csv"))
+    assert (record.data, record.position) == ({"id": "1"}, "d1.csv line 2")
+    bucket.put("d[1].csv", b"id\n2\n")
+    (record,) = await read_through(source(s3_environment, "d[1].csv"))
+    assert (record.data, record.position) == ({"id": "2"}, "d[1].csv line 2")
+    assert is_read("d[1].csv", "d[1].csv"), "and so it is no destination of a run that reads it"
 
 
 async def test_a_server_that_is_away_may_come_back(s3_environment, monkeypatch):

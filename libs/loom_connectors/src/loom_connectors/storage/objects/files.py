@@ -71,13 +71,15 @@ class ObjectInputs:
     def files(self) -> Sequence[ObjectFile]:
         if self._pattern is None:
             return [ObjectFile(self._store, self._address.root, self._address.key)]
+        found = []
         with store_trouble(self.place, SourceError, _REMEDY):
-            found = [
-                ObjectFile(self._store, self._address.root, each["path"], _state(each))
-                for listed in obstore.list(self._store, self._folder or None)
-                for each in listed
-                if self._pattern.fullmatch(each["path"]) and not is_hidden(each["path"].removeprefix(self._folder))
-            ]
+            for each in (each for listed in obstore.list(self._store, self._folder or None) for each in listed):
+                key = each["path"]
+                file = ObjectFile(self._store, self._address.root, key, _state(each))
+                if key == self._address.key:
+                    return [file]  # an object may be called `d[1].csv`, so what is there is no pattern
+                if self._pattern.fullmatch(key) and not is_hidden(key.removeprefix(self._folder)):
+                    found.append(file)
         if not found:
             raise SourceError(f"{self.place}: no object matches. {_REMEDY}")
         return sorted(found, key=lambda each: each.key)

@@ -32,7 +32,7 @@ def pattern_of(key: str) -> re.Pattern[str]:
 
 def is_read(key: str, location: str) -> bool:
     """Tell whether a source with a location's key reads an object, or would where it is there."""
-    if not names_several(location):
+    if key == location or not names_several(location):
         return key == location
     return pattern_of(location).fullmatch(key) is not None and not is_hidden(key.removeprefix(folder_of(location)))
 
