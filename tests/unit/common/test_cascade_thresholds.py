@@ -67,7 +67,7 @@ def test_outputs_miss_the_target_no_more_often_than_delta_over_a_thousand_draws(
     chance, promise = random.Random(3), Promise(goal, target, DELTA)
     missed = cheaper = 0
     for _ in range(1_000):
-        found = by_confidence(drawn(chance, 200, dear), promise)
+        found = by_confidence(drawn(chance, 150, dear), promise)
         if found is not None:
             cheaper += found.share_asked < 0.9
             missed += truth(goal, found.band, dear) < target
@@ -84,7 +84,7 @@ def test_verdicts_miss_the_target_no_more_often_than_delta_over_a_thousand_draws
     chance, promise, target = random.Random(4), Promise(goal, 0.85, DELTA), 0.85
     missed = cheaper = 0
     for _ in range(1_000):
-        scores = chance.choices(STEPS, k=200)
+        scores = chance.choices(STEPS, k=120)
         labels = ["pass" if chance.random() < passes_by_score(score) else "fail" for score in scores]
         tried = [Tried(label, "", score, label) for label, score in zip(labels, scores, strict=True)]
         found = by_score(tried, promise, "pass", "fail")

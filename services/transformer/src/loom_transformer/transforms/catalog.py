@@ -118,7 +118,8 @@ class Catalog:
             case EmbedTransformConfig():
                 return EmbedTransform(plan, config, self._models, self._threads)
             case ScorerTransformConfig(scorer=scorer):
-                return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds)
+                size = None if config.batch is None else config.batch.size
+                return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds, size)
             case PythonTransformConfig():
                 return python_transform(config.function, folder, shape, bounds)
             case PassthroughTransformConfig():

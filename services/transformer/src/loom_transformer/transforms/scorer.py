@@ -15,6 +15,7 @@ from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_common.user_code.poison_isolation import USER_CODE
 from loom_transformer.outcome import Transform
+from loom_transformer.transforms.batched import Batched
 from loom_transformer.transforms.local import Bounds, Computed
 from loom_transformer.transforms.vader import vader
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape
 
 Score = Callable[[str], Any]
+TEXTS = 32
+"""The number of texts that a scorer is given at once where the pipeline does not say it."""
 BUILTIN: dict[str, Callable[[], Score]] = {"vader": vader}
 
 
@@ -33,8 +36,8 @@ class Scorers:
         self._lock = threading.Lock()
 
     def get(self, reference: str, folder: Path) -> Score:
-        """Load `vader`, or `module:name` of a function, or of a class whose instances are called. Raises
-        `UserCodeError`."""
+        """Load `vader`, or `module:name` of a function, or of a class whose instances are called or have a method
+        `score(texts)`. Raises `UserCodeError`."""
         with self._lock:
             key = (reference, folder)
             if key not in self._loaded:
@@ -58,23 +61,38 @@ def _load(reference: str, folder: Path) -> Score:
             scorer = loaded()
     except BaseException as error:  # it is the user's code
         raise UserCodeError(f"'{reference}': making one failed: {named(error)}") from error
-    if not callable(scorer):
-        raise UserCodeError(f"'{reference}': its instances cannot be called; add `def __call__(self, text: str)`.")
+    if not callable(scorer) and not callable(getattr(scorer, "score", None)):
+        raise UserCodeError(
+            f"'{reference}': its instances cannot be called, and score nothing; add `def __call__(self, text: str)`, "
+            "or `def score(self, texts: list[str])` for several texts at once."
+        )
     return scorer  # type: ignore[no-any-return]
 
 
 def scorer_transform(
-    reference: str, field: str, score: Score, shape: Shape | None, bounds: Bounds | None = None
+    reference: str,
+    field: str,
+    score: Score,
+    shape: Shape | None,
+    bounds: Bounds | None = None,
+    size: int | None = None,
 ) -> Transform:
-    """Apply `score` to the text in `field`."""
+    """Apply `score` to the text in `field`: to one text at a time where it can be called, else to at most `size` texts
+    by its method `score`. Raises `UserCodeError` where it has none and a `size` is named."""
 
-    def of_record(data: dict[str, Any]) -> Any:
+    def text_of(data: dict[str, Any]) -> str:
         if field not in data:
             raise RecordError(
                 f"The field '{field}' is missing; the record has {', '.join(data) or 'no fields'}", code="missing_field"
             )
         if data[field] is None:
             raise RecordError(f"The field '{field}' is empty: there is nothing to score", code="missing_field")
-        return score(str(data[field]))
+        return str(data[field])
 
-    return Computed(reference, of_record, shape, bounds, risk=None if reference in BUILTIN else USER_CODE)
+    if not callable(score):
+        return Batched(reference, text_of, score.score, size or TEXTS, shape, bounds)
+    if size is not None:
+        words = f"`transform.batch`: {reference} takes one text at a time; give it a method `score(texts)`."
+        raise UserCodeError(words)
+    risk = None if reference in BUILTIN else USER_CODE
+    return Computed(reference, lambda data: score(text_of(data)), shape, bounds, risk=risk)

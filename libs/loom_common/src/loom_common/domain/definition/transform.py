@@ -33,7 +33,17 @@ from loom_common.domain.model_options.question_parts import QuestionConfig, ques
 from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
 from loom_common.domain.schema.contract import SchemaConfig
-from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, mistakes_in, refusal, said
+from loom_common.domain.section import (
+    FunctionRef,
+    Mistake,
+    SecretRef,
+    Section,
+    WebLocation,
+    mistake,
+    mistakes_in,
+    refusal,
+    said,
+)
 from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
@@ -224,12 +234,27 @@ class EmbedTransformConfig(TransformConfig, CallOptions):
                 yield mistake((key,), "strange_for_type", expected, said(written, key))
 
 
+class ScorerBatch(Section):
+    """Says how many texts a scorer is given at once. The short form is the number."""
+
+    size: int = Field(32, ge=1, le=10_000, description="The texts of one call, at most.")
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"size": written} if isinstance(written, int) and not isinstance(written, bool) else written
+
+
 class ScorerTransformConfig(TransformConfig):
     """A local model looks at one field of the input."""
 
     type: Literal["scorer"]
     scorer: str = Field(description="`vader`, or `module:name` of your own; or `{name: vader, calibration: FILE}`.")
     field: str = Field(description="The input field to score.")
+    batch: ScorerBatch | None = Field(
+        None,
+        description="`{size: 32}`: how many texts a scorer is given at once that has a method `score(texts)`, at most. "
+        "Default: 32.",
+    )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
