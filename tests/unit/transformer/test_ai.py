@@ -162,3 +162,28 @@ async def test_a_record_with_a_system_prompt_of_its_own_is_asked_alone(plan, tmp
     model, outcomes = await _outcomes(plan(**config), records, answers, folder=tmp_path)
     assert sorted(call.messages[0].content for call in model.calls) == ["For ann.", "For bob."]
     assert [each.output["text"] for each in outcomes] == ["a", "b", "alone"]
+
+
+async def test_an_answer_beyond_its_bound_is_cut_off_kept_back_and_not_repaired(plan, tmp_path):
+    bound = plan(prompt="{{ input.review }}", max_characters=5, output=MOOD)
+    model, (outcome,) = await _outcomes(bound, [{"review": "x"}], answer_of("no JSON at all"), folder=tmp_path)
+    assert (outcome.error.code, outcome.error.details["raw"]) == ("answer_too_long", "no JS")
+    assert str(outcome.error) == "The answer has 14 characters, and `max_characters` allows 5"
+    assert (len(model.calls), outcome.spent.calls_made) == (1, 1)
+
+
+async def test_an_answer_beyond_its_bound_is_no_cached_fallback_either(plan, tmp_path):
+    config = {
+        "prompt": "{{ input.review }}",
+        "max_characters": 5,
+        "fallback": {"cached": True},
+        "on_failure": "fallback",
+    }
+    _, (long, short) = await _outcomes(
+        plan(**config),
+        [{"review": "long"}, {"review": "s"}],
+        lambda call: answer_of("a long answer" if call.messages[0].content == "long" else "short"),
+        folder=tmp_path,
+    )
+    assert (long.error.code, long.output) == ("answer_too_long", None)
+    assert short.output == {"text": "short"}

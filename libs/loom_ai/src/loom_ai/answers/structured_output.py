@@ -52,16 +52,19 @@ async def ask(
     *,
     strict: bool = False,
     tools: ToolBox | None = None,
+    longest: int | None = None,
 ) -> Reply:
     """Ask the model, read the answer, and have an unfit answer repaired once. The model may use `tools` before it
     answers.
 
     Without a shape the output is `{"text": answer}`. A failure that concerns the record alone stands in the reply;
     docs/models.md lists the codes. A failure that was paid for by an earlier run is asked for anew. `patience` limits
-    the time of one answer, in seconds; `strict` is as for `read`. Raises what `JournalledModels.complete` raises."""
+    the time of one answer, in seconds; `strict` is as for `read`, and an answer of more than `longest` characters
+    is no output. Raises what `JournalledModels.complete` raises."""
     reuse = reuse or Reuse()
 
     def output_of(answer: ModelAnswer) -> dict[str, Any]:
+        see_its_length(answer, longest)
         return read(answer, shape, strict=strict)
 
     reply, earlier_run = await _asked_and_repaired(models, call, payer, output_of, reuse, patience, tools)
@@ -139,6 +142,15 @@ def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> d
         raise RecordError(words, code=INVALID, details=raw(answer))
     fitted: dict[str, Any] = shape.exact(output)
     return fitted
+
+
+def see_its_length(answer: ModelAnswer, longest: int | None) -> None:
+    """Raise `RecordError` (code `answer_too_long`) for an answer of more than `longest` characters; its beginning is
+    kept. It is not repaired: that would send it back whole."""
+    if longest is not None and len(answer.text) > longest:
+        words = f"The answer has {len(answer.text):,} characters, and `max_characters` allows {longest:,}"
+        details = {**raw(answer), "raw": answer.text[: min(longest, _RAW_SHOWN)]}
+        raise RecordError(words, code="answer_too_long", details=details)
 
 
 def raw(answer: ModelAnswer) -> dict[str, Any]:

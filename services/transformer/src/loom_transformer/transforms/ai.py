@@ -13,7 +13,7 @@ from loom_ai import word_vectors
 from loom_ai.answers.multi_record import Part, Shaped, ask_together
 from loom_ai.answers.multi_record import Question as SharedQuestion
 from loom_ai.answers.shape import Shape
-from loom_ai.answers.structured_output import Reply, ask, read
+from loom_ai.answers.structured_output import Reply, ask, read, see_its_length
 from loom_ai.budget.judging_cost import JudgingCost
 from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoints_of
 from loom_ai.journal.models import JournalledModels, Reuse
@@ -240,7 +240,15 @@ class AiTransform:
 
         async def once(call: ModelCall) -> Reply:
             return await ask(
-                self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict, tools=tools
+                self._models,
+                call,
+                payer,
+                self._shape,
+                self._reuse,
+                self._patience,
+                strict=self._strict,
+                tools=tools,
+                longest=self._config.max_characters,
             )
 
         return await self._several.asking(once, payer)(call)
@@ -250,6 +258,7 @@ class AiTransform:
         if self._remembers:
             for entry in await self._models.recall(self._pipeline, payer, call):
                 try:
+                    see_its_length(entry.answer, self._config.max_characters)
                     return read(
                         entry.answer, self._shape, strict=self._strict
                     ), f"cached answer of {entry.payer.run_id}"

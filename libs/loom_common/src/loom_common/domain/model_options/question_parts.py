@@ -58,6 +58,12 @@ class QuestionConfig(Section):
         default_factory=list,
         description="Turns in front of the prompt. Without a `prompt`, the last of them is the prompt.",
     )
+    max_characters: int | None = Field(
+        None,
+        ge=1,
+        description="The longest answer, in characters. A longer one is cut off there, and quarantines its record as "
+        "`answer_too_long`.",
+    )
     attachments: list[AttachmentConfig] = Field(
         default_factory=list, max_length=20, description="Images, documents and recordings beside the prompt."
     )
@@ -86,7 +92,7 @@ def question_mistakes(written: Mapping[str, Any]) -> Iterable[Mistake]:
         yield mistake(("messages", len(turns) - 1, "role"), "last_turn", expected, said(turns[-1], "role"))
     together = said(written, "records_per_call")
     if isinstance(together, int) and together > 1:
-        for key in ("messages", "examples", "attachments"):
+        for key in ("messages", "examples", "attachments", "max_characters"):
             if said(written, key):
-                expected = f"no `{key}` beside `records_per_call`: they are about one record"
+                expected = f"no `{key}` beside `records_per_call`, which puts several records into one question"
                 yield mistake((key,), "strange_for_type", expected, said(written, key))
