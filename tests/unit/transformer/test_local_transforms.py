@@ -13,7 +13,7 @@ from loom_common.worker.context import Context
 from loom_transformer.transforms.catalog import Catalog
 from loom_transformer.transforms.local import at_fault, output_of
 from loom_transformer.transforms.scorer import Scorers
-from loom_transformer.transforms.vader import label, vader
+from loom_transformer.vader import label, vader
 from support.plans import batch_of, plan_of
 from support.scripted_model import ScriptedModel
 

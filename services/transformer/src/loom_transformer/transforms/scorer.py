@@ -17,7 +17,7 @@ from loom_common.user_code.poison_isolation import USER_CODE
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.batched import Batched
 from loom_transformer.transforms.local import Bounds, Computed
-from loom_transformer.transforms.vader import vader
+from loom_transformer.vader import vader
 
 if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape
