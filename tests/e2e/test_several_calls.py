@@ -11,12 +11,14 @@ from loom.session import open_session
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, loom, runs
-from support.places import Place, spent, table
+from support.places import Place, outcome, settled, spent, table, until
 from support.projects import Project, ai, project, review_ids
 from support.simulated_model import SimulatedModel
 
 RECORDS = 12
 AT_ONCE = 6
+PER_CALL = 0.0000088
+"""An amount in USD: what an average question and its answer cost here."""
 ROUNDS = {
     "n": 3,
     "temperature": 0.8,
@@ -96,6 +98,27 @@ async def test_a_killed_run_asks_again_for_what_was_in_flight_alone(tmp_path, mo
         [(kept,)] = journal.execute("SELECT count(*) FROM journal WHERE purpose = 'tool'")
     assert 0 <= len(looked_up(made)) - kept <= AT_ONCE
     assert 0 < sum(times - 3 for times in model.asked.values()) + model.calls - model.answered <= AT_ONCE
+
+
+async def test_a_budget_that_ends_amid_the_calls_for_a_record_is_kept_and_what_was_answered_is_not_paid_for_again(
+    here, model
+):
+    transform = ai(model.base_url, n=3, temperature=1, max_tokens=40)
+    made = project(here.folder, RECORDS, transform=transform, destination="out.csv", extract={"batch_size": 4})
+    budget = 24 * PER_CALL
+    made.say(monitoring={"cost_budget": budget})
+    async with open_session(here.config, cluster=False) as session:
+        accepted = await session.start(request_of(made, here.config))
+        paused = await outcome(session, accepted.run_id)
+        assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
+        await until(lambda: settled(here.config, accepted.run_id, model), value=True)
+        assert spent(model) <= budget
+        assert 0 < model.calls < 3 * RECORDS
+        await session.resume(accepted.run_id, budget=20)
+        report = (await ended(session, accepted.run_id)).report.model_dump()
+    assert_complete(report, await made.loaded(), review_ids(RECORDS))
+    assert model.calls == report["calls"]["made"] == 3 * RECORDS
+    assert report["cost"]["total"] == pytest.approx(spent(model), abs=1e-9)
 
 
 @pytest.mark.parametrize("model_name", ["openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "google:gemini-2.5-flash"])

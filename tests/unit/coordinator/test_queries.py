@@ -168,3 +168,10 @@ async def test_when_a_record_was_kept_back_is_a_time_in_any_database(unit):
     [count] = await records.kept_counts(unit.connection, "p", None)
     [kept] = await records.last_kept(unit.connection, RUN)
     assert count.newest == kept.quarantined_at == NOW
+
+
+def test_vectors_are_not_shown_as_what_a_model_answered():
+    row = dict.fromkeys(("provider", "model", "tokens_in", "tokens_out", "cost", "latency_seconds", "created_at"), 0)
+    body = '{"text": "[\\"AAAA\\"]", "finish_reason": "stop"}'
+    shown = [records._answer({**row, "purpose": purpose, "body": body}).text for purpose in ("embed", "transform")]
+    assert shown == ["(vectors)", '["AAAA"]']

@@ -156,6 +156,10 @@ async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> lis
         return None
 
 
+_EMBED = "embed"
+"""The purpose of calls whose answers are vectors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Shown):
     """Holds what a model answered for one record, as the journal keeps it."""
@@ -193,7 +197,8 @@ async def answers(journal_engine: AsyncEngine, run_id: str, record_id: str) -> l
 
 def _answer(row: dict[str, Any]) -> Answer:
     body = json.loads(row.pop("body"))
-    return Answer(text=body["text"], finish_reason=body.get("finish_reason"), **row)
+    text = body["text"] if row["purpose"] != _EMBED else "(vectors)"  # half a megabyte that nobody reads
+    return Answer(text=text, finish_reason=body.get("finish_reason"), **row)
 
 
 async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id: str | None) -> list[KeptCount]:
