@@ -72,8 +72,8 @@ def test_every_mistake_is_told_with_its_place(project):
         configured(project, text)
     told = [str(problem) for problem in caught.value.problems]
     of_cache = "backend, enabled, ttl_days, url"
-    known = "access, allowed_paths, bus, cache, credentials, defaults, encryption, log, mode, pipelines, prices, providers"
-    known = f"{known}, storage"
+    known = "access, allowed_paths, bus, cache, credentials, defaults, encryption, log"
+    known = f"{known}, mode, pipelines, prices, providers, storage"
     assert told == [
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",
         f"loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of {known}. Did you mean 'cache'?",
