@@ -116,3 +116,45 @@ def test_sensitive_values_are_nowhere_but_in_source_and_destination(loom, people
     written = everything(people, said, caplog.text, but=IN_CLEAR)
     found = {name for name, content in written for each in PLANTED if each.encode() in content.lower()}
     assert found == set()
+
+
+def test_records_of_a_run_are_judged_compared_and_tried_again_while_the_key_is_changed(
+    loom, people, monkeypatch, caplog
+):
+    said: list[str] = []
+
+    def typed(*arguments: str) -> Any:
+        ended = loom(*arguments, "--format", "json")
+        said.extend((ended.out, ended.err))
+        assert ended.code in (0, 5), ended.err
+        return json.loads(ended.out)
+
+    first = typed("run", "people.yaml")
+    assert first["calls"]["made"] > 0
+    (people / "loom.yaml").write_text("encryption: {keys: ['${NEW_KEY}', '${PEOPLE_KEY}']}\n")
+    monkeypatch.setenv("NEW_KEY", base64.b64encode(bytes(range(32, 64))).decode())
+    second = typed("run", "people.yaml")
+    assert second["calls"]["made"] == 0
+    outputs = typed("diff", first["run_id"], second["run_id"])["outputs"]
+    assert outputs["both"] == outputs["equal"] > 0
+    rescored = typed("evaluate", first["run_id"], "--threshold", "kind=0.999", "--budget", "1")
+    assert rescored["cost"] == 0
+    assert sum(rescored["verdicts"].values()) == first["records"]["passed"] + first["records"]["rejected"]
+    (people / "other.txt").write_text("Of {{ input.email }}, good or bad: {{ input.text }}")
+    tried = typed("prompt", "try", first["run_id"], "other.txt", "--sample", "2", "--yes")
+    assert (tried["records"], tried["calls_made"] > 0) == (2, True)
+    typed("label", first["run_id"], "--count", "2")
+
+    (people / "loom.yaml").write_text("encryption: {key: '${NEW_KEY}'}\n")
+    retried = loom("quarantine", "retry", first["run_id"])
+    said.extend((retried.out, retried.err))
+    assert retried.code == 1
+    assert "its key (" in retried.out
+    assert "is not among those of LOOM_ENCRYPTION_KEYS here" in retried.out
+    found = {
+        name
+        for name, content in everything(people, said, caplog.text, but=IN_CLEAR)
+        for each in PLANTED
+        if each.encode() in content.lower()
+    }
+    assert found == set()

@@ -63,7 +63,7 @@ async def compare(before: Source, after: Source, limit: int) -> OutputChange:
     async with _kept_beside() as kept:
         async for outputs in _all(before):
             change.gone_before += len(outputs.gone)
-            rows = [(each.id, exact_json.dumps(each.result)) for each in outputs.records]
+            rows = [(each.id, exact_json.dumps(before.comparable(each.result))) for each in outputs.records]
             await asyncio.to_thread(kept.put, rows)
         async for outputs in _all(after):
             change.gone_after += len(outputs.gone)
@@ -72,7 +72,7 @@ async def compare(before: Source, after: Source, limit: int) -> OutputChange:
                 if (text := was.get(each.id)) is None:
                     change.only_after += 1
                 else:
-                    _enter(change, each.id, json.loads(text), each.result, limit)
+                    _enter(change, each.id, json.loads(text), after.comparable(each.result), limit)
         change.only_before = await asyncio.to_thread(kept.left)
     return change
 
@@ -84,7 +84,9 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [name for name in names if before.get(name, missing) != after.get(name, missing)]
 
 
-def _enter(change: OutputChange, record_id: str, before: dict[str, Any], after: dict[str, Any], limit: int) -> None:
+def _enter(
+    change: OutputChange, record_id: str, before: Mapping[str, Any], after: Mapping[str, Any], limit: int
+) -> None:
     change.both += 1
     names = differing(before, after)
     if not names:

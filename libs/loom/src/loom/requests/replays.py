@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loom.project.config import LoomConfig
 from loom.views import Views
+from loom_common.domain.definition.reader import parse
 from loom_common.domain.json_values.shown import Shown
+from loom_common.domain.run.replaying import Changes
 from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError
+from loom_common.sealing.keyring import Keyring
+from loom_common.sealing.sealer import Sealer
 from loom_quarantine.queries import RecordFilter, Standing
 
 
@@ -53,6 +59,24 @@ class NothingWaits(Shown):
 async def nothing_waits(views: Views, run_id: str, standing: Standing) -> NothingWaits:
     """Find out what became of records of which none waits."""
     return NothingWaits(run_id, standing, {replay: await views.status(replay) or "unknown" for replay in standing.held})
+
+
+async def sealed_changes(config: LoomConfig, views: Views, run_id: str, changes: Changes | None) -> Changes | None:
+    """Return the changes of a replay as they are sent to a cluster: edits of sensitive fields are encrypted. Raises
+    `ConfigurationError` where their key cannot be used here."""
+    if changes is None or not changes.edits or not config.distributed:
+        return changes
+    run = await views.row(run_id)
+    pipeline = None if run is None else parse(dict(run.definition))
+    if pipeline is None or not any(map(pipeline.sensitive_fields.concern, changes.edits)):
+        return changes
+    try:
+        keys = await Keyring(config.settings().encryption.keys, config.secrets).keys()
+    except ConfigurationError as error:
+        words = "Edits of sensitive fields are encrypted before they are sent, and their key cannot be used here: "
+        raise ConfigurationError(f"{words}{error}") from error
+    sealer = Sealer(pipeline.name, pipeline.sensitive_fields, keys)
+    return changes.model_copy(update={"edits": sealer.sealed_edits(changes.edits)})
 
 
 def named(meant: RecordFilter, standing: Standing) -> tuple[str, ...] | None:

@@ -12,10 +12,14 @@ from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
+from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
+from loom_common.worker.stage_result import Evaluated
 from loom_common.worker.usage import Usage
 from loom_coordinator.db.outputs.rescorings import ERROR, GONE, PASSED, REJECTED
-from loom_evaluator.handler import Evaluator
+
+Judge = Handler[BatchTransformed, Evaluated]
+"""Judges the records of a batch, as an `Evaluator` does."""
 
 _SLACK = 1e-9
 """The difference of scores that are equal: they were written as decimals."""
@@ -37,8 +41,8 @@ class Judging:
         self,
         rescoring_id: str,
         pipeline: str,
-        evaluator: Evaluator,
-        witnesses: Evaluator | None,
+        evaluator: Judge,
+        witnesses: Judge | None,
         budget: Budget | None,
     ) -> None:
         """Take the `witnesses`: evaluators of the run that give a record the same score whenever they are asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from loom.rescoring import before
 from loom.rescoring.before import KeptOutput, Known
@@ -16,11 +17,13 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
 from loom_common.domain.values.sampling import sampled
 from loom_common.errors import PermanentError
+from loom_common.sealing.sealer import Sealer
+from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
+from loom_common.worker.slices import Slice
+from loom_common.worker.stage_result import Transformed
 from loom_coordinator.db.outputs.rescorings import PASSED
 from loom_coordinator.db.run import Run
-from loom_extractor.handler import Extractor
-from loom_transformer.handler import Transformer
 
 _BATCHES = 4
 """The number of batches that are read from the source at once."""
@@ -54,15 +57,32 @@ class Source:
     """Reads the outputs of one run."""
 
     def __init__(
-        self, engine: AsyncEngine, run: Run, plan: Plan, extractor: Extractor, transformer: Transformer
+        self,
+        engine: AsyncEngine,
+        run: Run,
+        plan: Plan,
+        read: Handler[ExtractSlice, Slice],
+        transform: Handler[BatchExtracted, Transformed],
+        sealer: Sealer | None,
     ) -> None:
+        """Take what reads slices and transforms batches, as the handlers of the stages do; and what opens sensitive
+        fields, where there are some."""
         self._engine = engine
         self._run = run
         self._plan = plan
-        self._extractor = extractor
-        self._transformer = transformer
+        self._read = read
+        self._transform = transform
+        self._sealer = sealer
         self.trouble: str | None = None
         """Says why the source cannot be read; None where it can."""
+
+    def comparable(self, output: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an output that is equal to another one if and only if their values are. Those of sensitive fields
+        cannot be read in it."""
+        if self._sealer is None:
+            return output
+        compared: Mapping[str, Any] = self._sealer.comparable(output)
+        return compared
 
     async def kept(self, *, settled: bool = False) -> AsyncIterator[Outputs]:
         """Yield the outputs of records that were kept back; with `settled` also of those that were given up, or loaded
@@ -100,7 +120,7 @@ class Source:
                 max_batches=_BATCHES,
                 limit=left,
             )
-            part = await self._extractor.read(request, Context())
+            part = await self._read(request, Context())
             for position, batch in enumerate(part.batches):
                 records = [each for each in batch.records if wanted is None or each.id in wanted]
                 if records:
@@ -130,7 +150,7 @@ class Source:
             position=position,
             tally=Tally(),
         )
-        made = await self._transformer(BatchExtracted(header=header, records=tuple(mine)), Context())
+        made = await self._transform(BatchExtracted(header=header, records=tuple(mine)), Context())
         return Outputs(
             records=made.records,
             before={

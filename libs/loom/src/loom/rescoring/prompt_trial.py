@@ -36,6 +36,7 @@ from loom_common.domain.run.replaying import Changes, changed
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import BudgetExhausted, ConfigurationError, PermanentError
 from loom_common.flow import Stage
+from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.service.bootstrap import Platform
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
@@ -97,6 +98,10 @@ class _Came:
     calls: tuple[Calls, ...]
 
 
+Comparable = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Returns an output that can be compared with others, and holds no sensitive value."""
+
+
 async def try_prompt(
     config: LoomConfig, run_id: str, text: str, sample: int, *, budget: float | None, agree: Agree
 ) -> Tried | None:
@@ -115,7 +120,7 @@ async def try_prompt(
             )
         tried_by = _plan_of(plan, run.definition, text)
         async with opened_source(engine, platform, run, plan) as source:
-            outputs = await _sample(source, sample)
+            outputs, comparable = await _sample(source, sample), source.comparable
         if not outputs.records:
             raise ConfigurationError(
                 f"No output of run {run_id} is to be had any more, so there is nothing to compare."
@@ -133,7 +138,7 @@ async def try_prompt(
                 f"The trial may cost no more than ${spent.limit:g}, and the next call could: {money(spent.gone)} is "
                 "spent. What was answered is kept, and not paid for again: repeat the command with a larger --budget."
             ) from None
-    return _compared(run_id, run.pipeline_name, outputs, came, expected)
+    return _compared(run_id, run.pipeline_name, outputs, came, expected, comparable)
 
 
 def _plan_of(plan: Plan, definition: Mapping[str, Any], text: str) -> Plan:
@@ -170,6 +175,7 @@ def _models(platform: Platform) -> JournalledModels:
         budgets=open_budgets(settings),
         buckets=open_buckets(url, project),
         claims=open_claims(url),
+        keyring=platform.keyring,
     )
 
 
@@ -184,9 +190,10 @@ async def _came(
     one, project = plans.OnePlan(plan), platform.project
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
     making = Catalog(models, project, platform.threads, places).transform_of
-    transformer = Transformer(StageRunner(one, making, isolated(Stage.TRANSFORM, platform)))
+    sealed = SealedStages(one, platform.keyring)
+    transformer = sealed.of(Transformer(StageRunner(one, making, isolated(Stage.TRANSFORM, platform))))
     judging = Runners(project, platform.threads, models).runner_of
-    evaluator = Evaluator(StageRunner(one, judging, isolated(Stage.EVALUATE, platform)), models)
+    evaluator = sealed.of(Evaluator(StageRunner(one, judging, isolated(Stage.EVALUATE, platform)), models))
     trial = f"trial_{secrets.token_hex(6)}"
     header = BatchHeader(
         run_id=trial, pipeline=plan.pipeline.name, plan="", epoch=1, batch_id=trial, partition=0, slice=0, position=0,
@@ -211,7 +218,9 @@ async def _came(
     return _Came({each.id: each.result for each in made.records}, kept, scores, calls)
 
 
-def _compared(run_id: str, pipeline: str, outputs: Outputs, came: _Came, expected: float) -> Tried:
+def _compared(
+    run_id: str, pipeline: str, outputs: Outputs, came: _Came, expected: float, comparable: Comparable
+) -> Tried:
     tried = []
     for record in outputs.records:
         was, away = outputs.before[record.id], came.kept.get(record.id)
@@ -222,8 +231,8 @@ def _compared(run_id: str, pipeline: str, outputs: Outputs, came: _Came, expecte
                 verdict_before=was.verdict,
                 verdict=verdict,
                 reason=None if away is None else away.reason,
-                before=record.result,
-                after=came.outputs.get(record.id),
+                before=comparable(record.result),
+                after=None if record.id not in came.outputs else comparable(came.outputs[record.id]),
                 scores_before=was.scores,
                 scores=came.scores.get(record.id, {}),
             )

@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from loom.rescoring import plans
-from loom.rescoring.judging import Judging
+from loom.rescoring.judging import Judge, Judging
 from loom.rescoring.outputs import Source
 from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_models
 from loom_ai.journal.answered_before import PaidAnswersOnly, answered_before
 from loom_ai.stores.memory.marks import MemoryMarks
+from loom_ai.stores.sealed import SealedJournal
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import SourceError
 from loom_common.flow import Stage
+from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.service.bootstrap import Platform
 from loom_common.user_code.poison_isolation import Isolation
 from loom_common.user_code.stage_runner import StageRunner
@@ -41,7 +43,8 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
     outputs, project = plans.of_outputs(plan), platform.project
     url = platform.settings.journal.url.get_secret_value()
     async with AsyncExitStack() as stack:
-        models = answered_before(open_journal(url, project), run.completed_at, platform.clock)
+        journal = SealedJournal(open_journal(url, project), platform.keyring)
+        models = answered_before(journal, run.completed_at, platform.clock)
         stack.push_async_callback(models.close)
         sources: ResourceCache[OpenedSource] = ResourceCache(credentials=platform.credentials)
         await stack.enter_async_context(sources.closing())
@@ -59,7 +62,9 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
         places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
         catalog = Catalog(models, project, platform.threads, places)
         runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, isolated(Stage.TRANSFORM, platform))
-        yield Source(engine, run, outputs, extractor, Transformer(runner))
+        sealed = SealedStages(plans.OnePlan(outputs), platform.keyring)
+        sealer = await sealed.sealer(outputs) if outputs.pipeline.sensitive else None
+        yield Source(engine, run, outputs, sealed.of(extractor.read), sealed.of(Transformer(runner)), sealer)
 
 
 @asynccontextmanager
@@ -77,12 +82,14 @@ async def opened_judging(
         budgets=open_budgets(settings),
         buckets=open_buckets(url, project),
         claims=open_claims(url),
+        keyring=platform.keyring,
     )
     runners = Runners(project, platform.threads, models)
 
-    def evaluator(judged: Plan) -> Evaluator:
-        runner = StageRunner(plans.OnePlan(judged), runners.runner_of, isolated(Stage.EVALUATE, platform))
-        return Evaluator(runner, models)
+    def evaluator(judged: Plan) -> Judge:
+        one = plans.OnePlan(judged)
+        runner = StageRunner(one, runners.runner_of, isolated(Stage.EVALUATE, platform))
+        return SealedStages(one, platform.keyring).of(Evaluator(runner, models))
 
     witnesses = plans.of_witnesses(plan)
     try:

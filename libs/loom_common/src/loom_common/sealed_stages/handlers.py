@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 
 from cachetools import LRUCache
 
-from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchEvaluated, BatchExtracted, BatchTransformed, ExtractSlice
 from loom_common.domain.run.plan import Plan
@@ -18,6 +17,7 @@ from loom_common.sealed_stages.batches import opened_batch, opened_slice, values
 from loom_common.sealed_stages.results import sealed_result
 from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.sealer import Sealer
+from loom_common.user_code.stage_runner import Plans
 from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
 
@@ -30,7 +30,7 @@ _KEPT = 32
 class SealedStages:
     """Wraps the handlers of one process."""
 
-    def __init__(self, plans: PlanCache, keyring: Keyring) -> None:
+    def __init__(self, plans: Plans, keyring: Keyring) -> None:
         self._plans = plans
         self._keyring = keyring
         self._sealers: LRUCache[str, Sealer] = LRUCache(_KEPT)

@@ -192,7 +192,8 @@ class Commands:
             names = replays.named(meant, standing)
             said = {"replay_of": run_id, "records": names, "changes": _dumped(changes)}
             async with self._noted("replay", f"quarantine/{run.pipeline_name}", None, said) as act:
-                accepted = await session.replay(run_id, names, changes, by=self._by(act))
+                sent = await replays.sealed_changes(self._config, self._reads, run_id, changes)
+                accepted = await session.replay(run_id, names, sent, by=self._by(act))
                 act.run_id = accepted.run_id
             return accepted
         except ConfigurationError:

@@ -90,7 +90,7 @@ async def sealed_edits(edits: Mapping[str, Any], pipeline: Pipeline, keyring: Ke
     edited and their key is not known here, and `DependencyUnavailable`."""
     if not pipeline.sensitive or not edits:
         return dict(edits)
-    return Sealer(pipeline.name, pipeline.sensitive_fields, await keyring.keys()).sealed(edits)
+    return Sealer(pipeline.name, pipeline.sensitive_fields, await keyring.keys()).sealed_edits(edits)
 
 
 def replayed(plan: Plan, replay: Replay) -> Plan:

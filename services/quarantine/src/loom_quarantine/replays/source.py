@@ -42,7 +42,7 @@ class Replay:
         edits, opened = plan.replay.edits, _as_it_is
         if plan.pipeline.sensitive:
             sealer = await self._sealed.sealer(plan)
-            edits, opened = sealer.opened(edits), partial(_opened, sealer)
+            edits, opened = sealer.opened_edits(edits), partial(_opened, sealer)
             taken = replace(taken, records=[opened(kept) for kept in taken.records])
         if plan.replay.outputs:
             return self._with_outputs(request, plan, taken)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loom.cli.commands import follow, state
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
-from loom.requests.replays import named, nothing_waits
+from loom.requests.replays import named, nothing_waits, sealed_changes
 from loom_common.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ async def carry_out(
     if not standing.waiting:
         return await _tell_that_none_waits(config, run_id, standing, form, common.flags)
     names = named(meant, standing)
+    sent = await state.ask(config, lambda views: sealed_changes(config, views, run_id, changes))
     try:
         outcome = await follow.carry_out(
             config,
-            lambda session: session.replay(run_id, names, changes),
+            lambda session: session.replay(run_id, names, sent),
             form,
             verbose=common.verbose,
             flags=common.flags,

@@ -34,6 +34,10 @@ class SensitiveFields:
     def __bool__(self) -> bool:
         return bool(self.names)
 
+    def concern(self, name: str) -> bool:
+        """Tell whether a field of a record is sensitive, or holds one that is."""
+        return name in self._tree
+
     def changed(self, data: Mapping[str, Any], change: Change, other: Change | None = None) -> dict[str, Any]:
         """Return a record whose sensitive values are changed, and whose other texts are changed by `other`."""
         return {name: _changed(each, self._tree.get(name), name, change, other) for name, each in data.items()}
