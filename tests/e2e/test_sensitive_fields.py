@@ -100,6 +100,8 @@ def test_sensitive_values_are_nowhere_but_in_source_and_destination(loom, people
         for each in kept[:2]:
             typed("quarantine", "show", each["record_id"], "--run-id", run_id)
     typed("quarantine", "export", "-", "--run-id", run_id)
+    revealed = loom("quarantine", "show", "3", "--run-id", run_id, "--reveal", "--format", "json")
+    assert json.loads(revealed.out)["input"] == PEOPLE[2]
     assert typed("run", "people.yaml", "--sample", "2", "--verbose").code == 0
     retried = typed("quarantine", "retry", run_id, "--record-ids", "5", "--edit", f"email={OTHER}", "--verbose")
     assert retried.code == 0, retried.err

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loom.project.config import LoomConfig
 from loom_common.async_engine import AsyncEngine
+from loom_common.domain.definition.reader import parse
 from loom_common.domain.definition.transform import AiTransformConfig
-from loom_common.domain.json_values.shown import Shown, as_json
+from loom_common.domain.json_values.shown import Shown, as_json, unmasked_json
 from loom_common.domain.question.template import QuestionTemplate
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import LoomError
+from loom_common.sealing.keyring import Keyring
+from loom_common.sealing.sealer import Sealer
 from loom_common.service.bootstrap import open_payloads
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -96,16 +99,21 @@ class RecordStory(Shown):
         }
 
 
-async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> RecordStory | None:
+async def story(
+    engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None, *, reveal: bool = False
+) -> RecordStory | None:
     """Return the record as `run_id` kept it back, or as it was kept back last, with all other times. None where it was
-    not kept back."""
-    thread = await queries.history(engine, record_id, run_id)
+    not kept back. With `reveal`, sensitive fields are in clear: raises `ConfigurationError` and `PermanentError` where
+    their key cannot be used here."""
+    thread = await queries.history(engine, record_id, run_id, unmasked_json if reveal else as_json)
     row = next((each for each in thread if run_id in (None, each.run_id)), None)
     if row is None:
         return None
     async with engine.connect() as connection:
         run = await run_rows.find(connection, row.run_id)
-        scores = await records.scores(connection, row.run_id, record_id)
+        scores: Sequence[Score] = await records.scores(connection, row.run_id, record_id)
+    if reveal and run is not None:
+        row, scores = await _revealed(config, run, row, scores)
     return RecordStory(
         row=row,
         prompt=(row.error_details or {}).get("prompt") or await _rendered(config, run, row.record_data),
@@ -115,6 +123,27 @@ async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id:
         replays=[_time(each) for each in thread if each.id > row.id],
         kept_before=[_time(each) for each in thread if each.id < row.id],
     )
+
+
+async def _revealed(
+    config: LoomConfig, run: Run, row: WholeRecord, scores: Sequence[Score]
+) -> tuple[WholeRecord, Sequence[Score]]:
+    """Return a record, and what was said of it, with sensitive values in clear."""
+    pipeline = parse(dict(run.definition))
+    if not pipeline.sensitive:
+        return row, scores
+    keys = await Keyring(config.settings().encryption.keys, config.secrets).keys()
+    sealer = Sealer(pipeline.name, pipeline.sensitive_fields, keys)
+    opened = {name: sealer.opened(getattr(row, name)) for name in ("record_data", "error_details", "output")}
+    said = [
+        replace(
+            each,
+            explanation=sealer.opened_value("explanation", each.explanation),
+            interactions=None if each.interactions is None else [sealer.opened(one) for one in each.interactions],
+        )
+        for each in scores
+    ]
+    return replace(row, **opened), said
 
 
 def _time(row: WholeRecord) -> KeptTime:

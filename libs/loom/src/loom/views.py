@@ -236,6 +236,13 @@ class Views:
 
         return await kept_record.story(self._engine, self._config, record_id, run_id)
 
+    async def revealed_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
+        """Return the same with sensitive fields in clear. Raises `ConfigurationError` and `PermanentError` where their
+        key cannot be used here."""
+        from loom import kept_record
+
+        return await kept_record.story(self._engine, self._config, record_id, run_id, reveal=True)
+
     async def schemas(self, pipeline: str) -> list[SchemaVersion]:
         """Return the stored versions of the schemas of a pipeline, the newest of each stage first."""
         from loom_coordinator.db import schema_versions

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -180,9 +181,12 @@ async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
         return int((await connection.execute(query)).scalar_one())
 
 
-async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[WholeRecord]:
+async def history(
+    engine: AsyncEngine, record_id: str, run_id: str | None = None, show: Callable[[Any], Any] = as_json
+) -> list[WholeRecord]:
     """Every time the record was kept back, newest first: by the run that first did and by the replays of it, among
-    which `run_id` is one. Without a run, the thread of the record that was kept back last is meant."""
+    which `run_id` is one. Without a run, the thread of the record that was kept back last is meant. Sealed values are
+    masked, unless `show` leaves them as they are."""
     newest = select(table.c.origin_run_id).where(
         table.c.record_id == record_id, *([] if run_id is None else [table.c.run_id == run_id])
     )
@@ -194,7 +198,7 @@ async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None
     )
     async with transaction(engine) as connection:
         found = (await connection.execute(query)).mappings().all()
-    return [WholeRecord(**{name: as_json(value) for name, value in row.items()}) for row in found]
+    return [WholeRecord(**{name: show(value) for name, value in row.items()}) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.sealing.redaction import Redactor, conceal, redacting
 from loom_common.errors import ConfigurationError, PermanentError
 from loom_common.sealed_stages.batches import opened_batch, opened_slice, values_of
-from loom_common.sealed_stages.results import sealed_result
+from loom_common.sealed_stages.results import judges_in, sealed_result
 from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.sealer import Sealer
 from loom_common.user_code.stage_runner import Plans
@@ -48,7 +48,7 @@ class SealedStages:
             redactor = Redactor(values_of(opened, sealer.fields))
             with _concealed(redactor):
                 result = await handler(opened, context)
-            return sealed_result(result, opened, sealer)
+            return sealed_result(result, opened, sealer, judges_in(plan))
 
         return handled
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import Evaluation, Interaction, KeptRecord, RecordOutput
+from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.quality.outcomes import QUALITY_CHECK
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.plan import Plan
 from loom_common.domain.schema.contract import SCHEMA_CONTRACT
 from loom_common.domain.sealing.fields import leaves
 from loom_common.domain.sealing.redaction import Redactor
@@ -41,9 +43,17 @@ _NAMES_OF_THINGS = frozenset(
 """The details of an error that hold no text of a record. They are shown, without what they quote."""
 
 
-def sealed_result(result: R, message: Message, sealer: Sealer) -> R:
-    """Return the result of a handler, sealed. A result of another kind holds nothing of records."""
-    sealing = _Sealing(sealer, message)
+def judges_in(plan: Plan) -> frozenset[str]:
+    """Return the names of the plan's evaluators whose explanations a model writes."""
+    section = plan.pipeline.evaluate
+    evaluators = () if section is None else section.evaluators
+    return frozenset(each.name for each in evaluators if isinstance(each, ModelJudged))
+
+
+def sealed_result(result: R, message: Message, sealer: Sealer, judges: frozenset[str] = frozenset()) -> R:
+    """Return the result of a handler, sealed. What evaluators named in `judges` said is sealed whole. A result of
+    another kind holds nothing of records."""
+    sealing = _Sealing(sealer, message, judges)
     sealed: Any = result
     match result:
         case Slice():
@@ -65,8 +75,9 @@ def sealed_result(result: R, message: Message, sealer: Sealer) -> R:
 class _Sealing:
     """Seals the result of one message."""
 
-    def __init__(self, sealer: Sealer, message: Message) -> None:
+    def __init__(self, sealer: Sealer, message: Message, judges: frozenset[str]) -> None:
         self._sealer = sealer
+        self._judges = judges
         self._inputs = {each.id: each for each in getattr(message, "records", ())}
         self._redactors: dict[str, Redactor] = {}
 
@@ -142,7 +153,7 @@ class _Sealing:
         """Seal what a model said of a record; a rule's own words remain, without what they quote."""
         explanation = evaluation.explanation
         if explanation is not None:
-            said_by_model = bool(evaluation.interactions)
+            said_by_model = evaluation.name in self._judges
             redact = self._redactor(evaluation.record_id)
             explanation = self._sealer.value("explanation", explanation) if said_by_model else redact(explanation)
         interactions = tuple(self._interaction(each) for each in evaluation.interactions)

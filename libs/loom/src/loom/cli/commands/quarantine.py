@@ -61,6 +61,9 @@ def list_records(
 def show(
     record_id: Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")],
     run_id: OfRun = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show sensitive fields in clear. Their key has to be at hand here.")
+    ] = False,
     form: Form = Format.TABLE,
     *,
     common: Common,
@@ -72,7 +75,14 @@ def show(
 
     settings = common.configuration()
     follow.wait_for(state.refuse_other(settings, run_id, None))
-    record = follow.wait_for(state.ask(settings, lambda views: views.quarantined_record(record_id, run_id)))
+    record = follow.wait_for(
+        state.ask(
+            settings,
+            lambda views: (
+                views.revealed_record(record_id, run_id) if reveal else views.quarantined_record(record_id, run_id)
+            ),
+        )
+    )
     if record is None:
         where = f" of run {run_id}" if run_id else ""
         raise ConfigurationError(f"No record {record_id!r}{where} is in quarantine. See: loom quarantine list")
