@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from loom.cli.root_command import application
 from loom.project.config import LoomConfig
 from loom.testing.definition.suite import Suite
-from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_ai.settings import BatchSettings, BudgetSettings, ModelSettings
 from loom_api.settings import ApiSettings
 from loom_common.config import settings
 from loom_common.contracts.v1 import RunRequest
@@ -203,7 +203,7 @@ def test_every_setting_in_the_documents_is_one(page):
 def _variables():
     models = [each for each in vars(settings).values() if isinstance(each, type) and hasattr(each, "model_config")]
     known = set()
-    for model in [*models, ApiSettings, BudgetSettings, ModelSettings, CoordinatorSettings]:
+    for model in [*models, ApiSettings, BatchSettings, BudgetSettings, ModelSettings, CoordinatorSettings]:
         prefix = model.model_config.get("env_prefix")
         known |= {f"{prefix}{name}".upper() for name in model.model_fields} if prefix else set()
     return known | _read_as_they_are()

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from loom.cli.root_command import application
 from loom.project.config import LoomConfig
-from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_ai.settings import BatchSettings, BudgetSettings, ModelSettings
 from loom_common.config.settings import CacheSettings, DatabaseSettings, Settings
 from loom_coordinator.admin.app import app as coordinator
 from loom_dev.reference import cli_text as text
@@ -35,7 +35,7 @@ def cli_page() -> str:
 def _limits() -> str:
     """Return a table of the variables that limit a process: name, default, meaning."""
     nested = (field.annotation for field in Settings.model_fields.values())
-    models = (ModelSettings, BudgetSettings, DatabaseSettings, CacheSettings, *nested)
+    models = (ModelSettings, BatchSettings, BudgetSettings, DatabaseSettings, CacheSettings, *nested)
     rows = [
         (f"`{model.model_config.get('env_prefix')}{name.upper()}`", f"{field.default:g}", field.description or "")
         for model in models

@@ -4,7 +4,10 @@ the first call."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from loom_ai.batches.execution import BatchExecution
+from loom_ai.batches.requests.values import BatchStore
 from loom_ai.budget.ledger import BudgetLedger
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
@@ -13,10 +16,10 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.fallback import FallingBack
-from loom_ai.ports import Journal, ModelClient
+from loom_ai.ports import BatchAnswers, Journal, ModelCall, ModelClient
 from loom_ai.providers.first_call import FirstCallClient
-from loom_ai.recordings.in_use import through_recorder
-from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_ai.recordings.in_use import answers_are_recorded, through_recorder
+from loom_ai.settings import BatchSettings, BudgetSettings, ModelSettings
 from loom_ai.stores.sealed import SealedClaims, SealedJournal
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
@@ -29,6 +32,9 @@ from loom_common.ports.seen_values import SeenValues
 from loom_common.resilience.breakers import Breakers
 from loom_common.sealing.keyring import Keyring
 
+if TYPE_CHECKING:
+    from loom_ai.batches.owner import Owner
+
 
 def open_models(
     journal: Journal,
@@ -40,10 +46,13 @@ def open_models(
     buckets: Buckets | None = None,
     claims: Claims | None = None,
     keyring: Keyring | None = None,
+    batches: BatchAnswers | None = None,
+    reservations: BudgetReservations | None = None,
 ) -> JournalledModels:
     """Open models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one
     fails; without claims, equal questions are asked once in each process; without a keyring, nothing sensitive is
-    asked."""
+    asked; without `batches`, every call is asked directly. `reservations` are those that `batches` keep, in place of
+    `budgets`."""
     keyring = keyring or Keyring((), credentials or Credentials())
     journal = SealedJournal(journal, keyring)
     claims = None if claims is None else SealedClaims(claims, keyring)
@@ -55,10 +64,57 @@ def open_models(
         return HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
 
     prices = Prices()
-    reservations = None if budgets is None else BudgetReservations(budgets, prices)
+    if reservations is None and budgets is not None:
+        reservations = BudgetReservations(budgets, prices)
     fleet = None if claims is None else SingleFlight(claims, clock)
     asked = through_recorder(FirstCallClient(client))
-    return JournalledModels(asked, journal, prices, clock, settings.concurrency, reservations, fleet)
+    return JournalledModels(asked, journal, prices, clock, settings.concurrency, reservations, fleet, batches)
+
+
+def open_batches(
+    settings: Settings,
+    journal: Journal,
+    reservations: BudgetReservations,
+    credentials: Credentials,
+    clock: Clock,
+) -> BatchExecution | None:
+    """Open what has calls answered by the batches of their providers, in the database of the budgets. None where
+    answers are recorded, or come from a recording. Nothing connects before the first such call."""
+    if answers_are_recorded():
+        return None
+    times, url = BatchSettings(), settings.budgets
+    store = _batch_store(url, settings)
+
+    def owner() -> Owner:
+        from loom_ai.batches.forms import Forms
+        from loom_ai.batches.owner import Owner
+        from loom_ai.batches.reading import Reading
+        from loom_ai.batches.requests.client import BatchClient, Sessions
+        from loom_ai.batches.submission import Submission
+
+        sessions, forms = Sessions(), Forms()
+
+        def client(call: ModelCall) -> BatchClient:
+            return BatchClient(sessions, credentials, clock, call, times.submit_seconds)
+
+        submission = Submission(store, journal, reservations, forms, client, clock, times)
+        reading = Reading(store, journal, reservations, Prices(), forms, submission, client, clock)
+        return Owner(store, submission, reading, sessions, clock, times)
+
+    return BatchExecution(store, owner, reservations, clock)
+
+
+def _batch_store(url: str, settings: Settings) -> BatchStore:
+    from loom_ai.stores.sql.batches import SqlBatches
+
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlBatches(sqlite_engine(path, survives_power_cuts=True), str(path))
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlBatches(postgres_engine(url), redacted(url))
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:

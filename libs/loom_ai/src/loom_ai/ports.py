@@ -83,6 +83,9 @@ class ModelCall:
     sealed: bool = False
     """Tells whether it holds sensitive values. Its key is then one that nobody can guess them by, and its answer is
     kept encrypted."""
+    batch_deadline: float | None = None
+    """Where it is set, a provider's batch answers the call, for the price of one: the seconds after which it is asked
+    directly. Not part of the key: the answer is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,30 @@ class Waits(Protocol):
 
     def lend(self) -> None:
         """The call takes long: another one may go beside it."""
+        ...
+
+
+class BatchAnswers(Protocol):
+    """Has calls answered by the batches of their providers."""
+
+    async def obtain(
+        self, key: str, call: ModelCall, payer: Payer, max_age: float | None, cut: Sequence[Entry] = ()
+    ) -> ModelCall:
+        """Have a call that the journal does not answer made part of a batch. Return the call as it is to be asked
+        directly, where no batch will answer it any more. `max_age` is how many seconds an answer of another run may be
+        old; `cut` are the answers that were cut off before.
+
+        Raises `AnswersPending` while the answer is awaited, `RecordError` (code `model_refused`) where the provider
+        refuses this one request, `PermanentError` where it refuses the batch, `BudgetExhausted`, and
+        `DependencyUnavailable`."""
+        ...
+
+    async def answered(self, key: str) -> None:
+        """Note that the call of that key was asked directly, and answered."""
+        ...
+
+    async def close(self) -> None:
+        """Stop looking after batches, and release connections. Batches go on at their providers."""
         ...
 
 

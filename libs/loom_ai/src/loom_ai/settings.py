@@ -26,6 +26,28 @@ class ModelSettings(EnvironmentSettings):
     retry_ceiling: float = Field(60.0, gt=0, description="How long an attempt waits at most.")
 
 
+class BatchSettings(EnvironmentSettings):
+    """Holds the times of what looks after the batches of providers, in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_BATCHES_", frozen=True, defer_build=True)
+
+    poll_seconds: float = Field(30.0, gt=0, description="How often a provider is asked how far a batch is.")
+    gather_seconds: float = Field(
+        15.0, ge=0, description="How long no request must have come before those gathered are submitted."
+    )
+    lease_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="How long the batches of a worker that died wait for another. Clocks must differ by less.",
+    )
+    submit_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="What the submission of a batch may take. One whose submission was interrupted is submitted again "
+        "only after this time, if the provider does not list it.",
+    )
+
+
 class BudgetSettings(EnvironmentSettings):
     """Says how replicas share the budget of a run."""
 

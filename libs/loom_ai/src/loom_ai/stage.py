@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.batches.execution import BatchExecution
+from loom_ai.budget.prices import Prices
+from loom_ai.budget.reservations import BudgetReservations
+from loom_ai.compose import open_batches, open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
 from loom_ai.journal.models import JournalledModels
+from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import Stage
 from loom_common.ports.marks import Marks
 from loom_common.service.bootstrap import Platform
@@ -22,6 +26,12 @@ class ModelStage:
     models: JournalledModels
     isolation: Isolation
     marks: Marks
+    batches: BatchExecution | None = None
+
+    async def hear(self, said: RunEpoch) -> None:
+        """Take note of a run that was paused, resumed or cancelled."""
+        if self.batches is not None:
+            await self.batches.hear(said)
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
@@ -36,15 +46,20 @@ class ModelStage:
 def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
     """Open it on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     url = platform.settings.journal.url.get_secret_value()
+    journal = open_journal(url, platform.project)
+    reservations = BudgetReservations(open_budgets(platform.settings), Prices())
+    batches = open_batches(platform.settings, journal, reservations, platform.credentials, platform.clock)
     models = open_models(
-        open_journal(url, platform.project),
+        journal,
         platform.credentials,
         platform.clock,
         breakers=platform.breakers,
-        budgets=open_budgets(platform.settings),
+        reservations=reservations,
         buckets=open_buckets(url, platform.project),
         claims=open_claims(url),
         keyring=platform.keyring,
+        batches=batches,
     )
     marks = open_marks(url, platform.project)
-    return ModelStage(models, Isolation(marks, stage, platform.user_code_lock, platform.clock), marks)
+    isolation = Isolation(marks, stage, platform.user_code_lock, platform.clock)
+    return ModelStage(models, isolation, marks, batches)

@@ -23,6 +23,7 @@
     │   ├── CheckBroken              a record misses a quality check that tolerates none
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── BudgetExhausted              the run's budget does not cover the next model call
+    ├── AnswersPending               a provider's batch has not answered yet; waiting counts no attempt
     ├── PluginFailed                 the code of a plugin raised an error that is none of these
     ├── RecordError                  this one record is at fault; its neighbours are not
     │   └── CheckFailed              it misses a quality check that keeps it back
@@ -256,6 +257,16 @@ class BudgetExhausted(LoomError):
         super().__init__(
             f"${gone:.6f} of the budget of ${limit:.6f} is spent{kept}, and the next call may cost ${worst:.6f}."
         )
+
+
+class AnswersPending(LoomError):
+    """Reports that the batch of a provider has not answered yet. The message comes again later, which counts no
+    attempt: nothing has failed."""
+
+    def __init__(self, reason: str, retry_in: float) -> None:
+        self.retry_in = retry_in
+        """Seconds after which it is worth looking again."""
+        super().__init__(reason)
 
 
 class RecordError(LoomError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from loom_ai.batches.pending import all_there, or_pending, told_unless_pending
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
 from loom_common.contracts.v1 import Interaction, TransformedRecord
@@ -47,8 +48,8 @@ class ModelEvaluations:
         """Return the answers about each record, in order, by evaluator. Each is a part of the context's progress. What
         was `decided` about a record before is not asked.
 
-        Raises `TransientError` where a model is away and the batch should come again, `PermanentError` where
-        it refuses access. After the last attempt, trouble is the record's own."""
+        Raises `AnswersPending` where a batch answers later, `TransientError` where a model is away and the batch should
+        come again, `PermanentError` where it refuses access. After the last attempt, trouble is the record's own."""
         decided = [{} for _ in records] if decided is None else decided
         for _ in (name for each in decided for name in each):
             context.progress.one_answered()
@@ -57,7 +58,9 @@ class ModelEvaluations:
                 tasks = [
                     {
                         name: group.create_task(
-                            self._one(rule, record, Payer(run_id, record.id, context.usage), context.attempt, again)
+                            or_pending(
+                                self._one(rule, record, Payer(run_id, record.id, context.usage), context.attempt, again)
+                            )
                         )
                         for name, rule in self.rules.items()
                         if name not in known
@@ -65,15 +68,13 @@ class ModelEvaluations:
                     for record, known in zip(records, decided, strict=True)
                 ]
                 for task in (task for each in tasks for task in each.values()):
-                    task.add_done_callback(lambda _: context.progress.one_answered())
+                    task.add_done_callback(lambda task: told_unless_pending(task, context.progress.one_answered))
         except ExceptionGroup as failures:
             # Of several failures, the one that no retry will mend says most, and an open breaker more than what
             # opened it.
             raise min(failures.exceptions, key=_rank) from None
-        return [
-            {**known, **{name: task.result() for name, task in each.items()}}
-            for each, known in zip(tasks, decided, strict=True)
-        ]
+        answers = iter(all_there([task.result() for each in tasks for task in each.values()]))
+        return [{**known, **{name: next(answers) for name in each}} for each, known in zip(tasks, decided, strict=True)]
 
     async def _one(
         self, rule: ModelRule, record: TransformedRecord, payer: Payer, attempt: Attempt, again: int

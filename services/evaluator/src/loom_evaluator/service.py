@@ -21,4 +21,4 @@ def build(platform: Platform) -> Service:
     evaluator = Evaluator(StageRunner(platform.plans, runners.runner_of, stage.isolation), stage.models)
     accepts = (Accepts(BatchTransformed, platform.sealed.of(evaluator), router.evaluated),)
     consumer = ConsumerSpec(flow.work_queue(Stage.EVALUATE), accepts, platform.settings.worker.prefetch)
-    return StageService("evaluator", [consumer], platform, stage.closing)
+    return StageService("evaluator", [consumer], platform, stage.closing, stage.hear)

@@ -23,4 +23,4 @@ def build(platform: Platform) -> Service:
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
     accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
-    return StageService("transformer", [consumer], platform, stage.closing)
+    return StageService("transformer", [consumer], platform, stage.closing, stage.hear)

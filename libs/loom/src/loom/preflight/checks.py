@@ -120,9 +120,9 @@ def _cascades(loaded: LoadedPipeline) -> list[Check]:
 
 def _of_calls(pipeline: Pipeline) -> list[Check]:
     """Tell what the calls of models cost, and how many of them are made at once."""
-    from loom.preflight import budget_fit, calls_in_flight, model_prices  # many pipelines ask no model
+    from loom.preflight import batch_execution, budget_fit, calls_in_flight, model_prices  # many ask no model
 
-    checks = []
+    checks = batch_execution.checks(pipeline)
     if (priced := model_prices.told(pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     if (fit := budget_fit.told(pipeline)) is not None:

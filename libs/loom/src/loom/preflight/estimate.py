@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loom.preflight import budget_fit
+from loom.preflight import batch_execution, budget_fit
 from loom.preflight.estimated_cascades import asking_always, with_shares
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
@@ -76,6 +76,8 @@ class Estimate:
     """Tells whether the length of answers is that of earlier runs."""
     unasked: tuple[Unpriced, ...] = ()
     """Says what the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
+    batches: tuple[Mapping[str, Any], ...] = ()
+    """Says which models are asked in batches: `stage`, `model`, `share_of_price` and `deadline`."""
     last_call: float = 0.0
     """An amount in USD that a budget must have left for the last call to be made, too."""
 
@@ -112,6 +114,7 @@ class Estimate:
             "cost_per_record": self.cost / self.records if self.records else 0.0,
             "calls": [each.model_dump() for each in self.calls],
             "unknown_prices": self.unpriced,
+            "batches": [dict(each) for each in self.batches],
             "not_estimated": [
                 {"stage": each.stage.value, "reason": each.reason, "records": each.records} for each in self.unasked
             ],
@@ -165,6 +168,7 @@ async def estimate(
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
         unasked=unasked,
+        batches=tuple(batch_execution.told(loaded.pipeline)),
         last_call=budget_fit.of_last_call(client.asked, loaded.pipeline),
     )
 
@@ -189,7 +193,7 @@ async def _dry_run(
     plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient
 ) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
     """Return the calls that the records take, and what could not be asked about."""
-    models = JournalledModels(client, MemoryJournal())
+    models = JournalledModels(client, MemoryJournal(), at_batch_price=True)
     models.tools = "made_up"
     try:
         project = config.project.resolve()

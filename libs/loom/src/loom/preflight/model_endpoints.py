@@ -14,7 +14,13 @@ from loom_common.domain.definition.transform import AiTransformConfig, EmbedTran
 
 def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
     """Yield the endpoint of every model that the pipeline may ask."""
-    transform, evaluate = pipeline.transform, pipeline.evaluate
+    yield from endpoints_of_transform(pipeline)
+    yield from endpoints_of_judges(pipeline)
+
+
+def endpoints_of_transform(pipeline: Pipeline) -> Iterator[Endpoint]:
+    """Yield the endpoint of the transform's model, and of those that may answer in its place."""
+    transform = pipeline.transform
     if isinstance(transform, AiTransformConfig):
         cheap = [model for model in (transform.cascade.cheap.model,) if model] if transform.cascade else []
         others = transform.fallback.models if transform.fallback else ()
@@ -28,6 +34,11 @@ def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
             )
     if isinstance(transform, EmbedTransformConfig):
         yield endpoint_of(transform.model, transform.base_url, providers=pipeline.providers, api_key=transform.api_key)
+
+
+def endpoints_of_judges(pipeline: Pipeline) -> Iterator[Endpoint]:
+    """Yield the endpoint of every evaluator that asks a model."""
+    evaluate = pipeline.evaluate
     for judge in with_cheap_tiers(evaluate.evaluators) if evaluate else ():
         if not isinstance(judge, ModelJudged) or evaluate is None:
             continue

@@ -111,7 +111,8 @@ async def _answered(
         asked = call if tried == 1 and not call.again else replace(call, again=_APART * call.again + tried - 1)
         settled = await models.complete(asked, payer, reuse, patience)
         spent += settled.spent
-        if settled.answer.finish_reason != finish.UNUSABLE or (settled.fresh and tried >= TRIES):
+        last = tried >= TRIES and (settled.fresh or call.batch_deadline is not None)
+        if settled.answer.finish_reason != finish.UNUSABLE or last:
             return settled, spent
         if settled.fresh:
             await models.pause(tried)

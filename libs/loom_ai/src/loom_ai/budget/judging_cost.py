@@ -39,7 +39,12 @@ class JudgingCost:
             model, base_url, api_key = section.endpoint_settings(judge, pipeline.providers)
             endpoint = endpoint_of(model, base_url, providers=pipeline.providers, api_key=api_key)
             call = ModelCall(
-                endpoint.model, (), endpoint.base_url, provider=endpoint.provider, served_by=endpoint.served_by
+                endpoint.model,
+                (),
+                endpoint.base_url,
+                provider=endpoint.provider,
+                served_by=endpoint.served_by,
+                batch_deadline=section.execution.batch_deadline,
             )
             self._calls.append((call, about(str(getattr(judge, "criteria", None) or ""))))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loom_ai.budget.rates import Rates
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_common.domain.model_options.pricing import ModelPrice, price_named
+from loom_common.domain.model_options.providers import provider_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,16 @@ class Prices:
         own: Mapping[str, ModelPrice] | None = None,
         answered_by: str | None = None,
     ) -> Price:
-        """Return the price of `tokens` of the call's model, before or after the call was made."""
+        """Return the price of `tokens` of the call's model, before or after the call was made. A call that a batch
+        answers costs its share of it."""
+        price = self._full(call, tokens, own, answered_by)
+        if call.batch_deadline is None or not price.known:
+            return price
+        return Price(price.usd * batch_share(call, own), known=True)
+
+    def _full(
+        self, call: ModelCall, tokens: Tokens, own: Mapping[str, ModelPrice] | None, answered_by: str | None
+    ) -> Price:
         if own and (said := price_named(own, call.served_by or call.provider, call.model)) is not None:
             return Price(said.of(tokens.given, tokens.cached, tokens.answered), known=True)
         listed = self._in_list(call, answered_by)
@@ -94,6 +104,16 @@ class Prices:
         first = place not in self._told
         self._told.add(place)
         return first
+
+
+def batch_share(call: ModelCall, own: Mapping[str, ModelPrice] | None = None) -> float:
+    """Return the share of the usual price that the batches of the call's provider cost: as the pipeline says, else as
+    the provider is known to charge. Of a provider that only the pipeline knows, nothing is assumed."""
+    said = None if own is None else price_named(own, call.served_by or call.provider, call.model)
+    if said is not None and said.batch is not None:
+        return said.batch
+    share = None if call.served_by else provider_named(call.provider).batch_price
+    return 1.0 if share is None else share
 
 
 def _find(call: ModelCall, answered_by: str | None) -> Listed | None:

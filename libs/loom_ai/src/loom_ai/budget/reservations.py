@@ -61,6 +61,8 @@ class BudgetReservations:
         self._sizes = AnswerSizes()
         self._changed = asyncio.Event()
         self._held = 0
+        self._exchanging = 0
+        """The number of calls for batches that are being decided."""
         self._impatient: set[str] = set()
         """Runs whose calls no longer wait for judgements."""
         self._unsettled: list[Settle] = []
@@ -110,6 +112,47 @@ class BudgetReservations:
                     self._impatient.add(payer.run_id)
             async with waits.for_a_turn():
                 await _wait_for_change(changed)
+
+    async def reserve_at_once(
+        self, call: ModelCall, payer: Payer, budget: Budget, usage: Usage, beyond: int = 0
+    ) -> Reservation | None:
+        """Reserve the worst case of a call that a provider's batch answers later, at the price of a batch. Return None
+        where it has to wait for earlier calls: their batches may cost less than their worst case.
+
+        The reservation outlives this process, and whoever reads the answer settles it by `settle_answered`. Raises
+        `BudgetExhausted`, `PermanentError` for a model without a price, and `DependencyUnavailable`."""
+        sizes = self._sizes.of(call, payer.run_id)
+        need = self._need(call, sizes, usage, beyond, patient=True)
+        name, record = uuid4().hex, "" if not call.judged else judging_id(payer.run_id, payer.record_id)
+        while not sizes.answers and sizes.first >= _FIRST_CALLS:
+            if not self._exchanging:
+                return None
+            await _wait_for_change(self._changed)  # those that are decided now may get their full limits
+        sizes.first += 1
+        self._exchanging += 1
+        try:
+            decision = await self._exchange(Reserve(name, payer.run_id, need, budget.limit, budget.spent, record))
+        finally:
+            sizes.first -= 1
+            self._exchanging -= 1
+        standing = decision.standing
+        if decision.verdict is BudgetDecision.WAITS:
+            return None
+        if decision.verdict is BudgetDecision.EXHAUSTED:
+            needed = need.least + need.judged
+            usage.exhausted = BudgetExhausted(
+                budget.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
+            )
+            raise usage.exhausted
+        limit = self._affordable(call, sizes, usage, decision.granted)
+        return self._hold(Reservation(name, payer.run_id, decision.granted, limit), call, sizes)
+
+    async def settle_answered(
+        self, name: str, run_id: str, worst: float, limit: int, call: ModelCall, cost: float, answer: ModelAnswer | None
+    ) -> None:
+        """Enter the cost of a call that a batch answered, in USD; the reservation may be another process's. None for
+        an answer: it was not answered, and nothing was paid."""
+        await self.settle(Reservation(name, run_id, worst, limit), call, cost, answer)
 
     async def set_apart(self, run_id: str, judged: Mapping[str, float], budget: Budget) -> None:
         """Set aside the cost of judging all records of a batch.
@@ -201,7 +244,7 @@ class BudgetReservations:
     def _learn(self, reservation: Reservation, call: ModelCall, answer: ModelAnswer | None) -> None:
         sizes = self._sizes.of(call, reservation.run_id)
         if reservation.limit < longest(call):
-            sizes.first -= 1
+            sizes.first = max(0, sizes.first - 1)
         if answer is not None:
             sizes.learn(replace(call, max_tokens=reservation.limit), answer)
 
@@ -209,7 +252,7 @@ class BudgetReservations:
         return await self._ledger.exchange(requests)
 
     def _settled(self) -> None:
-        self._held -= 1
+        self._held = max(0, self._held - 1)
         self._notify()
 
     def _notify(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from loom_ai.budget.prices import Prices, Tokens
@@ -24,7 +24,7 @@ from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.journal.streaks import Streaks
 from loom_ai.keys import key_of, last_answer_of
 from loom_ai.pacing.waiting import Waiting
-from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
+from loom_ai.ports import NOTED, BatchAnswers, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.recovery import pause_after
 from loom_common.errors import BudgetExhausted, RecordError
@@ -59,11 +59,15 @@ class JournalledModels:
         concurrency: int = 64,
         reservations: BudgetReservations | None = None,
         fleet: SingleFlight | None = None,
+        batches: BatchAnswers | None = None,
+        *,
+        at_batch_price: bool = False,
     ) -> None:
         """`concurrency` is how many calls to a model are in flight at once, until they are written down, beside those
         that hang; a call's own `concurrency` outweighs it.
         `reservations` keeps to the budgets of runs that have one. `fleet` is for other processes that ask the same
-        questions."""
+        questions. `batches` answers calls that may be answered later; without it they are asked directly, and cost what
+        that costs, or, with `at_batch_price`, what they would cost in a batch: for estimates."""
         self._client = client
         self._journal = journal
         self.tools: Literal["run", "made_up", "refused"] = "run"
@@ -74,6 +78,8 @@ class JournalledModels:
         self._slots = CallSlots(concurrency)
         self._reservations = reservations
         self._fleet = fleet
+        self._batches = batches
+        self._at_batch_price = at_batch_price
         books = Books(self._found, self.note, self._written, self._enter_usage, self._priced)
         self._budgeted = BudgetedCalls(client, reservations, books)
         self.shared = SharedQuestions(fleet)
@@ -93,11 +99,14 @@ class JournalledModels:
         take from when it is its turn to be asked for.
 
         It is entered in the payer's usage, also where another record paid. Raises what client and journal raise,
-        `Timeout`, `BudgetExhausted` where the payer's budget does not cover the call, and `UpstreamUnusable` where this
-        record is one of many in a row that got nothing of use. Being cancelled stops the waiting, not a call already
-        paid."""
+        `Timeout`, `BudgetExhausted` where the payer's budget does not cover the call, `AnswersPending` where a batch
+        answers it later, and `UpstreamUnusable` where this record is one of many in a row that got nothing of use.
+        Being cancelled stops the waiting, not a call already paid."""
         reuse = reuse or Reuse()
         key = reuse.key(call, payer)
+        batched = call.batch_deadline is not None and self._batches is not None
+        if batched and await self.holds(key, payer, reuse) is None:
+            call = await self._through_batch(key, call, payer, reuse)
         while True:
             try:
                 pending, entry = await self._landed(key, call, payer, reuse, patience)
@@ -113,6 +122,8 @@ class JournalledModels:
                 if entry.answer.cut_off and not pending.asked:
                     await self._budgeted.cut_off(key, call, payer)
                 if pending.asked:
+                    if batched and self._batches is not None:
+                        await self._batches.answered(key)
                     self._streaks.answered(call, payer, entry.answer)
                 return settled(entry, payer, fresh=pending.asked)
 
@@ -172,6 +183,8 @@ class JournalledModels:
             task.cancel()
         loading = () if self._price_list is None else (self._price_list,)
         await asyncio.gather(*tasks, *loading, return_exceptions=True)
+        if self._batches is not None:
+            await self._batches.close()
         if self._fleet is not None:
             await self._fleet.close()
         await self._look_up.close()
@@ -180,6 +193,13 @@ class JournalledModels:
             await self._reservations.close()
         await self._client.close()
         await self._journal.close()
+
+    async def _through_batch(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> ModelCall:
+        """Have a call answered by a batch, or return it as it is to be asked directly."""
+        assert self._batches is not None
+        budget = None if payer.usage is None else payer.usage.budget
+        cut = await self._budgeted.cut_off(key, call, payer) if budget is not None else []
+        return await self._batches.obtain(key, call, payer, reuse.max_age, cut)
 
     async def _landed(
         self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
@@ -216,6 +236,8 @@ class JournalledModels:
         async def usable() -> Entry | None:
             return await self.holds(key, payer, reuse)
 
+        if not self._at_batch_price and call.batch_deadline is not None:
+            call = replace(call, batch_deadline=None)  # what is asked here is asked directly, whatever it costs
         # The journal is asked before the call waits to be begun, so that the questions of a batch are one look-up.
         entry = await usable()
         if entry is not None:

@@ -99,3 +99,57 @@ budget_reservations = sa.Table(
     sa.Column("worst", sa.Float, nullable=False),  # USD
     sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),  # UTC
 )
+
+batch_requests = sa.Table(
+    "batch_requests",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),  # of a question, as in the journal
+    sa.Column("run_id", sa.String(255), nullable=False, index=True),
+    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("place", sa.String(64), nullable=False),  # which requests may share a batch
+    sa.Column("state", sa.String(20), nullable=False),  # loom_ai.batches.requests.values.RequestState
+    sa.Column("batch_id", sa.String(32), index=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),  # bytes
+    sa.Column("body", sa.Text, nullable=False),  # JSON: the call, its price, what is reserved for it
+    sa.Column("problem", sa.Text),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Index("idx_batch_requests_place", "place", "state"),
+)
+
+provider_batches = sa.Table(
+    "provider_batches",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("run_id", sa.String(255), nullable=False, index=True),
+    sa.Column("place", sa.String(64), nullable=False, index=True),
+    sa.Column("state", sa.String(20), nullable=False),  # loom_ai.batches.requests.values.BatchState
+    sa.Column("body", sa.Text, nullable=False),  # JSON: one of its calls, without its words
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("reads", sa.Integer, nullable=False),
+    sa.Column("provider_id", sa.Text),
+    sa.Column("problem", sa.Text),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Column("attempted_at", sa.DateTime(timezone=True)),  # UTC
+)
+
+batch_owners = sa.Table(
+    "batch_owners",
+    metadata,
+    sa.Column("place", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(32), nullable=False, index=True),
+    sa.Column("until", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
+batch_runs = sa.Table(
+    "batch_runs",
+    metadata,
+    sa.Column("run_id", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("cancelled", sa.Boolean, nullable=False),
+    sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+)

@@ -25,6 +25,11 @@ def using(recorder: Recorder) -> Iterator[None]:
         _current.reset(token)
 
 
+def answers_are_recorded() -> bool:
+    """Tell whether a recorder is in use."""
+    return _current.get() is not None
+
+
 def through_recorder(client: ModelClient) -> ModelClient:
     """Return a client that answers through the recorder in use, where there is one; else `client` itself."""
     if (recorder := _current.get()) is None:

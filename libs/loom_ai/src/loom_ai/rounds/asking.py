@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from loom_ai.answers.structured_output import Reply
+from loom_ai.batches.pending import all_there, or_pending
 from loom_ai.ports import ModelCall
 from loom_common.errors import BreakerOpen, PermanentError
 
@@ -19,17 +20,14 @@ function and is one itself."""
 
 async def side_by_side(asking: Sequence[Awaitable[T]]) -> list[T]:
     """Return what each brings, in order. Where one raises, the others are not waited for, and the gravest error of
-    those that were raised is raised."""
+    those that were raised is raised. Where batches answer some later, all are asked for, and then `AnswersPending` is
+    raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_awaited(each)) for each in asking]
+            tasks = [group.create_task(or_pending(each)) for each in asking]
     except ExceptionGroup as failures:
         raise gravest(failures) from None
-    return [task.result() for task in tasks]
-
-
-async def _awaited(asked: Awaitable[T]) -> T:
-    return await asked
+    return all_there([task.result() for task in tasks])
 
 
 def gravest(failures: ExceptionGroup[Exception]) -> Exception:

@@ -4,6 +4,7 @@
     POST /v1/messages                              the API of Anthropic
     POST /v1beta/models/{model}:generateContent    the API of Google
     POST /v1/embeddings                            OpenAI's API for the vectors of texts
+    POST /v1/batches, /v1/messages/batches, ...    the batch APIs of these three: see `batches.py`
     GET  /stats                                    returns what the server was asked, as JSON
     POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
@@ -25,6 +26,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from loom_ai.simulated.answers import answer_for, tokens_of
+from loom_ai.simulated.batches import SimulatedBatches
 from loom_ai.simulated.formats import (
     AnthropicMessages,
     ChatCompletions,
@@ -91,6 +93,7 @@ class SimulatedModel:
 
     def __post_init__(self) -> None:
         self.traffic = Traffic()
+        self.batches = SimulatedBatches(self._answer_in_batch)
         self._chance = random.Random(self.seed)  # noqa: S311 - no secret is made of it
         self._runner: web.AppRunner | None = None
 
@@ -107,7 +110,8 @@ class SimulatedModel:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listen on `port`, or on any free one. Raises `OSError`."""
-        app = web.Application(client_max_size=_LARGEST_REQUEST)
+        app = web.Application(client_max_size=256 * 1024 * 1024)
+        app.router.add_routes(self.batches.routes())
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
         app.router.add_post("/v1beta/models/{model}:generateContent", self._speaking(GoogleContents()))
@@ -142,6 +146,11 @@ class SimulatedModel:
             "most_at_once": self.most_at_once,
             "most_in_a_minute": self.traffic.most,
             "faults": dict(self.met),
+            "batches": {
+                "submitted": self.batches.submissions,
+                "answered": self.batches.paid.total(),
+                "paid_twice": sum(times > 1 for times in self.batches.paid.values()),
+            },
         }
 
     async def _stats(self, _: web.Request) -> web.Response:
@@ -202,6 +211,14 @@ class SimulatedModel:
             case "not_chat":
                 return web.Response(text="<html>A proxy's page</html>", content_type="text/html")
         return web.json_response(wire.answer(call, self._reply(call, fault)), headers=self.headers)
+
+    def _answer_in_batch(self, wire: Format, body: dict[str, Any], model: str) -> dict[str, Any]:
+        """Return the status and the body of the response to a request of a batch."""
+        call = wire.read_request(body, model)
+        if call.form is not None and call.form not in self.forms:
+            message = f"response_format {call.form} is not supported"
+            return {"status": 400, "body": wire.error(400, message, "invalid_request_error")}
+        return {"status": 200, "body": wire.answer(call, self._reply(call, self._fault()))}
 
     def _fault(self) -> str | None:
         fault = self.faults.popleft() if self.faults else None

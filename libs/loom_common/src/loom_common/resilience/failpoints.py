@@ -41,6 +41,13 @@ POINTS = (
     "after_withdrawal",
     "before_rescored_load",
     "mid_relay",
+    "before_batch_intent",
+    "after_batch_intent",
+    "before_batch_submission",
+    "after_batch_submission",
+    "after_batch_poll",
+    "between_batch_results",
+    "after_batch_answers",
 )
 _ACTIONS = ("exit", "raise", "sleep", "late", "twice")
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -110,7 +110,10 @@ class StageService:
         consumers: Sequence[ConsumerSpec],
         platform: Platform,
         close: Callable[[], contextlib.AbstractAsyncContextManager[None]] | None = None,
+        hear: Callable[[RunEpoch], Awaitable[None]] | None = None,
     ) -> None:
+        """`hear` is told of runs that were paused, resumed or cancelled, beside the guard."""
+        self._hear = hear
         self._name = name
         self._consumers = consumers
         self._platform = platform
@@ -135,7 +138,7 @@ class StageService:
             for consumer, stats in zip(self._consumers, self._stats, strict=True)
         ]
         control = ControlChannel(self._platform.bus, self._name)
-        control.on(RunEpoch, guard.hear)
+        control.on(RunEpoch, partial(_both_hear, guard, self._hear))
         control.on(PrefetchLimit, lambda limit: _all_heed(workers, limit))
         following = asyncio.create_task(control.follow())
         async with self._close():
@@ -147,6 +150,12 @@ class StageService:
                 await control.stop()
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
+
+
+async def _both_hear(guard: EpochGuard, hear: Callable[[RunEpoch], Awaitable[None]] | None, said: RunEpoch) -> None:
+    await guard.hear(said)
+    if hear is not None:
+        await hear(said)
 
 
 async def _all_heed(workers: Iterable[Worker], limit: PrefetchLimit) -> None:

@@ -23,7 +23,7 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.recovery import Retry
-from loom_common.errors import BreakerOpen, BudgetExhausted, CheckBroken, PermanentError, StagedRowsLost
+from loom_common.errors import BreakerOpen, BudgetExhausted, CheckBroken, LoomError, StagedRowsLost
 from loom_common.flow import Exchange, Stage
 from loom_common.ports.bus import Delivery, Wire
 from loom_common.text import bounded, storable, words_of
@@ -114,7 +114,7 @@ def pausing(message: Message, reason: str, seconds: float, cause: str) -> list[O
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 
 
-def run_failed(message: Message, error: PermanentError | str) -> list[Outgoing]:
+def run_failed(message: Message, error: LoomError | str) -> list[Outgoing]:
     """Return the fact that the run cannot go on."""
     stage = stage_of(message)
     if stage is None:

@@ -17,9 +17,11 @@ from loom_common.errors import BudgetExhausted
 class Usage:
     """Counts the calls of one message. Each answer of a record counts once, however often it is asked for."""
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, epoch: int = 0) -> None:
         self.budget = budget
         """Says what the run may spend; None for no limit."""
+        self.epoch = epoch
+        """The epoch of the run that the message belongs to."""
         self.prices: Mapping[str, ModelPrice] = {}
         """Says what the pipeline says models cost, before any price list."""
         self.exhausted: BudgetExhausted | None = None

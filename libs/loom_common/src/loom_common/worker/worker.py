@@ -15,14 +15,16 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from cachetools import LRUCache
 
-from loom_common.contracts.encoding.codec import decode, encode
+from loom_common.contracts.encoding.codec import decode, encode, epoch_of
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.recovery import decide, delay_within
 from loom_common.errors import (
+    AnswersPending,
     BreakerOpen,
     BudgetExhausted,
     DependencyUnavailable,
@@ -36,7 +38,7 @@ from loom_common.errors import (
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.tracing import Attributes, tracer
-from loom_common.resilience.breaker_pause import BreakerPause
+from loom_common.resilience.breaker_pause import TELL_EVERY_SECONDS, BreakerPause
 from loom_common.text import named, words_of
 from loom_common.worker import failure_messages
 from loom_common.worker.batch_progress import BatchProgress
@@ -85,6 +87,8 @@ class Worker:
         self._progress_reports = BatchProgress(service, f"{consumer.queue}/{uuid4().hex[:12]}", bus)
         self._clock = clock or SystemClock()
         self._replaceable = replaceable
+        self._told_pending: LRUCache[str, float] = LRUCache(1000)
+        """When a run was told last that answers of a batch are awaited, in seconds of the clock."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then drain. Raises what ends the worker and not only a message: `TopologyMissing`
@@ -186,13 +190,16 @@ class Worker:
         context: Context | None = None
         while not self._guard.stale(message):
             progress = Progress(_records_of(message), in_flight)
-            context = Context(attempt, Usage(_budget_of(message)), progress, self._clock)
+            context = Context(attempt, Usage(_budget_of(message), epoch_of(message) or 0), progress, self._clock)
             try:
                 wires = self._wires(await self._handled(message, context, in_flight))
             except BudgetExhausted as spent:
                 return self._wires(self._unpaid(message, spent, await self._paid(message, context)))
-            except NeverReached as nowhere:
-                return self._wires([*await self._paid(message, context), *self._failed(message, str(nowhere))])
+            except AnswersPending as pending:
+                paid = await self._paid(message, context)
+                return self._wires([*paid, *self._awaiting_answers(message, pending, delivery)])
+            except (NeverReached, PermanentError) as error:
+                return self._wires([*await self._paid(message, context), *self._failed(message, error)])
             except BreakerOpen as away:
                 if not await self._waited(message, away):
                     return self._wires([*await self._paid(message, context), *self._parked(message, away, delivery)])
@@ -202,8 +209,6 @@ class Worker:
                     raise
                 reason = f"{error} Then: loom resume {message.correlation_id}."
                 return self._wires([*await self._paid(message, context), *self._failed(message, reason)])
-            except PermanentError as error:
-                return self._wires([*await self._paid(message, context), *self._failed(message, error)])
             except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
                 paid = await self._paid(message, context)
                 return self._wires([*paid, *self._later_or_aside(message, error, delivery, context)])
@@ -244,7 +249,7 @@ class Worker:
         self._stats.count(MessageOutcome.STALE)
         return [*paid, *failure_messages.exhausted(message, spent)]
 
-    def _failed(self, message: Message, error: PermanentError | str) -> Sequence[Outgoing]:
+    def _failed(self, message: Message, error: LoomError | str) -> Sequence[Outgoing]:
         log.error("run cannot go on", error=str(error), reported=True)
         self._stats.count(MessageOutcome.FAILED)
         return failure_messages.run_failed(message, error)
@@ -262,6 +267,19 @@ class Worker:
         self._stats.count(MessageOutcome.RETRIED)
         retry = delay_within(away.probe_in)
         return [failure_messages.again(message, self._consumer.queue, retry.step, attempt_of(delivery))]
+
+    def _awaiting_answers(self, message: Message, pending: AnswersPending, delivery: Delivery) -> Sequence[Outgoing]:
+        """Return the message for a retry queue, because a provider's batch answers later, and the fact that says so.
+        Its attempt number stays the same."""
+        self._stats.count(MessageOutcome.RETRIED)
+        retry = delay_within(pending.retry_in)
+        parked = failure_messages.again(message, self._consumer.queue, retry.step, attempt_of(delivery))
+        now, run_id = self._clock.monotonic(), message.correlation_id
+        if now - self._told_pending.get(run_id, float("-inf")) < TELL_EVERY_SECONDS:
+            return [parked]
+        self._told_pending[run_id] = now
+        cause = f"{self._pause.name}/{run_id}/{now:.3f}"
+        return [parked, *failure_messages.pausing(message, str(pending), retry.delay, cause)]
 
     def _later_or_aside(
         self, message: Message, error: Exception, delivery: Delivery, context: Context

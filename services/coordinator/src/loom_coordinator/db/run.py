@@ -82,6 +82,9 @@ class Run:
     """The number of batches in a slice."""
     credit_window: int
     """The number of batches that may be in flight."""
+    least_window: int | None
+    """The number of batches that may be in flight whatever the fleet does, because their records wait for batches of a
+    model provider; None where none does."""
     priority: int
     """A number from 1 to 10, and sets its share beside other runs."""
     deadline: dt.datetime | None

@@ -86,5 +86,6 @@ async def raise_epoch(unit: UnitOfWork, run: Run, **values: Any) -> int:
     """Make everything on its way for this run stale, and tell every worker so."""
     epoch = run.epoch + 1
     await change(unit, run.run_id, epoch=epoch, **values)
-    unit.send(Outgoing(flow.control("all"), RunEpoch(run_id=run.run_id, epoch=epoch), mandatory=False))
+    told = RunEpoch(run_id=run.run_id, epoch=epoch, cancelled=values.get("status") == CANCELLED)
+    unit.send(Outgoing(flow.control("all"), told, mandatory=False))
     return epoch

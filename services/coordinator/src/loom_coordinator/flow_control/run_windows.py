@@ -36,13 +36,13 @@ async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> 
     stages = stages_of(loads)
     columns = pipeline_runs.c
     running = await unit.connection.execute(
-        select(columns.run_id, columns.slice_batches, columns.credit_window)
+        select(columns.run_id, columns.slice_batches, columns.credit_window, columns.least_window)
         .where(columns.status == run_rows.RUNNING, columns.owner.is_not_distinct_from(unit.owner))
         .order_by(columns.run_id)
         .with_for_update(skip_locked=True)
     )
-    for run_id, slice_batches, before in running.all():
-        window = windows.paced_window(windows.full_window(slice_batches), stages)
+    for run_id, slice_batches, before, least in running.all():
+        window = max(windows.paced_window(windows.full_window(slice_batches), stages), least or 0)
         if window != before:
             await run_rows.change(unit, run_id, credit_window=window)
 

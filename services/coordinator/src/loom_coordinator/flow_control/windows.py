@@ -14,6 +14,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
+
 SLICE_RECORDS = 2_000
 """A slice is about so many records: large enough that asking for it costs nothing beside reading it."""
 MOST_BATCHES = 32
@@ -39,6 +42,16 @@ def slice_batches(batch_size: int) -> int:
 def full_window(batches_per_slice: int) -> int:
     """Return the most batches of a run that may be in flight."""
     return max(8, WINDOW_SLICES * batches_per_slice)
+
+
+def batch_window(pipeline: Pipeline) -> int | None:
+    """Return the batches of records that may wait for the batches of a model provider; None for a pipeline that asks
+    its models directly. A record that waits occupies no worker, and the more wait, the fewer batches are paid for."""
+    evaluate, transform = pipeline.evaluate, pipeline.transform
+    sections = [transform.execution] if isinstance(transform, AiTransformConfig) else []
+    sections += [evaluate.execution] if evaluate is not None else []
+    records = [each.window for each in sections if each.batch_deadline is not None]
+    return max(1, max(records) // pipeline.extract.batch_size) if records else None
 
 
 def opening_window(done: int, seconds: float) -> int:

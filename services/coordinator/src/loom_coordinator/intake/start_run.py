@@ -48,7 +48,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
-from loom_coordinator.lifecycle import partitions
+from loom_coordinator.lifecycle import partitions, stalls
 from loom_coordinator.lifecycle import preflight as preflight_questions
 
 _LARGEST_SAMPLE = 2**31 - 1
@@ -146,6 +146,7 @@ async def start(
     plan_hash = await payloads.put(plan.encoded())
     records = name_in(pipeline.extract.source)
     batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
+    least_window = windows.batch_window(pipeline)
     await unit.connection.execute(
         pipeline_runs.insert().values(
             run_id=run_id,
@@ -174,9 +175,10 @@ async def start(
             priority=priority,
             budget=min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
             estimate=await estimates.newest(unit, pipeline.name),
-            deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
+            deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),
             slice_batches=batches_per_slice,
-            credit_window=windows.full_window(batches_per_slice),
+            credit_window=max(windows.full_window(batches_per_slice), least_window or 0),
+            least_window=least_window,
         )
     )
     await schemas.begin(unit, run_id, plan)

@@ -25,10 +25,12 @@ async def raised(unit: UnitOfWork) -> list[RunEpoch]:
     ended = pipeline_runs.c.completed_at
     recent = pipeline_runs.c.status.in_([run_rows.RUNNING, run_rows.PAUSED]) | (ended > unit.now - LONGEST_WAIT)
     statement = (
-        select(pipeline_runs.c.run_id, pipeline_runs.c.epoch)
+        select(pipeline_runs.c.run_id, pipeline_runs.c.epoch, pipeline_runs.c.status)
         .where(pipeline_runs.c.epoch > 1, recent, pipeline_runs.c.owner.is_not_distinct_from(unit.owner))
         .order_by(pipeline_runs.c.started_at.desc())
         .limit(MOST)
     )
     rows = await unit.connection.execute(statement)
-    return [RunEpoch(run_id=run_id, epoch=epoch) for run_id, epoch in rows]
+    return [
+        RunEpoch(run_id=run_id, epoch=epoch, cancelled=status == run_rows.CANCELLED) for run_id, epoch, status in rows
+    ]

@@ -114,7 +114,7 @@ async def release(unit: UnitOfWork, run: Run) -> Extraction:
     credit_window = (await run_windows.shared(unit))[run_id]
     # The first slice is young however long the run waited for the answers to its questions.
     age = (unit.now - run.started_at).total_seconds() if any(place.released for place in places) else 0.0
-    if unit.owner is None and age < OPENING_SECONDS:
+    if unit.owner is None and age < OPENING_SECONDS and run.least_window is None:
         credit_window = min(credit_window, opening_window(run.totals.done, age))
     wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=credit_window, partitions=len(places))
     budget: Budget | None = None

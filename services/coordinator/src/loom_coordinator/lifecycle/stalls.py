@@ -8,10 +8,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
 from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.model_options.execution import ExecutionConfig
+from loom_common.domain.section import said
 from loom_common.domain.values.durations import seconds
 from loom_common.flow import Stage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
@@ -20,6 +23,8 @@ from loom_coordinator.db.tables.work import batches, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle.slices import IS_ISSUED
 
+IN_BATCHES = "7d"
+"""The limit of a run with `execution: batch` that sets none. Each batch may take a day."""
 _ORDER = list(Stage)
 _WAITING = (
     select(batches.c.stage, func.min(batches.c.updated_at))
@@ -69,7 +74,25 @@ def limits_of(run: Run) -> dict[Stage, float]:
 
 def timeouts_of(run: Run) -> Timeouts:
     """Return the timeouts that the run's definition sets."""
-    return Timeouts.model_validate(run.definition.get("timeouts") or {})
+    return timeouts_in(run.definition)
+
+
+def timeouts_in(definition: Mapping[str, Any]) -> Timeouts:
+    """Return the timeouts that a definition sets. Where records wait for batches of a model provider, a stage may be
+    silent for as long as those may take, and the run has `IN_BATCHES` unless the definition says something else."""
+    written = definition.get("timeouts") or {}
+    limits = Timeouts.model_validate(written)
+    waits = {stage: wait for stage in ("transform", "evaluate") if (wait := _batch_seconds(definition.get(stage)))}
+    if not waits:
+        return limits
+    longer = {stage: f"{seconds(getattr(limits, stage)) + wait:g}s" for stage, wait in waits.items()}
+    return limits.model_copy(update=longer | ({} if "run" in written else {"run": IN_BATCHES}))
+
+
+def _batch_seconds(section: Any) -> float | None:
+    """Return how long a batch of a section as written may take; None where it asks no batches."""
+    execution = said(section, "execution")
+    return None if execution is None else ExecutionConfig.model_validate(execution).batch_deadline
 
 
 async def look(unit: UnitOfWork, run: Run) -> Stage | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.http.endpoints import endpoint_of
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
@@ -51,7 +52,7 @@ def arbiter_rule(
     purpose: str = "evaluate",
 ) -> ModelRule:
     """Return the evaluator ready to score; its calls are entered with `purpose` in the books. Raises `PermanentError`
-    where Arbiter is not installed."""
+    where Arbiter is not installed, or the model's provider has no batches that the section asks for."""
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
@@ -59,7 +60,10 @@ def arbiter_rule(
     if section.speaks_to(settings, providers):
         endpoint = replace(endpoint, extras=endpoint.extras.outweighed_by(section.extras))
     timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
-    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens, purpose)
+    deadline = section.execution.batch_deadline
+    if deadline is not None:
+        see_that_it_speaks_batches(endpoint.provider, endpoint.served_by)
+    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens, purpose, deadline)
 
     baselines = None
     if isinstance(settings, config.Pairwise) and settings.baseline is not None:

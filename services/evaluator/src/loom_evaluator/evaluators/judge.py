@@ -30,6 +30,8 @@ class JudgeClient:
     max_tokens: int | None = None
     purpose: str = "evaluate"
     """Says what its calls are entered with in the books."""
+    batch_deadline: float | None = None
+    """Seconds after which a question is asked directly that a batch has not answered; None: it is asked directly."""
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
         """Make a question to be asked here."""
@@ -49,6 +51,7 @@ class JudgeClient:
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
             extras=endpoint.extras,
+            batch_deadline=self.batch_deadline,
         )
 
 

@@ -14,6 +14,8 @@ from loom_ai.answers.multi_record import Part, Shaped, ask_together
 from loom_ai.answers.multi_record import Question as SharedQuestion
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read, see_its_length
+from loom_ai.batches.pending import all_there, or_pending, told_unless_pending
+from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.budget.judging_cost import JudgingCost
 from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoints_of
 from loom_ai.journal.models import JournalledModels, Reuse
@@ -61,7 +63,7 @@ class AiTransform:
         """Take tools from `folder`, which is that of the pipeline, and the `purpose` that calls are entered with in the
         books; `attaching` makes what reads attachments for the protocols of the models. Raises `PermanentError` where
         the prompt is no template, a file did not travel with the plan, a tool cannot be used, or a model takes no such
-        attachments."""
+        attachments, or has no batches that the pipeline asks for."""
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._purpose = purpose
@@ -95,6 +97,10 @@ class AiTransform:
         self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
         self._tools = Tools(config.tools, config.max_rounds, folder or Path(), models, self._threads, trial=plan.beside)
         self.risk = USER_CODE if config.tools else MODEL_CALLS
+        self._batch_deadline = config.execution.batch_deadline
+        """Fallbacks are asked directly: they are few, and their records have waited already."""
+        if self._batch_deadline is not None:
+            see_that_it_speaks_batches(self._endpoints[0].provider, self._endpoints[0].served_by)
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
@@ -111,18 +117,20 @@ class AiTransform:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        self._after(parts[payer.record_id], each, payer, prompts[payer.record_id], context.attempt)
-                        if payer.record_id in parts
-                        else self._one(payer, prompts[payer.record_id], again, context.attempt)
+                        or_pending(
+                            self._after(parts[payer.record_id], each, payer, prompts[payer.record_id], context.attempt)
+                            if payer.record_id in parts
+                            else self._one(payer, prompts[payer.record_id], again, context.attempt)
+                        )
                     )
                     for payer in payers
                 ]
                 for task in tasks:
-                    task.add_done_callback(lambda _: context.progress.one_answered())
+                    task.add_done_callback(lambda task: told_unless_pending(task, context.progress.one_answered))
         except ExceptionGroup as failures:
             # One record's failure ended the others.
             raise gravest(failures) from None
-        outcomes = [task.result() for task in tasks]
+        outcomes = all_there([task.result() for task in tasks])
         failed = [record.id for record, outcome in zip(records, outcomes, strict=True) if outcome.error is not None]
         await self._models.judged(run_id, failed, context.usage, never=True)
         return outcomes
@@ -285,6 +293,7 @@ class AiTransform:
             judged=self._judging.of(record_id, prompt.prompt),
             extras=endpoint.extras,
             sealed=self._sealed,
+            batch_deadline=self._batch_deadline if endpoint is self._endpoints[0] else None,
         )
 
 

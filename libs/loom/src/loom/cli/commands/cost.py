@@ -137,6 +137,7 @@ async def _estimate(target: str, config: LoomConfig, sample: int, params: list[s
 
 def _print_estimate(made: Estimate) -> None:
     from loom.cli.output import terminal
+    from loom.preflight.batch_execution import in_words
     from loom_common.flow import Stage
 
     _print_calls(made.calls, "This pipeline asks no model: it costs nothing.")
@@ -148,6 +149,7 @@ def _print_estimate(made: Estimate) -> None:
         f"estimated cost {terminal.money(made.cost)}  (transform {transform}, evaluate {evaluate})",
         f"answers are taken to be as long as {source}",
     ]
+    lines += [in_words(each) for each in made.batches]
     if made.budget is not None:
         share = f"{made.cost / made.budget:.0%} of the budget of {terminal.money(made.budget)}"
         enough = terminal.money(made.enough)

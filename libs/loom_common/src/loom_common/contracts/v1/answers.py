@@ -67,6 +67,7 @@ class RunEpoch(Message):
 
     run_id: str
     epoch: int
+    cancelled: bool = Field(False, description="Whether the run is cancelled: batches at providers are cancelled, too.")
 
     @property
     def message_id(self) -> str:

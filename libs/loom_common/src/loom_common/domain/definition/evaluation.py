@@ -13,6 +13,7 @@ from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Rec
 from loom_common.domain.definition.quality_gate import THRESHOLD_GATES, AnyGate, GateConfig
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
+from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
 
@@ -53,6 +54,10 @@ class EvaluateConfig(Recovery, CallOptions):
         None, description="A credential reference. Default: `${OPENAI_API_KEY}` where that is set."
     )
     cache: CacheConfig = Field(default_factory=CacheConfig, description="Reuse of judgements between runs.")
+    execution: ExecutionConfig = Field(
+        default_factory=ExecutionConfig,
+        description="The same for the evaluators that ask a model: `batch`, or `{type: batch, deadline: 6h}`.",
+    )
     sample: float = Field(
         1.0, gt=0, le=1, description="Share of records to evaluate, always the same ones. The others pass unscored."
     )

@@ -28,6 +28,7 @@ from loom_common.domain.definition.failing import (
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
+from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.model_options.question_parts import QuestionConfig, question_mistakes, with_prompt
 from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
@@ -150,6 +151,11 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
         None,
         description="A cheap model, scorer or function that answers first; `model` is asked only where that is unsure.",
     )
+    execution: ExecutionConfig = Field(
+        default_factory=ExecutionConfig,
+        description="`batch`, or `{type: batch, deadline: 6h}`: ask through the provider's batch API, for half the "
+        "price. Default: `direct`.",
+    )
     answer: Literal["lenient", "strict"] = Field(
         "lenient",
         description="Whether the answer is also read out of reasoning, code fences and words around it, where "
@@ -173,11 +179,20 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
         """A fallback goes with `on_failure`, several calls for a record with what they are asked by, the parts of a
-        question with each other, and a cascade with an output whose confidence is not changed later."""
+        question with each other, and a cascade with an output whose confidence is not changed later;
+        a request of a batch is about one record."""
         yield from fallback_fits(written)
         yield from several_calls_fit(written)
         yield from question_mistakes(written)
         yield from cascade_fits(written)
+        execution = ExecutionConfig.long_form(said(written, "execution"))
+        together = said(written, "records_per_call")
+        if said(execution, "type") == "batch" and isinstance(together, int) and together > 1:
+            expected = "no `records_per_call` with `execution: batch`: each request of a batch is about one record"
+            yield mistake(("records_per_call",), "strange_for_type", expected, together)
+        if said(execution, "type") == "batch" and said(written, "cascade") is not None:
+            expected = "no `cascade` with `execution: batch`: each tier would wait for a batch of its own"
+            yield mistake(("cascade",), "strange_for_type", expected, said(written, "cascade"))
 
 
 class EmbedTransformConfig(TransformConfig, CallOptions):

@@ -20,6 +20,14 @@ class ModelPrice(Section):
         None, ge=0, description="USD per million tokens the provider had cached. Default: as `input`."
     )
 
+    batch: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The share of these prices that `execution: batch` costs. Default: 0.5 at providers whose batches "
+        "cost half, else 1.",
+    )
+
     def of(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float:
         """Return the cost in USD. `tokens_cached` are included in `tokens_in`."""
         cached = self.input if self.cached is None else self.cached

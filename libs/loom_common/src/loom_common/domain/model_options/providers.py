@@ -32,33 +32,43 @@ class Provider:
     wire: Wire = "openai"
     base_url_variable: str | None = None
     """The environment variable that usually names another endpoint of it."""
+    batch_price: float | None = None
+    """The share of the usual price that its batch API costs; None where it has none that Loom speaks."""
     protocol: object | None = None
     """Is, for a provider of a plugin, a module or object that words questions and reads answers, as
     `loom_ai.wire.form.Wire` says. None where the provider speaks one of Loom's protocols, which `wire` names."""
 
 
 PROVIDERS = {
-    "openai": Provider("https://api.openai.com/v1", "${OPENAI_API_KEY}", base_url_variable="OPENAI_BASE_URL"),
-    "anthropic": Provider(
-        "https://api.anthropic.com/v1", "${ANTHROPIC_API_KEY}", "anthropic", base_url_variable="ANTHROPIC_BASE_URL"
+    "openai": Provider(
+        "https://api.openai.com/v1", "${OPENAI_API_KEY}", base_url_variable="OPENAI_BASE_URL", batch_price=0.5
     ),
-    "google": Provider("https://generativelanguage.googleapis.com/v1beta", "${GEMINI_API_KEY}", "google"),
+    "anthropic": Provider(
+        "https://api.anthropic.com/v1",
+        "${ANTHROPIC_API_KEY}",
+        "anthropic",
+        base_url_variable="ANTHROPIC_BASE_URL",
+        batch_price=0.5,
+    ),
+    "google": Provider(
+        "https://generativelanguage.googleapis.com/v1beta", "${GEMINI_API_KEY}", "google", batch_price=0.5
+    ),
     "bedrock": Provider(
         "https://bedrock-runtime.${AWS_REGION}.amazonaws.com", "${AWS_BEARER_TOKEN_BEDROCK}", "bedrock"
     ),
     "cohere": Provider("https://api.cohere.com", "${CO_API_KEY}", "cohere"),
     "deepseek": Provider("https://api.deepseek.com/v1", "${DEEPSEEK_API_KEY}"),
     "fireworks": Provider("https://api.fireworks.ai/inference/v1", "${FIREWORKS_API_KEY}"),
-    "groq": Provider("https://api.groq.com/openai/v1", "${GROQ_API_KEY}"),
+    "groq": Provider("https://api.groq.com/openai/v1", "${GROQ_API_KEY}", batch_price=0.5),
     "huggingface": Provider("https://router.huggingface.co/v1", "${HF_TOKEN}"),
     "mistral": Provider("https://api.mistral.ai/v1", "${MISTRAL_API_KEY}"),
     "openrouter": Provider("https://openrouter.ai/api/v1", "${OPENROUTER_API_KEY}"),
-    "together": Provider("https://api.together.xyz/v1", "${TOGETHER_API_KEY}"),
+    "together": Provider("https://api.together.xyz/v1", "${TOGETHER_API_KEY}", batch_price=0.5),
     "xai": Provider("https://api.x.ai/v1", "${XAI_API_KEY}"),
     "ollama": Provider("http://localhost:11434/v1"),
-    "vllm": Provider("http://localhost:8000/v1"),
+    "vllm": Provider("http://localhost:8000/v1", batch_price=1.0),
     "llamacpp": Provider("http://localhost:8080/v1"),
-    "simulated": Provider("http://127.0.0.1:8089/v1"),
+    "simulated": Provider("http://127.0.0.1:8089/v1", batch_price=0.5),
 }
 """Holds the known providers, by the name in front of the colon in `model`."""
 

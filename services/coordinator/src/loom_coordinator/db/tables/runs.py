@@ -66,6 +66,7 @@ pipeline_runs = Table(
     Column("notice", Text),
     Column("slice_batches", Integer, nullable=False),
     Column("credit_window", Integer, nullable=False),
+    Column("least_window", Integer),
     Column("priority", Integer, nullable=False, server_default="5"),
     Column("deadline", UtcDateTime),
     Column("counted_before", Json),
