@@ -105,7 +105,7 @@ class Owner:
             await self._guarded(intended)
 
     async def _guarded(self, batch: Batch) -> None:
-        """Do what is to be done next with one batch. What stands in its way is told with the run, and tried again later."""
+        """Do what is to be done next with one batch. The run is told what stands in its way, which is tried again."""
         try:
             await self._advanced(batch)
         except LoomError as error:

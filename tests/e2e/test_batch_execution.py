@@ -1,0 +1,98 @@
+"""Runs pipelines with `execution: batch`, embedded, killed and on RabbitMQ: for half the price, paid for once."""
+
+from __future__ import annotations
+
+import pytest
+
+from loom.session import open_session
+from loom_common.contracts.v1 import RunProgress
+from support.batches import quick
+from support.books import assert_balanced, assert_complete
+from support.clients import ended, request_of
+from support.command import Command, loom, runs
+from support.places import Place, spent
+from support.projects import ai, project, review_ids
+from support.simulated_model import SimulatedModel
+
+RECORDS = 30
+JUDGE = {"type": "custom_criteria", "criteria": "Kind", "threshold": 0.0}
+TIMES = {
+    "LOOM_BATCHES_POLL_SECONDS": "0.05",
+    "LOOM_BATCHES_GATHER_SECONDS": "0.3",
+    "LOOM_BATCHES_LEASE_SECONDS": "1",
+    "LOOM_BATCHES_SUBMIT_SECONDS": "0.5",
+}
+
+
+def in_batches(place: Place, model: SimulatedModel, judge: SimulatedModel, name: str = "reviews", **more):
+    return project(
+        place.folder / name,
+        RECORDS,
+        name=name,
+        transform=ai(model.base_url, execution={"type": "batch", **more}),
+        evaluate={"model": "gpt-4o-mini", "base_url": judge.base_url, "execution": "batch", "evaluators": [JUDGE]},
+        extract={"batch_size": 10},
+        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+    )
+
+
+def submitted(*servers: SimulatedModel) -> list[tuple[int, int]]:
+    """Return the batches that each provider accepted, and the requests that it answered twice."""
+    return [(each.batches.submissions, sum(n > 1 for n in each.batches.paid.values())) for each in servers]
+
+
+async def test_a_run_costs_half_and_says_how_far_its_batches_are(here, model, judge, monkeypatch):
+    quick(monkeypatch, GATHER=0.3)
+    model.batches.seconds = 1.0
+    made = in_batches(here, model, judge)
+    async with open_session(here.config, cluster=False) as session:
+        accepted = await session.start(request_of(made, here.config))
+        notices = []
+        async for event in session.follow(accepted.run_id):
+            if isinstance(event, RunProgress) and event.notice:
+                notices.append(event.notice)
+        report = event.report.model_dump()
+    assert_balanced(report)
+    assert report["calls"] == {"made": 2 * RECORDS, "from_cache": 0}
+    assert report["cost"]["total"] == pytest.approx((spent(model) + spent(judge)) / 2)
+    assert submitted(model, judge) == [(1, 0), (1, 0)]
+    assert (model.calls, judge.calls) == (0, 0)
+    assert any("transform waits" in each and "OpenAI" in each for each in notices)
+    assert len(await made.loaded()) == RECORDS
+
+
+SEEN = {
+    "its submission": lambda model: model.batches.submissions == 1,
+    "its results": lambda model: any(each.downloads for each in model.batches.batches.values()),
+}
+
+
+@pytest.mark.parametrize("seen", SEEN)
+async def test_a_run_killed_at_the_sight_of_a_step_finds_its_batch_again(tmp_path, model, seen):
+    model.batches.seconds = 0.5
+    extract = {"batch_size": 10}
+    made = project(
+        tmp_path, RECORDS, transform=ai(model.base_url, execution="batch"), extract=extract, destination="out.csv"
+    )
+    command = await Command.begin(made.folder, "run", made.pipeline.name, "--format", "json", environ=TIMES)
+    assert await command.reach(lambda: SEEN[seen](model))
+    await command.kill()
+    (run_id,) = runs(made.folder)
+
+    done = await loom(made.folder, "resume", run_id, "--format", "json", environ=TIMES)
+
+    assert_complete(done.report, await made.loaded(), review_ids(RECORDS))
+    assert submitted(model) == [(1, 0)]
+    assert model.answered == RECORDS
+    assert done.report["cost"]["total"] == pytest.approx(spent(model) / 2)
+
+
+async def test_two_transformers_on_rabbitmq_share_one_batch(fleet, model, judge, monkeypatch):
+    made = in_batches(fleet, model, judge, "halves")
+    async with open_session(fleet.config, cluster=True) as session:
+        accepted = await session.start(request_of(made, fleet.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump()
+    assert_balanced(report)
+    assert report["cost"]["total"] == pytest.approx((spent(model) + spent(judge)) / 2)
+    assert submitted(model, judge) == [(1, 0), (1, 0)]
+    assert len(await made.loaded(fleet.environ)) == RECORDS
