@@ -11,10 +11,11 @@ from typing import IO, Any
 
 import orjson
 
-from loom_ai.batches.protocols.protocol import lines_of, number_of, objects_in
+from loom_ai.batches.protocols.protocol import lines_of, number_of, object_in
 from loom_ai.batches.requests.client import BatchClient
 from loom_ai.batches.requests.values import Batch, End, Found, Limits, Outcome, Result, Status
 from loom_ai.ports import ModelCall
+from loom_ai.wire.written import members_of
 
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 _OUTCOMES = {"canceled": Outcome.CANCELLED, "expired": Outcome.EXPIRED}
@@ -82,9 +83,9 @@ class AnthropicBatches:
         for path in status.results:
             async with client.stream(path) as pieces:
                 async for line in lines_of(pieces):
-                    for each in objects_in([line]):
-                        if (result := result_of(each)) is not None:
-                            yield result
+                    each = object_in(line)
+                    if each is not None and (result := result_of(each, line)) is not None:
+                        yield result
 
     async def cancel(self, client: BatchClient, batch: Batch) -> None:
         await client.json("POST", f"{_path(batch)}/{batch.provider_id}/cancel", {})
@@ -93,19 +94,22 @@ class AnthropicBatches:
         """Tell whether a batch that has ended holds the requests of this one, by the first of its results."""
         async with client.stream(f"{_path(batch)}/{provider_id}/results") as pieces:
             async for line in lines_of(pieces):
-                for each in objects_in([line]):
+                if (each := object_in(line)) is not None:
                     return each.get("custom_id") in batch.names
         return False
 
 
-def result_of(line: dict[str, Any]) -> Result | None:
-    """Return what a line of results says; None where it says nothing of a request."""
-    key, result = line.get("custom_id"), line.get("result")
+def result_of(document: dict[str, Any], line: bytes = b"") -> Result | None:
+    """Return what a line of results says; None where it says nothing of a request. A tool's input is the answer, so the
+    message that holds one is kept as it stands in the `line`."""
+    key, result = document.get("custom_id"), document.get("result")
     if not isinstance(key, str) or not isinstance(result, dict):
         return None
     match result:
         case {"type": "succeeded", "message": message}:
-            return Result(key, Outcome.ANSWERED, orjson.dumps(message))
+            exact = members_of(b"[%b]" % line, (), ("result", "message")) if b'"tool_use"' in line else []
+            body = exact[0].encode() if exact and exact[0] is not None else orjson.dumps(message)
+            return Result(key, Outcome.ANSWERED, body)
         case {"type": "canceled" | "expired" as kind}:
             return Result(key, _OUTCOMES[kind])
         case {"type": "errored", "error": error}:

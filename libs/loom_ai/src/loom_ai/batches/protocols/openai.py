@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import orjson
 
-from loom_ai.batches.protocols.protocol import lines_of, number_of, objects_in, text_of
+from loom_ai.batches.protocols.protocol import lines_of, number_of, object_in, text_of
 from loom_ai.batches.requests.client import BatchClient, form
 from loom_ai.batches.requests.values import Batch, End, Found, Limits, Outcome, Result, Status
 from loom_ai.ports import ModelCall
@@ -88,9 +88,9 @@ class OpenAiBatches:
         for path in status.results:
             async with client.stream(path) as pieces:
                 async for line in lines_of(pieces):
-                    for each in objects_in([line]):
-                        if (result := result_of(each)) is not None:
-                            yield result
+                    each = object_in(line)
+                    if each is not None and (result := result_of(each)) is not None:
+                        yield result
 
     async def cancel(self, client: BatchClient, batch: Batch) -> None:
         await client.json("POST", f"/batches/{batch.provider_id}/cancel", {})

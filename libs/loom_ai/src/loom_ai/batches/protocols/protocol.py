@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from typing import IO, Any, Protocol
-
-import orjson
 
 from loom_ai.batches.requests.client import BatchClient
 from loom_ai.batches.requests.values import Batch, Found, Limits, Result, Status
 from loom_ai.ports import ModelCall
+from loom_ai.wire.document import NoAnswer, parsed
 from loom_common.domain.model_options.providers import provider_named
 
 LONGEST_LINE = 8 * 1024 * 1024
 """The longest line of results that is read, in bytes. No model's answer is that long."""
-_HALF_OF_PAIR = re.compile(rb"\\ud[89a-f]", re.IGNORECASE)
 
 
 class BatchProtocol(Protocol):
@@ -81,15 +78,13 @@ async def lines_of(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         yield rest
 
 
-def objects_in(lines: list[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the lines that are JSON objects."""
-    for line in lines:
-        try:
-            value = orjson.loads(_HALF_OF_PAIR.sub(b"\\\\ufffd", line) if _HALF_OF_PAIR.search(line) else line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            yield value
+def object_in(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a line is; None where it is none."""
+    try:
+        value = parsed(line)
+    except NoAnswer:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def text_of(value: Any) -> str | None:
