@@ -178,9 +178,10 @@ def batch(**changes) -> Batch:
         (Standing(0, [batch(done=0)]), "waiting for OpenAI batch batch_1: 0 of 2,000 done"),
         (Standing(0, [batch(), batch(done=0)]), "waiting for OpenAI 2 batches: 1,200 of 4,000 done, about 42 min left"),
         (
-            Standing(3, [batch(state=BatchState.CANCELLING, problem="H")]),
-            "waiting for OpenAI batch batch_1: 1,200 of 2,000 done, being cancelled; 3 requests gathered for the next. H",
+            Standing(3, [batch(state=BatchState.CANCELLING, done=9)]),
+            "waiting for OpenAI batch batch_1: 9 of 2,000 done, being cancelled; 3 requests gathered for the next",
         ),
+        (Standing(0, [batch(done=0, problem="Hm.")]), "waiting for OpenAI batch batch_1: 0 of 2,000 done. Hm."),
         (
             Standing(0, [batch(state=BatchState.READING)]),
             "waiting for OpenAI batch batch_1: 1,200 of 2,000 done, results are being read",
