@@ -9,9 +9,11 @@ from loom_ai.ports import ChatMessage, ModelCall
 from loom_common.domain.model_options.call_options import Extras
 
 _APART = frozenset({"messages", "extras"})
+_NEVER = frozenset({"tools", "tools_closed", "sealed"})
+"""Holds what no call has that goes into a batch."""
 _NOT_SENT = frozenset({"rate_limit", "concurrency", "judged"})
 """Holds what limits calls that are asked directly, and says nothing to a batch."""
-_PLAIN = tuple(each.name for each in fields(ModelCall) if each.name not in _APART | _NOT_SENT)
+_PLAIN = tuple(each.name for each in fields(ModelCall) if each.name not in _APART | _NEVER | _NOT_SENT)
 
 
 def written(call: ModelCall) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from loom_common.domain.definition.overwritten_fields import overwriting
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.definition.transform import AnyTransform, asks_models
 from loom_common.domain.incremental.settings import IncrementalConfig
+from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
@@ -246,6 +247,7 @@ class Pipeline(Section):
         yield from _updating_by_no_key(written)
         yield from _losing_what_was_read(written)
         yield from _known_by_no_key(written)
+        yield from _waiting_in_clear(written)
         yield from needed_in_clear(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
@@ -332,6 +334,17 @@ def _known_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
         yield mistake(
             ("ingest",), "missing_for_type", "`key`, here or in `extract`, by which a record is known again", ingest
         )
+
+
+def _waiting_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand that questions with sensitive fields are asked directly: those that wait for a batch are not encrypted."""
+    if not said(written, "sensitive"):
+        return
+    for section in ("transform", "evaluate"):
+        execution = ExecutionConfig.long_form(said(said(written, section), "execution"))
+        if said(execution, "type") == "batch":
+            expected = "`direct` where the pipeline has `sensitive` fields: what waits for a batch is not encrypted"
+            yield mistake((section, "execution"), "strange_for_type", expected, execution)
 
 
 def models_of(pipeline: Pipeline) -> list[str]:
