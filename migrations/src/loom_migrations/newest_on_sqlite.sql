@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -667,4 +667,55 @@ CREATE TABLE labels (
 	PRIMARY KEY (run_id, record_id, person), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
-INSERT INTO alembic_version VALUES ('0044');
+CREATE TABLE batch_requests (
+	"key" VARCHAR(64) NOT NULL, 
+	run_id VARCHAR(255) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	place VARCHAR(64) NOT NULL, 
+	state VARCHAR(20) NOT NULL, 
+	batch_id VARCHAR(32), 
+	tries INTEGER NOT NULL, 
+	epoch INTEGER NOT NULL, 
+	size INTEGER NOT NULL, 
+	body TEXT NOT NULL, 
+	problem TEXT, 
+	created_at DATETIME NOT NULL, 
+	deadline_at DATETIME NOT NULL, 
+	PRIMARY KEY ("key")
+);
+CREATE INDEX idx_batch_requests_place ON batch_requests (place, state);
+CREATE INDEX ix_batch_requests_run_id ON batch_requests (run_id);
+CREATE INDEX ix_batch_requests_batch_id ON batch_requests (batch_id);
+CREATE TABLE provider_batches (
+	id VARCHAR(32) NOT NULL, 
+	run_id VARCHAR(255) NOT NULL, 
+	place VARCHAR(64) NOT NULL, 
+	state VARCHAR(20) NOT NULL, 
+	body TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	done INTEGER NOT NULL, 
+	reads INTEGER NOT NULL, 
+	provider_id TEXT, 
+	problem TEXT, 
+	created_at DATETIME NOT NULL, 
+	deadline_at DATETIME NOT NULL, 
+	attempted_at DATETIME, 
+	PRIMARY KEY (id)
+);
+CREATE INDEX ix_provider_batches_run_id ON provider_batches (run_id);
+CREATE INDEX ix_provider_batches_place ON provider_batches (place);
+CREATE TABLE batch_owners (
+	place VARCHAR(64) NOT NULL, 
+	holder VARCHAR(32) NOT NULL, 
+	until DATETIME NOT NULL, 
+	PRIMARY KEY (place)
+);
+CREATE INDEX ix_batch_owners_holder ON batch_owners (holder);
+CREATE TABLE batch_runs (
+	run_id VARCHAR(255) NOT NULL, 
+	epoch INTEGER NOT NULL, 
+	cancelled BOOLEAN NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	PRIMARY KEY (run_id)
+);
+INSERT INTO alembic_version VALUES ('0040');
