@@ -38,9 +38,9 @@ CALL = ModelCall(
 
 def test_a_call_is_read_as_it_was_written_whatever_fields_it_has():
     assert encoding.read(orjson.loads(orjson.dumps(encoding.written(CALL)))) == CALL
-    lost = {"rate_limit", "concurrency", "judged", "tools", "tools_closed", "sealed"}
+    lost = {"rate_limit", "concurrency", "judged", "tools", "tools_closed", "sealed", "embedding"}
     assert {each.name for each in fields(ModelCall)} - encoding.written(CALL).keys() == lost
-    assert [each.name for each in fields(ChatMessage)] == ["role", "content"]
+    assert [each.name for each in fields(ChatMessage)] == ["role", "content", "attachments"]
 
 
 @pytest.mark.parametrize(

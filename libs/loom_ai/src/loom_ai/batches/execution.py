@@ -70,7 +70,8 @@ class BatchExecution:
         self, key: str, call: ModelCall, payer: Payer, max_age: float | None, cut: Sequence[Entry] = ()
     ) -> ModelCall:
         see_that_it_speaks_batches(call.provider, call.served_by)
-        if call.sealed or call.tools:  # rows of waiting requests are not encrypted, and tools answer within a call
+        attached = any(message.attachments for message in call.messages)
+        if call.sealed or call.tools or call.embedding or attached:  # what waits is text, and is not encrypted
             return replace(call, batch_deadline=None)
         found = await self._find(key)
         if found is not None and found.run_id != payer.run_id and await self._is_left_behind(found):

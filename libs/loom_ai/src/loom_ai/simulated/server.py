@@ -42,7 +42,7 @@ from loom_ai.simulated.traffic import Traffic
 FAULTS = ("429", "500", "hang", "bad_json", "truncated", "refused", "not_chat")
 FORMS = ("json_schema", "json_object")
 
-_LARGEST_REQUEST = 64 * 1024 * 1024
+_LARGEST_REQUEST = 256 * 1024 * 1024
 """The largest request that is read, in bytes: attachments make them large."""
 
 
@@ -110,7 +110,7 @@ class SimulatedModel:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listen on `port`, or on any free one. Raises `OSError`."""
-        app = web.Application(client_max_size=256 * 1024 * 1024)
+        app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_routes(self.batches.routes())
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))

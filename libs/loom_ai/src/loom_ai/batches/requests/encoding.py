@@ -9,7 +9,7 @@ from loom_ai.ports import ChatMessage, ModelCall
 from loom_common.domain.model_options.call_options import Extras
 
 _APART = frozenset({"messages", "extras"})
-_NEVER = frozenset({"tools", "tools_closed", "sealed"})
+_NEVER = frozenset({"tools", "tools_closed", "sealed", "embedding"})
 """Holds what no call has that goes into a batch."""
 _NOT_SENT = frozenset({"rate_limit", "concurrency", "judged"})
 """Holds what limits calls that are asked directly, and says nothing to a batch."""

@@ -193,9 +193,10 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
         if said(execution, "type") == "batch" and said(written, "cascade") is not None:
             expected = "no `cascade` with `execution: batch`: each tier would wait for a batch of its own"
             yield mistake(("cascade",), "strange_for_type", expected, said(written, "cascade"))
-        if said(execution, "type") == "batch" and said(written, "tools"):
-            expected = "no `tools` with `execution: batch`: a model waits for what a tool answers"
-            yield mistake(("tools",), "strange_for_type", expected, said(written, "tools"))
+        for key in ("tools", "attachments"):
+            if said(execution, "type") == "batch" and said(written, key):
+                expected = f"no `{key}` with `execution: batch`: what waits for a batch is text"
+                yield mistake((key,), "strange_for_type", expected, said(written, key))
 
 
 class EmbedTransformConfig(TransformConfig, CallOptions):
