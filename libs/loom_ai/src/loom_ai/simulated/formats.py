@@ -203,6 +203,8 @@ class GoogleContents:
 def text_of(content: Any) -> str:
     """Return the content of a message as one text. An attachment stands in it by its hash, so that another picture has
     another answer, and does not count as a long text."""
+    if content is None:  # a turn that uses tools may have no text
+        return ""
     if isinstance(content, str):
         return content
     return "\n".join(map(_text_of_part, content))
