@@ -12,7 +12,7 @@ from aiohttp import web
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import PermanentError
-from loom_common.http.public_fetch import may_be_reached
+from loom_common.http.public_addresses import may_be_reached
 from loom_common.worker.context import Context
 from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces

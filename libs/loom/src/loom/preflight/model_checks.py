@@ -8,17 +8,23 @@ from itertools import islice
 from loom.preflight.model_endpoints import endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
+from loom_ai.attachments.taken import see_that_they_are_taken
 from loom_ai.http.endpoints import endpoints_of
-from loom_ai.wire.wires import has_embeddings, has_tools
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
-from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, protocol_of, provider_names
+from loom_common.domain.model_options.providers import (
+    ADAPTED,
+    PROVIDERS,
+    has_embeddings,
+    has_tools,
+    protocol_of,
+    provider_names,
+)
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators import arbiter_package
-from loom_transformer.attachments.attaching import see_that_they_are_taken
 
 
 def check(pipeline: Pipeline) -> list[Check]:

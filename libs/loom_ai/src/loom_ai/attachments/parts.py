@@ -8,18 +8,6 @@ from typing import Any
 from loom_ai.ports import ChatMessage
 from loom_common.domain.question.attachment import Attachment
 
-TAKEN: dict[str, frozenset[str]] = {
-    "openai": frozenset({"image", "document", "audio"}),
-    "anthropic": frozenset({"image", "document"}),
-    "google": frozenset({"image", "document", "audio"}),
-}
-"""Holds the kinds of attachments that each protocol has."""
-PASSED_ON = frozenset({("openai", "image"), ("anthropic", "image"), ("anthropic", "document"), ("google", "image"),
-                       ("google", "document"), ("google", "audio")})  # fmt: skip
-"""Holds the protocols and kinds for which an address can be handed on in place of the content."""
-LARGEST: dict[str, int] = {"openai": 36_000_000, "anthropic": 23_000_000, "google": 14_000_000}
-"""The most bytes of all attachments of one question, so that it fits into a request once it is encoded."""
-
 
 def openai_content(message: ChatMessage) -> str | list[dict[str, Any]]:
     """Return the `content` of a message for chat completions."""

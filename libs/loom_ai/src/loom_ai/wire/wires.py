@@ -5,7 +5,7 @@ from __future__ import annotations
 from loom_ai.ports import ModelCall
 from loom_ai.wire import anthropic, embeddings, google, openai
 from loom_ai.wire.form import Wire
-from loom_common.domain.model_options.providers import ADAPTED, provider_named
+from loom_common.domain.model_options.providers import provider_named
 from loom_common.errors import PluginUnusable
 
 _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
@@ -14,17 +14,6 @@ _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": g
 def wire_for(call: ModelCall) -> Wire:
     """Choose the protocol of a call. Raises `PluginUnusable` as `wire_of` does."""
     return embeddings if call.embedding else wire_of(call.provider)
-
-
-def has_embeddings(provider: str) -> bool:
-    """Tell whether a provider speaks OpenAI's protocol, which has embeddings."""
-    known = provider_named(provider)
-    return known.protocol is None and known.wire == "openai" and provider not in ADAPTED
-
-
-def has_tools(provider: str) -> bool:
-    """Tell whether Loom's protocol for a provider has tools."""
-    return provider_named(provider).protocol is None and provider not in ADAPTED
 
 
 def wire_of(provider: str) -> Wire:

@@ -2,51 +2,25 @@
 
 Whoever writes a record chooses the address. It must not make a worker ask what only the worker can reach: services on
 its own machine, in its network, or the metadata service of its cloud (server-side request forgery). So the addresses
-that a name resolves to are looked at, the connection goes to exactly those, and each redirection is looked at again.
-`LOOM_ALLOWED_NETWORKS` of the worker names networks that may be reached all the same, e.g. `10.1.0.0/16`."""
+that a name resolves to are looked at, the connection goes to exactly those, and each redirection is looked at again."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from loom_common.domain.values.urls import redacted
-from loom_common.errors import ConfigurationError, RecordError
+from loom_common.errors import RecordError
 from loom_common.http.bodies import ACCEPTED, read_body
+from loom_common.http.public_addresses import Network, may_be_reached, refused, shown, too_large
 
-VARIABLE = "LOOM_ALLOWED_NETWORKS"
 _REDIRECTS = 3
 _TRIES = 2
 _LIMITS = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0, sock_read=15.0)
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def allowed_networks(environ: Mapping[str, str] | None = None) -> tuple[Network, ...]:
-    """Return the private networks that may be reached. Raises `ConfigurationError` where the variable names none."""
-    text = (os.environ if environ is None else environ).get(VARIABLE, "")
-    try:
-        return tuple(ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip())
-    except ValueError as error:
-        raise ConfigurationError(f"{VARIABLE} is no list of networks, such as 10.1.0.0/16,fd00::/8: {error}.") from None
-
-
-def may_be_reached(address: str, allowed: Sequence[Network] = ()) -> bool:
-    """Tell whether an IP address is a public one, or lies in one of the allowed networks."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    found = mapped or found
-    if any(found in network for network in allowed if network.version == found.version):
-        return True
-    return found.is_global and not found.is_multicast
 
 
 async def fetch(url: str, most: int, allowed: Sequence[Network] = ()) -> bytes:
@@ -128,19 +102,3 @@ class _PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def shown(url: str) -> str:
-    """Return an address without user, password and query, which may hold keys."""
-    return redacted(url.partition("?")[0])[:300]
-
-
-def refused(url: str, why: str) -> RecordError:
-    """Return the error of an address that is not fetched."""
-    words = f"{shown(url)} is not fetched: {why}. Networks that may be reached stand in {VARIABLE} of the worker"
-    return RecordError(words, code="attachment_refused")
-
-
-def too_large(place: str, most: int) -> RecordError:
-    """Return the error of an attachment of more than `most` bytes."""
-    return RecordError(f"{place} has more than {most:,} bytes", code="attachment_too_large")

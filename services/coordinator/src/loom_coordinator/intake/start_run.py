@@ -35,7 +35,8 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
 from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
-from loom_coordinator.accounting import cascades, estimates, incremental, schemas
+from loom_coordinator.accounting import estimates, incremental, schemas
+from loom_coordinator.accounting.cascades import savings
 from loom_coordinator.db import ingest_keys, run_rows
 from loom_coordinator.db.tables.runs import (
     context_versions,
@@ -169,7 +170,7 @@ async def start(
             destination=redacted(pipeline.load.destination),
             records=None if records is None else owner_of(records),
             keeps_outputs=plan.outputs,
-            promises=cascades.promises_of(plan),
+            promises=savings.promises_of(plan),
             epoch=1,
             owner=unit.owner,
             priority=priority,

@@ -23,7 +23,8 @@ from loom_common.domain.quality.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
-from loom_coordinator.accounting import cascades, estimates, failure_reasons, quality, schemas, tallies, usage
+from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, tallies, usage
+from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -47,7 +48,7 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     checks = await quality.summaries(connection, run)
     drift = await schemas.drift_of(connection, run)
     pieces = await count(connection, run_id)
-    saved = await cascades.summaries(connection, run, spent)
+    saved = await counts.summaries(connection, run, spent)
     return build(run, tally, evaluation, spent, told, why, checks, drift, saved, partitions=max(1, pieces.total))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from loom_ai.attachments.contents import media_type_of, pages_of, seconds_of, size_of_image
-from loom_ai.attachments.parts import LARGEST, PASSED_ON, TAKEN
+from loom_ai.attachments.taken import LARGEST
 from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.question.attachment import Attachment
 from loom_common.domain.question.template import AskedAttachment, Question
-from loom_common.errors import PermanentError, RecordError
+from loom_common.errors import RecordError
 from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces, name_of, scheme_in, shown
 
@@ -81,18 +81,3 @@ class Attaching:
         usual = {"image": "image/jpeg", "document": "application/pdf", "audio": "audio/mp3"}[config.kind]
         media_type = mimetypes.guess_type(urlsplit(place).path)[0] or usual
         return Attachment(config.kind, media_type, "", url=place, detail=config.detail, name=name_of(place))
-
-
-def see_that_they_are_taken(attachments: Collection[AttachmentConfig], protocols: Collection[str]) -> None:
-    """Raise `PermanentError` where a model is asked by a protocol that does not have one of the attachments."""
-    for each in attachments:
-        for protocol in protocols:
-            if each.kind not in TAKEN.get(protocol, ()):
-                raise PermanentError(
-                    f"A model that is asked by the protocol {protocol} takes no {each.kind} from Loom. Ask a model of "
-                    f"{' or '.join(sorted(name for name, kinds in TAKEN.items() if each.kind in kinds))}."
-                )
-            if each.url == "pass_on" and (protocol, each.kind) not in PASSED_ON:
-                raise PermanentError(
-                    f"By the protocol {protocol} no address of {each.kind} files can be passed on: `url: fetch`."
-                )

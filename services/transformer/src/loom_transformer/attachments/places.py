@@ -17,7 +17,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError, PathNotAllowed, RecordError, TransientError
-from loom_common.http.public_fetch import allowed_networks, fetch, too_large
+from loom_common.http.public_addresses import allowed_networks, too_large
 
 REFUSED = "attachment_refused"
 UNREADABLE = "attachment_unreadable"
@@ -46,6 +46,8 @@ class AttachmentPlaces:
         if scheme in ("http", "https"):
             if config.url != "fetch":
                 raise RecordError(f"{shown(place)} is an address, and the pipeline fetches none", code=REFUSED)
+            from loom_common.http.public_fetch import fetch
+
             return await fetch(place, most, self._networks)
         if scheme in _BUCKETS:
             _see_that_the_pipeline_names_it(place, config.place)

@@ -14,6 +14,7 @@ from loom_ai.answers.multi_record import Part, Shaped, ask_together
 from loom_ai.answers.multi_record import Question as SharedQuestion
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read, see_its_length
+from loom_ai.attachments.taken import see_that_they_are_taken
 from loom_ai.batches.pending import all_there, or_pending, told_unless_pending
 from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.budget.judging_cost import JudgingCost
@@ -22,11 +23,10 @@ from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.rounds.asking import gravest
-from loom_ai.wire.wires import has_tools
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.model_options.providers import protocol_of
+from loom_common.domain.model_options.providers import has_tools, protocol_of
 from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
@@ -36,7 +36,7 @@ from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
-from loom_transformer.attachments.attaching import Attaching, see_that_they_are_taken
+from loom_transformer.attachments.attaching import Attaching
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.transforms.several_calls import SeveralCalls
 from loom_transformer.transforms.tools import Tools

@@ -15,11 +15,10 @@ from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.rounds.asking import side_by_side
 from loom_ai.wire.embeddings import single
-from loom_ai.wire.wires import has_embeddings
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import EmbedTransformConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.prompts.prompt import Prompt
+from loom_common.domain.model_options.providers import has_embeddings
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
@@ -45,6 +44,8 @@ class EmbedTransform:
         """Raises `PermanentError` where the text is no template, or the provider has no embeddings that Loom asks
         for."""
         import jinja2
+
+        from loom_common.domain.prompts.prompt import Prompt
 
         self._config = config
         try:

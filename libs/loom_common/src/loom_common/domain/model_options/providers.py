@@ -201,3 +201,14 @@ def split_model(model: str, configured: dict[str, ProviderConfig] | None = None)
     if colon and rest and (prefix in (configured or {}) or is_known(prefix)):
         return prefix, rest
     return "openai", model
+
+
+def has_embeddings(provider: str) -> bool:
+    """Tell whether a provider speaks OpenAI's protocol, which has embeddings."""
+    known = provider_named(provider)
+    return known.protocol is None and known.wire == "openai" and provider not in ADAPTED
+
+
+def has_tools(provider: str) -> bool:
+    """Tell whether Loom's protocol for a provider has tools."""
+    return provider_named(provider).protocol is None and provider not in ADAPTED

@@ -1,15 +1,12 @@
-"""Tells what the cascades of a run saved, and what is promised of them.
+"""Sums up what the cascades of a run saved, and what is promised of them. It does no I/O.
 
-What a cascade decided is counted by batch, as quality checks are, so that a fact that comes again changes nothing."""
+This imports the whole definition of pipelines, which a run without cascades does without."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
-
-from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import CascadeSummary, StageCalls
 from loom_common.domain.checks.cascade_file import TRANSFORM, cascades_of, parsed
 from loom_common.domain.definition.cascades import CASCADE, CascadeConfig
@@ -18,11 +15,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.plan import Plan
-from loom_common.domain.section import items, said
 from loom_common.flow import Stage
-from loom_coordinator.accounting import tallies
-from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables.quality import quality_counts
 
 
 def promises_of(plan: Plan) -> dict[str, dict[str, Any]] | None:
@@ -35,21 +28,7 @@ def promises_of(plan: Plan) -> dict[str, dict[str, Any]] | None:
     return found or None
 
 
-async def summaries(connection: AsyncConnection, run: Run, spent: Sequence[StageCalls]) -> tuple[CascadeSummary, ...]:
-    """Return what the cascades of a run have come to, as far as it has come."""
-    if not _has_cascades(run.definition):
-        return ()
-    table = quality_counts.c
-    rows = await connection.execute(
-        select(table.stage, table.check_name, func.sum(table.seen), func.sum(table.missed))
-        .where(table.run_id == run.run_id, table.stage.in_([Stage.TRANSFORM, Stage.EVALUATE]))
-        .group_by(table.stage, table.check_name)
-    )
-    counts = {(stage, name): (int(seen), int(asked)) for stage, name, seen, asked in rows}
-    return tuple(_summaries(tallies.definition(run), counts, spent, run.promises or {}))
-
-
-def _summaries(
+def summed_up(
     pipeline: Pipeline,
     counts: Mapping[tuple[str, str], tuple[int, int]],
     spent: Sequence[StageCalls],
@@ -101,8 +80,3 @@ def _tiers(pipeline: Pipeline, name: str, cascade: Any) -> tuple[str, str]:
 def _named(model: str, pipeline: Pipeline) -> str:
     """Return a model as the books name it."""
     return split_model(model, dict(pipeline.providers))[1]
-
-
-def _has_cascades(definition: Mapping[str, Any]) -> bool:
-    evaluators = items(said(definition, "evaluate"), "evaluators")
-    return any(said(each, "cascade") is not None for each in (said(definition, "transform"), *evaluators))
