@@ -110,7 +110,7 @@ async def test_the_documented_query_over_the_tables_reproduces_every_verdict(pla
             made = gated(folder / gate, gate, name=gate)
             report = (await ended(session, (await session.start(request_of(made, config))).run_id)).report
             runs[gate] = (report.run_id, {row["id"] for row in await made.loaded(environ)})
-    engine = open_engine(config.settings().state.url.get_secret_value(), read_only=True)
+    engine = open_engine(config.settings().state.url.get_secret_value(), reads=True)
     try:
         async with engine.connect() as connection:
             for gate, (run_id, loaded) in runs.items():

@@ -142,7 +142,7 @@ def _without_arbiter(name, package=None):
 
 
 async def evaluations(config, run_id):
-    engine = open_engine(config.settings().state.url.get_secret_value(), read_only=True)
+    engine = open_engine(config.settings().state.url.get_secret_value(), reads=True)
     try:
         async with engine.connect() as connection:
             found = await connection.execute(sa.select(record_evaluations).where(record_evaluations.c.run_id == run_id))

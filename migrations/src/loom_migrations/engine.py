@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from loom_common import poolers
-from loom_common.async_engine import AsyncEngine, create_async_engine, see_no_pooler
+from loom_common.async_engine import WRITES, AsyncEngine, create_async_engine, see_no_pooler
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
 from loom_common.sqlite_connection import SqliteConnection
@@ -27,17 +27,18 @@ from loom_migrations.trouble import told_plainly
 SQLITE_BUSY_SECONDS = 15.0
 
 
-def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5, ping_after: float = 0.0) -> AsyncEngine:
+def open_engine(url: str, *, reads: bool = False, pool_size: int = 5, ping_after: float = 0.0) -> AsyncEngine:
     """Return an engine for `sqlite:///path` or `postgresql://...`, which connects at its first use.
 
     SQLite has one writer: a process opens one connection and takes the write lock at the start of a transaction, so
-    that none fails half-way. `read_only` transactions do not take the lock.
+    that none fails half-way. With `reads`, only transactions of `begin()` take it, and those of `connect()` may not
+    write.
 
     A connection to Postgres is tested before each use that comes more than `ping_after` seconds after its last one. Who
     says more than 0 must repeat a transaction that fails because its connection was lost meanwhile."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(url, read_only=read_only)
+        return _sqlite(url, reads=reads)
     limits = DatabaseSettings()
     pooled = poolers.pools_sessions(parsed.query)
     engine = create_async_engine(
@@ -95,7 +96,7 @@ def _storable(parameters: Any) -> Any:
     return tuple([storable(value) if type(value) is str else value for value in parameters])  # quicker than isinstance
 
 
-def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
+def _sqlite(url: str, *, reads: bool) -> AsyncEngine:
     parsed = make_url(url).set(drivername="sqlite+aiosqlite")
     if parsed.database and parsed.database != ":memory:":
         with told_plainly(parsed):
@@ -118,6 +119,7 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        writes = not reads or connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

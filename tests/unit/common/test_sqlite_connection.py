@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.sqlite_connection import SqliteConnection
+from loom_dev.waiting import within
+from loom_migrations.engine import open_engine
 
 LETTERS = sa.Table(
     "letters", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("letter", sa.Text, unique=True)
@@ -195,3 +197,36 @@ async def beginning_engine_on(path: Path) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+async def test_a_transaction_that_reads_first_can_write_whatever_others_write_meanwhile(tmp_path: Path) -> None:
+    """Without the lock from its beginning, its first statement that writes fails at once: what it read is outdated."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    mine, others = open_engine(url, reads=True), open_engine(url)
+    try:
+        async with mine.begin() as connection:
+            await connection.execute(sa.text("CREATE TABLE numbers (number INTEGER)"))
+        async with mine.begin() as connection:
+            read = await connection.scalar(sa.text("SELECT count(*) FROM numbers"))
+            other = asyncio.create_task(others.carry_out(sa.text("INSERT INTO numbers VALUES (1)")))
+            await asyncio.wait([other], timeout=0.2)
+            await connection.execute(sa.text(f"INSERT INTO numbers VALUES ({read})"))
+        await other
+        async with mine.connect() as connection:
+            assert await connection.scalar(sa.text("SELECT sum(number) FROM numbers")) == 1
+    finally:
+        await mine.dispose()
+        await others.dispose()
+
+
+async def test_a_transaction_that_only_reads_waits_for_nobody_who_writes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    mine, others = open_engine(url, reads=True), open_engine(url)
+    try:
+        async with others.begin() as writing:
+            await writing.execute(sa.text("CREATE TABLE numbers (number INTEGER)"))
+            async with within(20), mine.connect() as connection:
+                assert await connection.scalar(sa.text("SELECT count(*) FROM sqlite_master")) == 0
+    finally:
+        await mine.dispose()
+        await others.dispose()

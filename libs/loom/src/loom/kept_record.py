@@ -200,7 +200,7 @@ async def _journal(config: LoomConfig) -> AsyncIterator[AsyncEngine | None]:
     if not url.startswith(("sqlite:", "postgres:", "postgresql:")):
         yield None
         return
-    engine = open_engine(url, read_only=True)
+    engine = open_engine(url, reads=True)
     try:
         yield engine
     finally:

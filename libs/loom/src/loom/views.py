@@ -361,7 +361,7 @@ class Views:
 async def open_views(config: LoomConfig) -> AsyncIterator[Views]:
     """Open views of the configured state database; it is brought to the newest schema first where it is not."""
     url = config.settings().state.url.get_secret_value()
-    engine = open_engine(url, read_only=True)
+    engine = open_engine(url, reads=True)
     try:
         if not await is_current(engine):
             await upgrade_all([url])

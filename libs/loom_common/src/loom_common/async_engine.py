@@ -21,6 +21,8 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from loom_common import poolers
 
+WRITES = "loom_writes"
+"""Names the option of a connection whose transaction was begun in order to write."""
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 R = TypeVar("R")
 Value = TypeVar("Value")
@@ -100,8 +102,8 @@ class AsyncEngine:
         return AsyncConnection(self)
 
     def begin(self) -> AsyncConnection:
-        """Return a connection with a transaction, which is committed at the end of an `async with`, or rolled back
-        where an error leaves the block."""
+        """Return a connection with a transaction that may write, which is committed at the end of an `async with`, or
+        rolled back where an error leaves the block."""
         return AsyncConnection(self, begins=True)
 
     async def carry_out(self, statement: Executable, parameters: Parameters | None = None) -> None:
@@ -157,6 +159,7 @@ class AsyncConnection:
         connection = self.engine.sync_engine.connect()
         if self._begins:
             try:
+                connection.execution_options(**{WRITES: True})
                 connection.begin()
             except BaseException:
                 connection.close()

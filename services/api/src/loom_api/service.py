@@ -61,7 +61,7 @@ def build(platform: Platform) -> Api:
     file = platform.project / FILE_NAME
     config = LoomConfig.load(file if file.is_file() else None).for_cluster()
     settings = ApiSettings()
-    engine = open_engine(platform.settings.state.url.get_secret_value(), read_only=True, ping_after=_PING_AFTER_SECONDS)
+    engine = open_engine(platform.settings.state.url.get_secret_value(), reads=True, ping_after=_PING_AFTER_SECONDS)
     platform.stats.needs["state database"] = lambda: reachable(engine)
     sessions = of_cluster(platform.bus)
     application = app.build(Source(engine, config, platform.bus, sessions), settings)

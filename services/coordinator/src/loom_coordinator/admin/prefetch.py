@@ -91,7 +91,7 @@ def _change(
 
     async def settle() -> None:
         settings = cluster_settings()
-        async with state(settings, read_only=False) as engine, broker(settings) as bus:
+        async with state(settings, reads=False) as engine, broker(settings) as bus:
             async with begin(engine, now(), None) as unit:
                 for queue in queues:
                     await change(unit, queue)

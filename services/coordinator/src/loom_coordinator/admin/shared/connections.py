@@ -25,13 +25,13 @@ Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
-async def state(settings: Settings, *, read_only: bool = True) -> AsyncIterator[AsyncEngine]:
+async def state(settings: Settings, *, reads: bool = True) -> AsyncIterator[AsyncEngine]:
     """Open the state database. Raises `ConfigurationError` where it has not the newest schema,
     `DependencyUnavailable`."""
     url = settings.state.url.get_secret_value()
     _see(url)
     try:
-        engine = open_engine(url, read_only=read_only, pool_size=1)
+        engine = open_engine(url, reads=reads, pool_size=1)
     except ArgumentError:
         raise ConfigurationError(
             "LOOM_STATE_URL is no URL. Expected postgresql://user:password@host/database."

@@ -102,7 +102,7 @@ async def ledger(destination: str, run_id: str) -> dict[str, int]:
     entries = table("loom_load_ledger", *map(column, ("run_id", "batch_id", "loaded")), schema=schema)
     drivername = "sqlite" if url.drivername == "sqlite" else "postgresql"
     plain = url.set(drivername=drivername, query={}).render_as_string(hide_password=False)
-    engine = open_engine(plain, read_only=True, pool_size=1)
+    engine = open_engine(plain, reads=True, pool_size=1)
     statement = select(entries.c.batch_id, entries.c.loaded).where(entries.c.run_id == run_id, entries.c.loaded > 0)
     try:
         async with engine.connect() as connection:
