@@ -355,12 +355,14 @@ def models_of(pipeline: Pipeline) -> list[str]:
 def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every model that a definition names, with its path."""
     evaluate = said(written, "evaluate")
-    transform = said(written, "transform") if asks_models(said(written, "transform")) else None
-    fallback = FallbackConfig.long_form(said(transform, "fallback"))
+    transform = said(written, "transform")
+    embeds, asks = said(transform, "type") == "embed", asks_models(transform)
+    asked = transform if asks else None
+    fallback = FallbackConfig.long_form(said(asked, "fallback"))
     named: list[tuple[tuple[str | int, ...], Any]] = [
-        (("transform", "model"), said(said(written, "transform"), "model")),
+        (("transform", "model"), said(transform, "model") if asks or embeds else None),
         *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
-        *((("transform", *at), model) for at, model in judges_named(transform)),
+        *((("transform", *at), model) for at, model in judges_named(asked)),
         *cheap_models(written),
         (("evaluate", "model"), said(evaluate, "model")),
         *(
