@@ -52,6 +52,7 @@ _PIPELINE = Needs(By.PIPELINE, Kind.PIPELINES)
 _START = Needs(By.PIPELINE, Kind.PIPELINES, Action.RUN)
 _ACKNOWLEDGE = Needs(By.ALERT, Kind.ALERTS, Action.ACKNOWLEDGE)
 _REPLAY = Needs(By.RUN, Kind.QUARANTINE, Action.REPLAY)
+_LABEL = Needs(By.RUN, Kind.RUNS, Action.LABEL)
 
 _API: Mapping[str, Needs] = {
     "GET /openapi.json": _SIGNED_IN,
@@ -73,6 +74,14 @@ _API: Mapping[str, Needs] = {
     "GET /runs/{run_id}/outputs": _CONTENTS,
     "GET /runs/{run_id}/records": _CONTENTS,
     "GET /runs/{run_id}/records/{record_id}": _CONTENTS,
+    "GET /runs/{run_id}/diff/{other}": _CONTENTS,
+    "GET /runs/{run_id}/labels": _CONTENTS,
+    "GET /runs/{run_id}/labels/next": _CONTENTS,
+    "GET /runs/{run_id}/labels/report": _RUN,
+    "POST /runs/{run_id}/labels": _LABEL,
+    "POST /runs/{run_id}/labels/sample": _LABEL,
+    "POST /runs/{run_id}/labels/undo": _LABEL,
+    "POST /runs/{run_id}/evaluate": _CONTENTS,
     "POST /runs/{run_id}/pause": _CONTROL,
     "POST /runs/{run_id}/resume": _CONTROL,
     "POST /runs/{run_id}/cancel": _CONTROL,
@@ -115,6 +124,14 @@ _CONSOLE: Mapping[str, Needs] = {
     "POST /runs/{run_id}/pause": _CONTROL,
     "POST /runs/{run_id}/resume": _CONTROL,
     "POST /runs/{run_id}/cancel": _CONTROL,
+    "GET /runs/{run_id}/label": _CONTENTS,
+    "POST /runs/{run_id}/label": _LABEL,
+    "POST /runs/{run_id}/label/sample": _LABEL,
+    "POST /runs/{run_id}/label/undo": _LABEL,
+    "GET /runs/{run_id}/labels": _RUN,
+    "GET /runs/{run_id}/evaluate": _RUN,
+    "POST /runs/{run_id}/evaluate": _CONTENTS,
+    "GET /runs/{run_id}/rescored/{rescoring_id}": _CONTENTS,
     "POST /runs/{run_id}/records/{record_id}/retry": _REPLAY,
     "GET /quarantine": _ANSWER,
     "POST /quarantine/retry": _ANSWER,
@@ -123,6 +140,7 @@ _CONSOLE: Mapping[str, Needs] = {
     "GET /costs": _ANSWER,
     "GET /lineage": _ANSWER,
     "GET /compare": _ANSWER,
+    "GET /compare/outputs": _ANSWER,
     "GET /fleet": _CLUSTER,
     "GET /live/fleet": _CLUSTER,
     "GET /alerts": _ANSWER,

@@ -16,7 +16,20 @@ from loom_api.http import problems
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import Guard
 from loom_api.http.head import Head
-from loom_api.routes import audit, catalog, cluster, definitions, events, pipelines, quarantine, records, runs, spending
+from loom_api.routes import (
+    audit,
+    catalog,
+    cluster,
+    definitions,
+    events,
+    labels,
+    pipelines,
+    quarantine,
+    records,
+    runs,
+    scoring,
+    spending,
+)
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 
@@ -34,7 +47,19 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     )
     problems.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
-    for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog, audit):
+    for routes in (
+        pipelines,
+        runs,
+        labels,
+        scoring,
+        events,
+        quarantine,
+        definitions,
+        spending,
+        cluster,
+        catalog,
+        audit,
+    ):
         app.router.routes.extend(routes.router(source).routes)
     app.router.routes.extend(records.router(source, settings).routes)
     site.install(app, source, settings, PREFIX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -166,3 +166,54 @@ class RetryOptions(Changes, Body):
         """Return the changes; None where there are none."""
         made = Changes(**self.model_dump(exclude={"run_id"}))
         return None if made == Changes() else made
+
+
+class EvaluateOptions(Body):
+    """Says how the outputs of a run are scored again. Everything may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"thresholds": {"accuracy": 0.6}}]})
+
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Other thresholds, by evaluator; of a weighted gate: `gate`."
+    )
+    evaluators: list[str] = Field(
+        default_factory=list, max_length=100, description="Judge by these evaluators alone. Default: by all."
+    )
+    budget: float | None = Field(None, gt=0, le=_MOST, description="What new judgements may cost, in USD.")
+    apply: bool = Field(False, description="Load what passes now, and withdraw what no longer does.")
+    limit: int = Field(100, ge=1, le=10_000, description="At most so many changed records are named.")
+
+
+_SUBJECT = "The sample drawn for this evaluator, or the `gate`. Default: the one drawn last."
+
+
+class LabelBody(Body):
+    """Says what somebody thinks of a record."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"record_id": "r-17", "verdict": "fail"}]})
+
+    record_id: str = Field(min_length=1, max_length=2_000)
+    verdict: Literal["pass", "fail", "skip"] = Field(description="`skip`: the user cannot say.")
+    comment: str | None = Field(None, max_length=4_000)
+    expected: str | None = Field(None, max_length=4_000, description="The value that would be right.")
+    evaluator: str | None = Field(None, max_length=100, description=_SUBJECT)
+
+
+class UndoBody(Body):
+    """Says of which sample the last label is taken back."""
+
+    evaluator: str | None = Field(None, max_length=100, description=_SUBJECT)
+
+
+class SampleBody(Body):
+    """Says which records are drawn. Everything may be left out."""
+
+    count: int | None = Field(
+        None, ge=1, le=5_000, description="How many. Default: as many as were drawn before, else 50."
+    )
+    evaluator: str | None = Field(
+        None,
+        max_length=100,
+        description="Those nearest to its threshold; `gate`: that of the gate. Default: the only evaluator, else the "
+        "gate.",
+    )

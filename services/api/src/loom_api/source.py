@@ -12,7 +12,9 @@ from loom.project.config import LoomConfig
 from loom_api.access import viewer_of
 from loom_api.following import Following, news_of
 from loom_api.reads import Reads
+from loom_api.running.labels import Labelling
 from loom_api.running.record_runs import RecordRuns
+from loom_api.running.scoring import Scoring
 from loom_api.running.sessions import Sessions
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.access import Viewer
@@ -36,6 +38,8 @@ class Source:
         self._reads = Reads(engine, config, bus)
         self._following = Following(partial(news_of, self._reads))
         self._commands = RecordRuns(config, sessions, self._reads)
+        self._labelling = Labelling(config, self._reads)
+        self._scoring = Scoring(config, self._reads)
 
     def reads_of(self, viewer: Viewer) -> Reads:
         """Return what answers somebody."""
@@ -56,6 +60,16 @@ class Source:
         """Yield what carries out commands. Raises as `reads` does."""
         with trouble_told(self.engine.url):
             yield self._commands.of(viewer_of(request.scope))
+
+    async def labelling(self, request: Request) -> AsyncIterator[Labelling]:
+        """Yield what lets people judge records. Raises as `reads` does."""
+        with trouble_told(self.engine.url):
+            yield self._labelling.of(viewer_of(request.scope))
+
+    async def scoring(self, request: Request) -> AsyncIterator[Scoring]:
+        """Yield what scores runs again and compares them. Raises as `reads` does."""
+        with trouble_told(self.engine.url):
+            yield self._scoring.of(viewer_of(request.scope))
 
 
 def _provider(config: LoomConfig) -> Provider | None:

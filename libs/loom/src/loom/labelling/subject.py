@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.quality_gate import GATES
 from loom_common.domain.run.replaying import GATE
@@ -111,4 +113,10 @@ def section_of(run: Run) -> EvaluateConfig:
         raise ConfigurationError(
             f"The pipeline of run {run.run_id} has no evaluators, so no record of it is near to a threshold."
         )
-    return EvaluateConfig.model_validate(section)
+    try:
+        return EvaluateConfig.model_validate(section)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"The `evaluate` section of run {run.run_id} cannot be read by this version of Loom: {error.error_count()} "
+            "mistakes."
+        ) from error

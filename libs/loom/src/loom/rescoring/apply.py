@@ -32,7 +32,13 @@ from loom_coordinator.db.tables.runs import pipeline_runs
 
 
 async def apply(
-    config: LoomConfig, run_id: str, asked: Asked, *, budget: float | None = None, shown: int | None = None
+    config: LoomConfig,
+    run_id: str,
+    asked: Asked,
+    *,
+    budget: float | None = None,
+    shown: int | None = None,
+    by: str | None = None,
 ) -> Rescored:
     """Judge the outputs of a run again, load those that pass now, and withdraw those that no longer do. Where an
     earlier one was interrupted, finish that instead. Raises as `evaluate` does, and `ConfigurationError` where rows
@@ -47,7 +53,7 @@ async def apply(
             if begun is None:
                 await _refuse_unfit(engine, run, plan)
                 changes = changes_of(run.definition, asked)
-                rescoring_id = await judge(engine, platform, run, changes, budget)
+                rescoring_id = await judge(engine, platform, run, changes, budget, by)
                 await _begin(engine, platform, plan, rescoring_id)
             else:
                 await _give_up_if_unfit(engine, run, plan, begun.rescoring_id)

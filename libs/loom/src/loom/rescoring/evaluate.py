@@ -40,21 +40,30 @@ _REASONS = 5
 
 
 async def evaluate(
-    config: LoomConfig, run_id: str, asked: Asked, *, budget: float | None = None, shown: int | None = None
+    config: LoomConfig,
+    run_id: str,
+    asked: Asked,
+    *,
+    budget: float | None = None,
+    shown: int | None = None,
+    by: str | None = None,
 ) -> Rescored:
     """Judge the outputs of a run again and return what changes; `shown` limits the records that are named. What was
-    judged before, for this run or another, is not paid for. `budget` is what new judgements may cost, in USD.
+    judged before, for this run or another, is not paid for. `budget` is what new judgements may cost, in USD; `by` is
+    who asks, the user of this process unless it is given.
 
     Raises `NotFound`, `ConfigurationError` where it cannot be judged so, and what the stages raise."""
     settings = settings_of(config)
     async with opened_state(settings) as engine, opened_platform(settings) as platform:
         run = await ended_run(engine, config, run_id)
         changes = changes_of(run.definition, asked)
-        rescoring_id = await judge(engine, platform, run, changes, budget)
+        rescoring_id = await judge(engine, platform, run, changes, budget, by)
         return await told(engine, rescoring_id, shown)
 
 
-async def judge(engine: AsyncEngine, platform: Platform, run: Run, changes: Changes, budget: float | None) -> str:
+async def judge(
+    engine: AsyncEngine, platform: Platform, run: Run, changes: Changes, budget: float | None, by: str | None = None
+) -> str:
     """Judge all outputs of the run, and store what is said of each. Return the id of what is stored."""
     rescoring_id = f"score_{secrets.token_hex(6)}"
     plan = await platform.plans.get(run.plan)
@@ -65,7 +74,7 @@ async def judge(engine: AsyncEngine, platform: Platform, run: Run, changes: Chan
         )
     made = changes.model_dump(mode="json", exclude_defaults=True)
     async with engine.begin() as connection:
-        await rescorings.begin(connection, rescoring_id, run.run_id, made, person(), _now())
+        await rescorings.begin(connection, rescoring_id, run.run_id, made, by or person(), _now())
     limit = None if budget is None else Budget(limit=budget)
     judged_by = plans.of_judging(plan, run, changes)
     assert judged_by.pipeline.evaluate is not None
@@ -105,12 +114,17 @@ async def ended_run(engine: AsyncEngine, config: LoomConfig, run_id: str) -> Run
         run = await run_rows.find(connection, run_id)
     if run is None:
         raise no_run(config, run_id)
+    refuse_unended(run)
+    return run
+
+
+def refuse_unended(run: Run) -> None:
+    """Raise `ConfigurationError` for a run that has not ended."""
     if run.status not in run_rows.TERMINAL or run.completed_at is None:
         raise ConfigurationError(
-            f"Run {run_id} has not ended (its status is {run.status}), so its outputs are not all there. Finish it "
-            f"with `loom resume {run_id}`, or drop it with `loom cancel {run_id}`; then score it again."
+            f"Run {run.run_id} has not ended (its status is {run.status}), so its outputs are not all there. Finish it "
+            f"with `loom resume {run.run_id}`, or drop it with `loom cancel {run.run_id}`; then score it again."
         )
-    return run
 
 
 def settings_of(config: LoomConfig) -> Settings:

@@ -24,6 +24,7 @@ class Action(StrEnum):
     CONTROL = "control"
     REPLAY = "replay"
     ACKNOWLEDGE = "acknowledge"
+    LABEL = "label"
     REGISTER = "register"
 
 
@@ -67,8 +68,8 @@ class AccessPolicy(Section):
     resource_pattern: Pattern = Field(
         description="A regular expression that the whole name of a resource matches, such as `runs/reviews`."
     )
-    actions: list[Literal["read", "read_data", "run", "control", "replay", "acknowledge", "register", "*"]] = Field(
-        min_length=1, description="What it is about; `*` for everything."
+    actions: list[Literal["read", "read_data", "run", "control", "replay", "acknowledge", "label", "register", "*"]] = (
+        Field(min_length=1, description="What it is about; `*` for everything.")
     )
     allow: bool = Field(description="False: they may not.")
 

@@ -23,6 +23,7 @@ from loom_api.console.pages import (
     sign_in,
     spending,
 )
+from loom_api.console.pages.judging import labels, scoring
 from loom_api.console.shown.rendering import page
 from loom_api.http.problems import MEDIA_TYPE
 from loom_api.results import Problem
@@ -35,7 +36,7 @@ Handler: TypeAlias = Callable[[Request, Any], Response | Awaitable[Response]]
 def install(app: FastAPI, source: Source, settings: ApiSettings, api: str) -> None:
     """Add the console to the application that answers for the API, whose addresses begin with `api`. Errors of all
     others become pages with the same words."""
-    for pages in (acts, replays, runs, run, quarantine, pipelines, spending, lineage, fleet, compare):
+    for pages in (acts, replays, runs, run, labels, scoring, quarantine, pipelines, spending, lineage, fleet, compare):
         app.router.routes.extend(pages.router(source).routes)
     for pages in (login, sign_in):
         app.router.routes.extend(pages.router(source, settings).routes)

@@ -77,6 +77,14 @@ def text_key(after: str | None) -> str | None:
     return None if after is None else _read(after, str)[0]
 
 
+def label_key(after: str | None) -> tuple[str, str] | None:
+    """Read the place of a label: its record and its person. Raises `ConfigurationError`."""
+    if after is None:
+        return None
+    record_id, person = _read(after, str, str)
+    return record_id, person
+
+
 def _written(parts: Sequence[str | int]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(list(parts))).decode().rstrip("=")
 

@@ -66,14 +66,15 @@ def changes_in(form: Form, offer: Offer) -> Changes | None:
         thresholds={
             name: number
             for name, text in form.below(THRESHOLD).items()
-            if text.strip() and (number := _number(name, text)) != offer.thresholds.get(name)
+            if text.strip() and (number := number_in(name, text)) != offer.thresholds.get(name)
         },
         edits={name: text for name, text in edits.items() if name in offer.fields},
     )
     return None if made == Changes() else made
 
 
-def _number(name: str, text: str) -> float:
+def number_in(name: str, text: str) -> float:
+    """Return the number in a field of a form. Raises `ConfigurationError` where it is none."""
     try:
         return float(text)
     except ValueError:

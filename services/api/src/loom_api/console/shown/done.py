@@ -20,6 +20,10 @@ class Done(StrEnum):
     CANCEL = "cancel"
     REPLAY = "replay"
     ACKNOWLEDGE = "acknowledge"
+    LABEL = "label"
+    UNDO = "undo"
+    DRAW = "draw"
+    APPLY = "apply"
 
 
 _SENTENCES = {
@@ -39,7 +43,7 @@ WhatWasDone = Annotated[Done | None, BeforeValidator(_known), Query()]
 def sentence(done: Done | None, status: str) -> str | None:
     """Say what became of a run by a form, from its status; None where no form led here."""
     match done:
-        case None | Done.ACKNOWLEDGE:
+        case None | Done.ACKNOWLEDGE | Done.LABEL | Done.UNDO | Done.DRAW | Done.APPLY:
             return None
         case Done.REPLAY:
             return "The replay has begun. It is this run."

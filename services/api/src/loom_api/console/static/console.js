@@ -58,3 +58,17 @@ function stack(root) {
 
 stack(document);
 document.addEventListener("htmx:after:swap", () => stack(document));
+
+// Records are judged by single keys: each presses the button that names it, or goes to the field.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.matches("input, textarea, select")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const meant = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+  if (!meant) return;
+  event.preventDefault();
+  if (meant.matches("textarea")) meant.focus();
+  else meant.click();
+});

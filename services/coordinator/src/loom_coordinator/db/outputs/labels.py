@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, literal, select, tuple_, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
@@ -150,6 +150,15 @@ async def of_run(connection: AsyncConnection, run_id: str, person: str | None = 
     """Return the labels of a run, of one person or of all, in the order of records and persons."""
     chosen = select(*_LABEL).where(labels.c.run_id == run_id, *([] if person is None else [labels.c.person == person]))
     rows = await connection.execute(chosen.order_by(labels.c.record_id, labels.c.person))
+    return [Label(*row) for row in rows]
+
+
+async def page(connection: AsyncConnection, run_id: str, limit: int, after: tuple[str, str] | None) -> list[Label]:
+    """Return labels of a run in the order of records and persons, at most `limit`; `after` is the record and the person
+    of the last one of the page before."""
+    rest = () if after is None else (tuple_(labels.c.record_id, labels.c.person) > tuple_(*map(literal, after)),)
+    chosen = select(*_LABEL).where(labels.c.run_id == run_id, *rest)
+    rows = await connection.execute(chosen.order_by(labels.c.record_id, labels.c.person).limit(limit))
     return [Label(*row) for row in rows]
 
 

@@ -39,8 +39,8 @@ def judge(config: LoomConfig, asked: Asked, form: Format, flags: str, *, verbose
     asked."""
     if form is not Format.JSON and not at_a_terminal():
         raise ConfigurationError(
-            "This is no terminal, so nobody can be asked. Take labels from a file with --import FILE, or list the "
-            "sample with --format json."
+            "This is no terminal, so nobody can be asked. Take labels from a file with --import FILE, list the sample "
+            "with --format json, or judge the records in the console of `loom serve`."
         )
     follow.log_on_stderr(config, verbose=verbose)
     sample = follow.wait_for(label_session.draw(config, asked.run_id, asked.evaluator, asked.person, asked.count))

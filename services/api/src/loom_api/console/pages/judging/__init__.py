@@ -1,0 +1,1 @@
+"""Declares the pages on which people judge records, and score outputs of runs again."""
