@@ -8,7 +8,7 @@ import pytest
 from loom_ai.answers.multi_record import Question, Shaped, ask_together, combined_call, part_of
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels, Reuse
-from loom_ai.ports import ModelCall, Payer
+from loom_ai.ports import NOTED, ModelCall, Payer
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import DependencyUnavailable, RecordError
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
@@ -76,6 +76,20 @@ async def test_a_refused_call_leaves_its_questions_and_an_absent_model_is_told()
     away = JournalledModels(ScriptedModel(DependencyUnavailable("away")), MemoryJournal())
     with pytest.raises(DependencyUnavailable):
         await asked(away, "a", "b")
+
+
+async def test_where_the_parts_of_an_answer_belong_is_one_write():
+    """A process that is killed between two writes would group the rest otherwise, and pay for them again."""
+    journal = MemoryJournal()
+    put_many, written = journal.put_many, []
+
+    async def keep(entries):
+        written.append([entry.purpose for entry in entries])
+        await put_many(entries)
+
+    journal.put_many = keep
+    await asked(JournalledModels(ScriptedModel(obliging), journal), "a good", "b bad", "c good")
+    assert written == [["transform"], [NOTED] * 3]
 
 
 async def test_a_question_alone_is_asked_in_its_own_words():

@@ -31,7 +31,9 @@ def plan(destination, *, beside=True, replay=None, mode=None):
 def opened(tmp_path):
     credentials = Credentials({"env": EnvProvider({"URL": "sqlite:///db?table=moods"})})
     settings = Settings(project_dir=tmp_path)
-    platform = SimpleNamespace(project=tmp_path, settings=settings, credentials=credentials, threads=Threads())
+    platform = SimpleNamespace(
+        project=tmp_path, settings=settings, credentials=credentials, threads=Threads(), payloads=None
+    )
     return lambda given: open_destination_of(given, platform)
 
 

@@ -141,13 +141,22 @@ class _Asking:
         except RecordError:
             return {key: Part(None, NOTHING) for key in questions}
         shared = self.reuse.key(call, payer)
-        parts: dict[str, Part] = {}
-        for number, (key, question) in enumerate(questions.items(), 1):
-            output = self.combining.part(settled.answer, number)
-            parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
-            note = orjson.dumps({"shared": shared, "number": number}).decode()
-            await self.models.note(shared_by(key), payer, call, note)
-        return parts
+        # At once, so that they are one write. Where a process ended between two of them, the other questions would
+        # be grouped otherwise by its successor, and paid for again.
+        await asyncio.gather(
+            *(
+                self.models.note(
+                    shared_by(key), payer, call, orjson.dumps({"shared": shared, "number": number}).decode()
+                )
+                for number, key in enumerate(questions, 1)
+            )
+        )
+        return {
+            key: Part(
+                self.combining.part(settled.answer, number), settled.spent if question.payer == payer else NOTHING
+            )
+            for number, (key, question) in enumerate(questions.items(), 1)
+        }
 
     async def _alone(self, question: Question) -> Part:
         """Ask a single remaining question in a call of its own."""
