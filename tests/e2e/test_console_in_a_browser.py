@@ -63,6 +63,14 @@ CUT_OFF = """
   .map(each => each.innerText.slice(0, 80))
 """
 """Finds the tables of which a part is out of sight, but those whose rows belong together."""
+LINES_OF_A_LONG_LABEL = """
+each => {
+  const height = each.clientHeight;
+  each.dataset.label = "long ".repeat(30);
+  return each.clientHeight / height;
+}
+"""
+"""Makes the label of a cell take several lines, and tells how many times as high the cell becomes."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -99,6 +107,8 @@ async def test_no_page_is_wider_than_a_telephone_and_the_dark_one_is_as_legible(
         assert not await serious(narrow), told
     await narrow.locator("summary").first.evaluate("each => { each.textContent = 'evaluator_'.repeat(50); }")
     assert await narrow.evaluate("document.documentElement.scrollWidth") <= 390
+    await narrow.goto(f"/compare?a={RUN}&b={RUN}")
+    assert await narrow.locator(".stacked td").last.evaluate(LINES_OF_A_LONG_LABEL) > 3
     await narrow.close()
 
 
