@@ -140,7 +140,7 @@ class Entry:
     """The model that was asked for."""
     answer: ModelAnswer
     cost: float
-    """An amount in USD."""
+    """It is an amount in USD."""
     created_at: dt.datetime
     """A time in UTC, with its zone."""
     sealed: bool = False
@@ -214,7 +214,7 @@ class ModelClient(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release the connections that are open."""
         ...
 
 
@@ -242,5 +242,5 @@ class Journal(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release the connections that are open."""
         ...

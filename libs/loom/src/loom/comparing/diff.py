@@ -32,7 +32,7 @@ class RunLine(Shown):
     extracted: int
     loaded: int
     cost: float
-    """An amount in USD."""
+    """Holds what the run cost, in USD."""
     cost_by_stage: Mapping[str, float]
     latency_p50: float | None
     """The number of seconds in which a model answered, or code made an output; so are the next two."""

@@ -50,7 +50,7 @@ class Combining(Protocol):
     """Combines questions into one call, and takes its answer apart."""
 
     def combined(self, calls: Sequence[ModelCall]) -> ModelCall:
-        """Return one call for all."""
+        """Return one call that asks all these questions."""
         ...
 
     def part(self, answer: ModelAnswer, number: int) -> dict[str, Any] | None:

@@ -191,8 +191,14 @@ class BatchExecution:
         return AnswersPending(words, min(_MOST_WAIT, max(_LEAST_WAIT, waited / 4)))
 
     def _begin(self) -> None:
-        """Begin to look after batches, unless that is under way."""
-        if self._owning is None or self._owning.done():
+        """Begin to look after batches, unless that is under way. Raises the error that ended it last: whoever waits for
+        an answer is told, instead of waiting for what nobody looks after. It begins anew at the next call."""
+        ended, self._owning = self._owning, None
+        if ended is not None and not ended.done():
+            self._owning = ended
+        elif ended is not None and not ended.cancelled() and (error := ended.exception()) is not None:
+            raise error
+        else:
             self._owning = asyncio.create_task(self._own())
 
     async def _own(self) -> None:

@@ -44,7 +44,8 @@ class Owner:
         self._polled: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Look after all places until none has anything to do."""
+        """Look after all places until none has anything to do. An error of a store or a provider is tried again; any
+        other one is raised."""
         settings = self._settings
         pause = min(settings.poll_seconds, max(settings.gather_seconds / 2, 0.05))
         while True:
@@ -53,8 +54,6 @@ class Owner:
                     return
             except LoomError as error:
                 log.warning("batches are looked after later", error=str(error))
-            except Exception:
-                log.exception("batches are looked after later")
             await self._clock.sleep(pause)
 
     async def look(self, *, now: bool = False) -> bool:

@@ -29,7 +29,7 @@ class Books:
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
     enter_usage: Callable[[ModelCall, Entry, Payer], None]
     price: Callable[[ModelCall, Payer, ModelAnswer], float]
-    """An amount in USD."""
+    """Returns what an answer costs, in USD."""
 
 
 class BudgetedCalls:

@@ -45,7 +45,7 @@ class Claims(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release the connections that are open."""
         ...
 
 

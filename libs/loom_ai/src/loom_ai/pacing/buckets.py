@@ -25,7 +25,7 @@ class Buckets(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release the connections to the server that holds the buckets."""
         ...
 
 

@@ -168,7 +168,7 @@ async def _keep_rows(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence
 
 
 async def _told_of_waits(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> Run:
-    """Return the run with the notice of what it waits for now."""
+    """Write into the run's notice what it waits for, as the facts tell, and return the run with that notice."""
     if run.status != run_rows.RUNNING:
         return run
     notice = run.notice

@@ -46,7 +46,7 @@ class CallsForRecord(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """An amount in USD."""
+    """It is an amount in USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Answer(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """An amount in USD."""
+    """It is an amount in USD."""
     latency_seconds: float
     created_at: dt.datetime
 

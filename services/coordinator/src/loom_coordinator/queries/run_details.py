@@ -44,7 +44,7 @@ class RunLine(Shown):
     kept: int
     """Those that were rejected, skipped or quarantined."""
     cost: float
-    """An amount in USD."""
+    """It is an amount in USD."""
     requested_by: str | None
     notice: str | None
     """Says why it failed, or what holds it up."""
@@ -113,7 +113,7 @@ class RunDetails(Shown):
     eta_seconds: float | None
     """The number of seconds until it is done if it goes on as in the last minute."""
     cost_by_stage: Mapping[str, float]
-    """An amount in USD."""
+    """It is an amount in USD."""
     calls: CallCounts
     last_kept: Sequence[KeptRecord]
     """Holds the records that were kept back last, the newest first."""

@@ -54,7 +54,7 @@ class RunSummary(Shown):
     rejection_rate: float | None
     """The share of the records that the gate decided about, from 0 to 1; None where it decided about none."""
     cost_total: float | None
-    """An amount in USD."""
+    """It is an amount in USD."""
     error_message: str | None
     sample: int | None
     """The number of records that `--sample` limited it to; None for a whole run."""

@@ -144,7 +144,7 @@ class Sessions:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Return the session."""
+        """Return the session for all requests of this process, which is opened at the first one."""
         if self._session is None:
             self._session = open_session()
         return self._session

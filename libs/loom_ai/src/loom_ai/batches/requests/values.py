@@ -46,7 +46,7 @@ class Reserved:
 
     id: str
     worst: float
-    """An amount in USD."""
+    """It is an amount in USD."""
     limit: int
     """The most tokens that the answer may have."""
 
@@ -163,7 +163,7 @@ class Status:
 
     done: int
     end: End | None = None
-    """None while it runs."""
+    """Says how the batch has ended; None while the provider works on it."""
     results: Sequence[str] = ()
     """The addresses of its results, relative to the base URL or absolute. Empty where `document` holds them."""
     document: Any = None
@@ -281,7 +281,7 @@ class BatchStore(Protocol):
         ...
 
     async def change(self, batch_id: str, **values: Any) -> None:
-        """Set fields of a batch."""
+        """Store these values in the fields of a batch with these names."""
         ...
 
     async def requests_of(self, batch_id: str, after: str, most: int) -> Sequence[Request]:
@@ -297,7 +297,7 @@ class BatchStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release the connections that are open."""
         ...
 
 

@@ -38,7 +38,7 @@ class AttachmentConfig(Section):
 
     @property
     def kind(self) -> AttachmentKind:
-        """Return what it is."""
+        """Return which kind of file the attachment is."""
         return "image" if self.image is not None else "document" if self.document is not None else "audio"
 
     @property

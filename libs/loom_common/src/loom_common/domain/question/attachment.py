@@ -37,6 +37,6 @@ class Attachment:
 
     @property
     def told(self) -> str:
-        """Describe it in one line."""
+        """Describe the attachment in one line, without its content."""
         what = f"{len(self.data):,} bytes, sha256 {self.digest[:12]}" if self.url is None else "by its address"
         return f"[{self.kind} {self.media_type}, {what}]"

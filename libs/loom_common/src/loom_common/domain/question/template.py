@@ -22,7 +22,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Holds one rendered turn."""
+    """Holds one message of a conversation, as its template was rendered for a record."""
 
     role: Role
     text: str

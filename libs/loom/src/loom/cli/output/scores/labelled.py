@@ -97,7 +97,7 @@ def imported(made: Imported) -> Iterator[str]:
 
 
 def written(made: Written) -> Iterator[str]:
-    """Yield what was written."""
+    """Say how many records with labels were written to which file."""
     yield f"{counted(made.records, 'record')} with labels in {made.file}."
     if made.disputed:
         yield f"  {counted(made.disputed, 'record')} left out: as many persons let them pass as not."
