@@ -116,16 +116,11 @@ def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -
     return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode, environ, api=api)
 
 
-@pytest.fixture(scope="session")
-def rest_server() -> Iterator[Api]:
+@pytest.fixture
+def rest_api() -> Iterator[Api]:
+    """Provide a REST API without records."""
     with serving(Api()) as api:
         yield api
-
-
-@pytest.fixture
-def rest_api(rest_server: Api) -> Api:
-    """Provide a REST API without records."""
-    return rest_server.renewed([])
 
 
 @pytest.fixture(scope="session")

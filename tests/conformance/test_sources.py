@@ -15,6 +15,7 @@ from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import read, split
 from loom_connectors.ports.source import Page, ReadRecord, Source
 from support.pieces import pages_of, read_pieces
+from support.rest_server import Api, serving
 from support.sources import COARSE, MAKERS, ONE_PIECE, ROWS, Opens
 
 
@@ -32,7 +33,7 @@ def opens(request, servers, tmp_path_factory) -> Iterator[Opens]:
         elif request.param.startswith("azure"):
             where = request.getfixturevalue("azurite").environment()
         elif request.param.startswith("rest"):
-            where = request.getfixturevalue("rest_server")
+            where = stack.enter_context(serving(Api(ROWS)))
         yield asyncio.run(MAKERS[request.param](tmp_path_factory.mktemp("source"), where))
 
 

@@ -11,7 +11,10 @@ from support.projects import ai, ids, project, python, review_ids, rows_at
 from support.simulated_model import SimulatedModel
 
 CODE = """
+import contextlib
 import pathlib
+import sqlite3
+import time
 
 def fails_once(record):
     seen = pathlib.Path("seen") / record["id"]
@@ -26,8 +29,15 @@ def fails_on_five(record):
         raise ValueError("five")
     return {"mood": "good"}
 
+def fails_when_rows_are_there(record):
+    if int(record["id"][1:]) < 200:
+        return {"mood": "good"}
+    with contextlib.closing(sqlite3.connect("file:out.db?mode=ro", uri=True)) as database:
+        while not database.execute("SELECT count(*) FROM moods").fetchone()[0]:
+            time.sleep(0.05)
+    raise ValueError("too late")
+
 def slow(record):
-    import time
     time.sleep(0.5)
     return {"mood": "good"}
 """
@@ -83,7 +93,7 @@ async def test_a_run_that_a_limit_ended_goes_on_when_resumed_and_counts_anew(tmp
 
 
 async def test_a_run_that_a_limit_ended_is_partial_where_records_are_in_the_destination(tmp_path):
-    transform = {**python("transforms:fails_on_five"), "max_failures": 8}
+    transform = {**python("transforms:fails_when_rows_are_there"), "max_failures": 8}
     made = project(
         tmp_path,
         400,

@@ -70,13 +70,6 @@ class Api:
         self._changed = threading.Condition()
         self.url = ""
 
-    def renewed(self, records: list[Any]) -> Api:
-        """Return the server as it is when it starts, at the same address."""
-        url = self.url
-        self.__init__(records)  # type: ignore[misc]
-        self.url = url
-        return self
-
     def reached(self, number: int, seconds: float = 60) -> None:
         """Wait until so many requests came."""
         with self._changed:

@@ -161,17 +161,11 @@ def postgres_source(**extract: Any) -> Maker:
 
 
 def rest(way: str) -> Maker:
-    """Return what has a server give the rows in pages, as `support.rest_server.WAYS` says."""
+    """Return what opens the rows of a server, in pages, as `support.rest_server.WAYS` says."""
 
     async def make(folder, api):
         path, options = WAYS[way]
-        opens = opening(folder, f"rest+${{API}}{path}", {"API": api.url}, options=options)
-
-        def on_its_records() -> Source:
-            api.renewed(ROWS)
-            return opens()
-
-        return on_its_records
+        return opening(folder, f"rest+${{API}}{path}", {"API": api.url}, options=options)
 
     return make
 

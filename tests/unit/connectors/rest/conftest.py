@@ -1,4 +1,4 @@
-"""Provides one server for all tests of the REST connector."""
+"""Provides a server of its own for each test of the REST connector."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import pytest
 from support.rest_server import Api, serving
 
 
-@pytest.fixture(scope="package")
-def server() -> Iterator[Api]:
-    with serving(Api()) as api:
-        yield api
-
-
 @pytest.fixture
-def api(server: Api) -> Api:
-    """Return the server as it is when it starts, with 23 records."""
-    return server.renewed([{"id": number} for number in range(23)])
+def api() -> Iterator[Api]:
+    """Provide a server with 23 records. No request that an earlier test gave up can still be on its way to it."""
+    with serving(Api([{"id": number} for number in range(23)])) as api:
+        yield api
