@@ -105,3 +105,12 @@ def test_compose_publishes_it_on_this_machine_alone():
     assert port.endswith(f":{PORT}")
     assert service["environment"]["LOOM_API_UNPROTECTED"] == "true"
     assert service["profiles"] == ["api"]
+
+
+def test_compose_gives_every_process_of_loom_the_keys_of_sensitive_fields_by_reference():
+    services = YAML(typ="safe").load(K8S.parents[1] / "docker-compose.yml")["services"]
+    ours = {name: each["environment"] for name, each in services.items() if each["image"] == "loom"}
+    assert len(ours) == 8
+    for name, environment in ours.items():
+        taken = {key: environment.get(key, "not given") for key in ("LOOM_ENCRYPTION_KEY", "LOOM_ENCRYPTION_KEYS")}
+        assert set(taken.values()) == {None}, name  # from the shell or .env, where it is set

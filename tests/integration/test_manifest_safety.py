@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support.manifests import K8S, OVERLAYS, built, containers, named, of_kind, pods, reach, settings_of
+from support.manifests import K8S, OVERLAYS, built, component, containers, named, of_kind, pods, reach, settings_of
 
 POD_RULES = {
     "no_token": lambda pod: pod["spec"]["automountServiceAccountToken"] is False,
@@ -74,6 +74,13 @@ def test_every_key_of_a_secret_is_in_the_example(overlay):
     ]
     assert {each["name"] for each in (*env, *keda)} == {"loom-backends"}
     assert {each["key"] for each in (*env, *keda)} <= example
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_and_no_job_is_given_the_keys_of_sensitive_fields_by_reference(overlay):
+    keys = {"secretRef": {"name": "loom-encryption", "optional": True}}
+    given = {name for name, pod in pods(overlay).items() for each in containers(pod) if keys in each["envFrom"]}
+    assert given == {component(each) for each in of_kind(overlay, "Deployment")}
 
 
 NAMES, BROKER, DATABASE, REDIS, MODELS = 53, 5672, 5432, 6379, 443
