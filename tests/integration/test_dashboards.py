@@ -7,6 +7,7 @@ import json
 import math
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from ruamel.yaml import YAML
 
 from loom.project.config import LoomConfig
 from loom.session import conversation
+from loom_common.config.settings import TracingSettings
 from loom_common.contracts.v1 import RegisterPipeline
 from loom_dev.backends.ports import reserve_port
 from loom_dev.programs import prometheus
@@ -25,10 +27,12 @@ from support.clients import ended, request_of
 from support.in_one_process import services
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel
+from support.span_collector import collector
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
 VARIABLES = {"$__rate_interval": "5m", "$__range": "5m", "$pipeline": ".*"}
+WITH_EXEMPLARS = ("loom_handle_seconds", "loom_evaluation_score", "loom_pipeline_duration_seconds")
 JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.1}
 
 
@@ -71,11 +75,12 @@ def scraping(folder: Path, target: int) -> Iterator[str]:
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
     ]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]})
     try:
-        yield f"http://127.0.0.1:{port}/api/v1/query"
+        yield f"http://127.0.0.1:{port}/api/v1"
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -84,7 +89,7 @@ def scraping(folder: Path, target: int) -> Iterator[str]:
 async def answered(session: aiohttp.ClientSession, url: str, query: str) -> list[dict[str, Any]]:
     """Return the series that a query gives, those with a number; none while Prometheus does not answer."""
     try:
-        async with session.get(url, params={"query": query}) as response:
+        async with session.get(f"{url}/query", params={"query": query}) as response:
             said = await response.json()
     except (aiohttp.ClientError, ValueError):
         return []
@@ -94,10 +99,24 @@ async def answered(session: aiohttp.ClientSession, url: str, query: str) -> list
     return [each for each in said["data"]["result"] if math.isfinite(float(each["value"][1]))]
 
 
-async def test_no_panel_is_empty_after_a_run(tmp_path):
+async def traces_at(session: aiohttp.ClientSession, url: str, metric: str) -> set[str]:
+    """Return the traces that exemplars of a histogram point to."""
+    now = time.time()
+    asked = {"query": metric, "start": f"{now - 3600}", "end": f"{now + 3600}"}
+    async with session.get(f"{url}/query_exemplars", params=asked) as response:
+        said = await response.json()
+    return {each["labels"]["trace_id"] for series in said["data"] for each in series["exemplars"]}
+
+
+async def test_no_panel_is_empty_after_a_run_and_its_histograms_lead_to_traces(tmp_path):
     found: dict[str, str] = dict(queries())
     assert len(found) > 30
-    async with SimulatedModel() as model, services(tmp_path) as platform, aiohttp.ClientSession() as session:
+    async with (
+        SimulatedModel() as model,
+        collector() as received,
+        services(tmp_path, tracing=TracingSettings(endpoint=received.url)) as platform,
+        aiohttp.ClientSession() as session,
+    ):
         model.latency = 0.02
         (tmp_path / "loom.yaml").write_text("mode: embedded\n")
         made = project(
@@ -137,3 +156,9 @@ async def test_no_panel_is_empty_after_a_run(tmp_path):
                     await asyncio.sleep(0.1)
             [cost] = await answered(session, url, "sum(loom_cost_total_dollars) - sum(loom_model_cost_dollars_total)")
             assert abs(float(cost["value"][1])) < 1e-9
+            led = [await traces_at(session, url, f"{name}_bucket") for name in WITH_EXEMPLARS]
+    recorded = {each.trace_id.hex() for each in received.named("run seen")}
+    assert len(recorded) == ran
+    for name, traces in zip(WITH_EXEMPLARS, led, strict=True):
+        assert traces, name
+        assert traces <= recorded, name

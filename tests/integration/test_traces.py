@@ -5,83 +5,34 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from loom.project.config import LoomConfig
 from loom.session import conversation
 from loom_common.config.settings import TracingSettings
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import StageDelayed
+from loom_common.contracts.v1 import RunRequest, StageDelayed
+from loom_common.domain.run.replaying import Changes
 from loom_common.flow import Stage, fact
 from loom_common.ports import tracing
 from loom_common.service.tracing import OtlpTracer
-from loom_dev.backends.ports import reserve_port
 from support.clients import ended, request_of
 from support.in_one_process import services
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel
+from support.span_collector import collector, said
 
-JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.1}
+JUDGED = {"field": "mood", "reference_field": "review"}
 SECRET = "planted-payload"
 
 
-@dataclass
-class Collector:
-    """Holds the spans that were received, decoded."""
-
-    url: str
-    spans: list[Any] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-
-    def named(self, name: str) -> list[Any]:
-        return [each for each in self.spans if each.name == name]
-
-    def parent(self, span: Any) -> Any:
-        [found] = [each for each in self.spans if each.span_id == span.parent_span_id]
-        return found
-
-
-def said(span: Any) -> dict[str, Any]:
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
-
-
-@asynccontextmanager
-async def collector() -> AsyncIterator[Collector]:
-    port = reserve_port()
-    received = Collector(f"http://127.0.0.1:{port}")
-
-    async def take(request: web.Request) -> web.Response:
-        body = await request.read()  # aiohttp has unpacked it
-        received.bodies.append(body)
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            for scope in resource.scope_spans:
-                received.spans += scope.spans
-        return web.Response(body=b"", content_type="application/x-protobuf")
-
-    app = web.Application()
-    app.router.add_post("/v1/traces", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield received
-    finally:
-        await runner.cleanup()
-
-
-async def runs(folder: Path, model: SimulatedModel, settings: TracingSettings, number: int = 1) -> list[str]:
-    """Run a pipeline with a model and a judge over a few records, and return the ids of its runs."""
+def traced(folder: Path, model: SimulatedModel, threshold: float = 0.1) -> RunRequest:
+    """Write a pipeline with a model and a judge over a few records, and return what asks for a run of it."""
     (folder / "loom.yaml").write_text("mode: embedded\n")
-    evaluators = [{"type": "custom_criteria", "criteria": "Fits", **JUDGED}]
+    evaluators = [{"type": "custom_criteria", "name": "fits", "criteria": "Fits", **JUDGED, "threshold": threshold}]
     made = project(
         folder / "traced",
         ({"id": f"r{each}", "review": f"{SECRET} {each}", "stars": "1"} for each in range(4)),
@@ -90,10 +41,15 @@ async def runs(folder: Path, model: SimulatedModel, settings: TracingSettings, n
         evaluate={"model": "gpt-4o", "base_url": model.base_url, "evaluators": evaluators},
         extract={"batch_size": 2},
     )
+    return request_of(made, LoomConfig.load(folder / "loom.yaml"), reuse=False)
+
+
+async def runs(folder: Path, model: SimulatedModel, settings: TracingSettings, number: int = 1) -> list[str]:
+    """Run the pipeline, and return the ids of its runs."""
+    request = traced(folder, model)
     found = []
     async with services(folder, tracing=settings) as platform, conversation(platform.bus) as client:
         for _ in range(number):
-            request = request_of(made, LoomConfig.load(folder / "loom.yaml"), reuse=False)
             accepted = await client.start(request)
             assert (await ended(client, accepted.run_id)).report.status == "succeeded"
             found.append(accepted.run_id)
@@ -129,6 +85,43 @@ async def test_a_record_is_followed_from_the_request_to_the_destination(tmp_path
     groups = received.named("process loom.coordinator.facts")
     linked = {link.span_id for each in groups for link in each.links}
     assert {extracted.span_id, transformed.span_id, evaluated.span_id, loads[0].span_id} <= linked
+    assert all(SECRET.encode() not in body for body in received.bodies)
+
+
+async def test_a_record_is_followed_into_the_quarantine_and_through_its_replay(tmp_path):
+    async with SimulatedModel() as model, collector() as received:
+        request = traced(tmp_path, model, threshold=1.0)
+        settings = TracingSettings(endpoint=received.url)
+        async with services(tmp_path, tracing=settings) as platform, conversation(platform.bus) as client:
+            first = (await client.start(request)).run_id
+            assert (await ended(client, first)).report.records["rejected"] == 4
+            changes = Changes(thresholds={"fits": 0.0}, prompt="Of {{ input.id }}, good or bad: {{ input.review }}")
+            second = (await client.replay(first, ("r1",), changes)).run_id
+            assert (await ended(client, second)).report.records["loaded"] == 1
+    original, replay = sorted(received.named("run traced"), key=lambda each: said(each)["loom.run_id"] == second)
+    [link] = replay.links
+    assert (link.trace_id, link.span_id) == (original.trace_id, original.span_id)
+    assert [(each.key, each.value.string_value) for each in link.attributes] == [("loom.link", "replay_of")]
+    assert replay.trace_id != original.trace_id
+
+    ways = []
+    for run in (original, replay):
+        [asked] = [
+            each
+            for each in received.spans
+            if each.trace_id == run.trace_id
+            and (said(each).get("loom.record_id"), said(each).get("loom.purpose")) == ("r1", "transform")
+        ]
+        way = [received.parent(asked)]
+        while way[0] != run:
+            way.insert(0, received.parent(way[0]))
+        while below := [each for each in received.spans if each.parent_span_id == way[-1].span_id and each.kind == 5]:
+            way += below
+        ways.append([each.name for each in way])
+    assert ways == [
+        ["run traced", *(f"process loom.{each}" for each in ("extract", "transform", "evaluate", "quarantine"))],
+        ["run traced", *(f"process loom.{each}" for each in ("replay", "transform", "evaluate", "load", "quarantine"))],
+    ]
     assert all(SECRET.encode() not in body for body in received.bodies)
 
 

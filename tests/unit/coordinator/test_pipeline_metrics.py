@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from prometheus_client import generate_latest as as_text
 from prometheus_client.openmetrics.exposition import generate_latest as as_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 
@@ -13,6 +14,7 @@ from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
+from loom_common.ports.tracing import SpanReference
 from loom_common.service.metrics import reading_families
 from loom_common.worker.stats import Distribution, Reading
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -178,3 +180,25 @@ def test_the_names_are_those_that_dashboards_ask_for_and_valid_openmetrics():
     assert (samples["loom_evaluation_score_sum", None], samples["loom_evaluation_score_count", None]) == (7.9, 2)
     assert samples["loom_pipeline_duration_seconds_bucket", "60.0"] == 0
     assert any(isinstance(each, Distribution) for each in metrics.readings())
+
+
+def test_a_bucket_has_the_newest_trace_where_the_format_can_say_it_and_no_record_of_it_elsewhere():
+    metrics = PipelineMetrics()
+    first, newest = (SpanReference(digit * 32, digit * 16) for digit in "ab")
+    for span in (first, newest, None):
+        metrics.add([Observation(SCORE, ("p", "fit"), 0.9, span)])
+    metrics.add([Observation(COST, ("p",), 0.25, first)])
+
+    class Registry:
+        def collect(self):
+            return reading_families(metrics.readings())
+
+    text = as_openmetrics(Registry()).decode()  # type: ignore[arg-type]  # it only collects
+    found = [
+        (sample.name, sample.labels.get("le"), sample.exemplar.labels, sample.exemplar.value)
+        for family in openmetrics_families(text)
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+    assert found == [(f"{SCORE}_bucket", "0.9", {"trace_id": "b" * 32, "span_id": "b" * 16}, 0.9)]
+    assert b"trace_id" not in as_text(Registry())  # type: ignore[arg-type]

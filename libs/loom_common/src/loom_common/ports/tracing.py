@@ -27,6 +27,14 @@ class RunEnd:
     replay_of: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SpanReference:
+    """Names a span that is recorded, in hexadecimal, so that a metric can point to it."""
+
+    trace_id: str
+    span_id: str
+
+
 class Span(Protocol):
     """Represents something that takes time."""
 
@@ -65,6 +73,11 @@ class Tracer(Protocol):
         span of the run."""
         ...
 
+    def reference(self, run_id: str) -> SpanReference | None:
+        """Return the span that `traceparent` names, for the exemplar of a metric; None where the run is not
+        recorded."""
+        ...
+
     def run_ended(self, run: RunEnd) -> None:
         """Record the span of a whole run."""
         ...
@@ -99,6 +112,9 @@ class NoTracer:
     def failed(self, error: BaseException) -> None: ...
 
     def traceparent(self, run_id: str) -> str | None:
+        return None
+
+    def reference(self, run_id: str) -> SpanReference | None:
         return None
 
     def run_ended(self, run: RunEnd) -> None: ...

@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as WrittenExemplar
 from prometheus_client.utils import floatToGoString
 
 from loom_common.domain.run.breaker import State
 from loom_common.ports.bus import Bus
 from loom_common.resilience.breakers import Snapshot
-from loom_common.worker.stats import BOUNDS, ConsumerStats, Distribution, ProcessStats, Reading
+from loom_common.worker.stats import BOUNDS, ConsumerStats, Distribution, Exemplar, ProcessStats, Reading
 
 
 class Metrics:
@@ -74,9 +75,13 @@ def consumer_families(consumers: Iterable[ConsumerStats]) -> Iterator[Metric]:
         in_flight.add_metric((consumer.queue,), len(consumer.in_flight))
         for outcome, count in consumer.outcomes.items():
             outcomes.add_metric((consumer.queue, outcome), count)
+        durations = consumer.durations
         bounds = (*map(str, BOUNDS), "+Inf")
-        buckets = list(zip(bounds, map(float, accumulate(consumer.durations.counts)), strict=True))
-        seconds.add_metric((consumer.queue,), buckets, consumer.durations.total)
+        buckets: list[tuple[str, float] | tuple[str, float, WrittenExemplar]] = []
+        for bucket, (bound, count) in enumerate(zip(bounds, accumulate(durations.counts), strict=True)):
+            found = durations.exemplars.get(bucket)
+            buckets.append((bound, float(count)) if found is None else (bound, float(count), _written(found)))
+        seconds.add_metric((consumer.queue,), buckets, durations.total)
     return iter((in_flight, outcomes, seconds))
 
 
@@ -100,11 +105,19 @@ def reading_families(readings: Iterable[Reading | Distribution]) -> Iterator[Met
             continue
         bounds = (*map(floatToGoString, reading.bounds), "+Inf")
         counts = list(accumulate(reading.counts))
-        for bound, count in zip(bounds, counts, strict=True):
-            family.add_sample(f"{reading.name}_bucket", {**labels, "le": bound}, count)
+        for bucket, (bound, count) in enumerate(zip(bounds, counts, strict=True)):
+            found = reading.exemplars.get(bucket)
+            exemplar = None if found is None else _written(found)
+            family.add_sample(f"{reading.name}_bucket", {**labels, "le": bound}, count, exemplar=exemplar)
         family.add_sample(f"{reading.name}_count", labels, counts[-1])
         family.add_sample(f"{reading.name}_sum", labels, reading.total)
     return iter(families.values())
+
+
+def _written(exemplar: Exemplar) -> WrittenExemplar:
+    """Return an exemplar as OpenMetrics has it. The older text format of Prometheus leaves exemplars out."""
+    named = {"trace_id": exemplar.span.trace_id, "span_id": exemplar.span.span_id}
+    return WrittenExemplar(named, exemplar.value, exemplar.at)
 
 
 def _type_of(reading: Reading | Distribution) -> str:

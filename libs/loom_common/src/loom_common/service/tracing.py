@@ -33,7 +33,7 @@ from opentelemetry.trace import (
 )
 
 from loom_common.config.settings import TracingSettings
-from loom_common.ports.tracing import TRACEPARENT, Attributes, RunEnd
+from loom_common.ports.tracing import TRACEPARENT, Attributes, RunEnd, SpanReference
 from loom_common.ports.tracing import Span as SpanPort
 
 _HEADER = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -92,9 +92,20 @@ class OtlpTracer:
     def traceparent(self, run_id: str) -> str | None:
         if not run_id:
             return None
-        run, current = self._run(run_id), get_current_span().get_span_context()
-        context = current if current.trace_id == run.trace_id else run
+        context = self._current(run_id)
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+    def reference(self, run_id: str) -> SpanReference | None:
+        if not run_id:
+            return None
+        context = self._current(run_id)
+        if not context.trace_flags.sampled:
+            return None
+        return SpanReference(f"{context.trace_id:032x}", f"{context.span_id:016x}")
+
+    def _current(self, run_id: str) -> SpanContext:
+        run, current = self._run(run_id), get_current_span().get_span_context()
+        return current if current.trace_id == run.trace_id else run
 
     def run_ended(self, run: RunEnd) -> None:
         attributes = {"loom.run_id": run.run_id, "loom.pipeline": run.pipeline, "loom.status": run.status}

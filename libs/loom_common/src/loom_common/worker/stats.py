@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loom_common.ports.tracing import SpanReference, tracer
 from loom_common.worker.in_flight import InFlightMessage
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
@@ -31,16 +32,35 @@ class MessageOutcome(StrEnum):
     """It was dropped, because it belongs to an earlier epoch of its run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """Describes one value of a histogram, and the span in which it was measured."""
+
+    value: float
+    span: SpanReference
+    at: float = field(default_factory=time.time)
+    """Says when it was measured, in seconds since 1970."""
+
+
+Exemplars = Mapping[int, Exemplar]
+"""Holds the newest exemplar of each bucket that has one, by the bucket's position."""
+
+
 @dataclass(slots=True)
 class Durations:
     """Seconds, counted by the first of `BOUNDS` they do not exceed; the last count is of those beyond all."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     total: float = 0.0
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
+    def add(self, seconds: float, span: SpanReference | None = None) -> None:
+        """Count one value, measured in `span` where that is recorded."""
+        bucket = bisect_left(BOUNDS, seconds)
+        self.counts[bucket] += 1
         self.total += seconds
+        if span is not None:
+            self.exemplars[bucket] = Exemplar(seconds, span)
 
 
 @dataclass(slots=True)
@@ -60,15 +80,16 @@ class ConsumerStats:
         self.outcomes[outcome] += 1
 
     @contextmanager
-    def timed(self, message: InFlightMessage) -> Iterator[None]:
-        """Begin `message`, and count how long the block takes, also where it raises."""
+    def timed(self, message: InFlightMessage, run_id: str = "") -> Iterator[None]:
+        """Begin `message`, which belongs to the run `run_id`, and count how long the block takes, also where it
+        raises."""
         began = time.perf_counter()
         message.begin()
         before = message.seconds()
         try:
             yield
         finally:
-            self.durations.add(time.perf_counter() - began)
+            self.durations.add(time.perf_counter() - began, tracer().reference(run_id))
             self.worked += message.seconds() - before
 
 
@@ -97,6 +118,7 @@ class Distribution:
     total: float
     """Is the sum of all values."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    exemplars: Exemplars = field(default_factory=dict)
 
 
 Need = Callable[[], Awaitable[None]]

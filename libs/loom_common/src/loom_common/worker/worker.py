@@ -223,7 +223,10 @@ class Worker:
         call was not made because the budget does not cover it, even if the handler went on without its answer."""
         usage = context.usage
         try:
-            with self._stats.timed(in_flight), self._progress_reports.of(message, context.progress):
+            with (
+                self._stats.timed(in_flight, message.correlation_id),
+                self._progress_reports.of(message, context.progress),
+            ):
                 outgoing = await self._consumer.handle(message, context)
         except (PermanentError, WorkerWornOut) as error:
             tracer().failed(error)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
+from loom_common.ports.tracing import tracer
 from loom_coordinator.accounting.batches import Applied
 from loom_coordinator.db.pipeline_metrics import CALL_SECONDS, CALLS, COST, MODEL_COST, RECORDS, SCORE, TOKENS
 from loom_coordinator.db.run import Run
@@ -26,9 +27,10 @@ def progress(unit: UnitOfWork, before: Mapping[str, Run], applied: Applied) -> N
             _paid(unit, before[run_id].pipeline_name, each)
     for fact in applied.scored:
         name = before[fact.header.run_id].pipeline_name
+        span = tracer().reference(fact.header.run_id)
         for evaluation in fact.evaluations:
             if evaluation.score is not None:
-                unit.observe(SCORE, name, evaluation.name, value=evaluation.score)
+                unit.observe(SCORE, name, evaluation.name, value=evaluation.score, span=span)
 
 
 def let_through(before: Tally, now: Tally) -> Iterator[tuple[Stage, int]]:

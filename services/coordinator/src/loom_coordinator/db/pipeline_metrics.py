@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from loom_common.worker.stats import Distribution, Reading
+from loom_common.ports.tracing import SpanReference
+from loom_common.worker.stats import Distribution, Exemplar, Reading
 
 MOST_SERIES = 2_000
 """The number of label sets that one metric has at most. What has another one is counted under `OTHERS`."""
@@ -68,12 +69,15 @@ class Observation:
     labels: tuple[str, ...]
     """The values of the metric's labels, in order."""
     value: float = 1.0
+    span: SpanReference | None = None
+    """Names a span of the run for the exemplar of a histogram; None where the run is not traced."""
 
 
 @dataclass(slots=True)
 class _Buckets:
     counts: list[int]
     total: float = 0.0
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,8 +99,11 @@ class PipelineMetrics:
             found = self._histograms.setdefault(each.metric, {})
             labels = _within_limit(found, metric, each.labels)
             buckets = found.setdefault(labels, _Buckets([0] * (len(metric.bounds) + 1)))
-            buckets.counts[bisect_left(metric.bounds, each.value)] += 1
+            bucket = bisect_left(metric.bounds, each.value)
+            buckets.counts[bucket] += 1
             buckets.total += each.value
+            if each.span is not None:
+                buckets.exemplars[bucket] = Exemplar(each.value, each.span)
 
     def readings(self) -> list[Reading | Distribution]:
         """Return every count."""
@@ -107,8 +114,9 @@ class PipelineMetrics:
                 read.append(Reading(name, metric.meaning, value, named, counter=True))
             for labels, buckets in self._histograms.get(name, {}).items():
                 named = dict(zip(metric.labels, labels, strict=True))
-                counts = tuple(buckets.counts)
-                read.append(Distribution(name, metric.meaning, metric.bounds, counts, buckets.total, named))
+                counts, exemplars = tuple(buckets.counts), dict(buckets.exemplars)
+                meaning, bounds, total = metric.meaning, metric.bounds, buckets.total
+                read.append(Distribution(name, meaning, bounds, counts, total, named, exemplars))
         return read
 
 

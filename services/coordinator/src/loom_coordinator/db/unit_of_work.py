@@ -19,7 +19,7 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
-from loom_common.ports.tracing import RunEnd
+from loom_common.ports.tracing import RunEnd, SpanReference
 from loom_coordinator.db.pipeline_metrics import Observation
 from loom_coordinator.db.tables.work import inbox, outbox
 from loom_migrations.trouble import state_trouble
@@ -50,10 +50,10 @@ class UnitOfWork:
         """Tell whether anyone reads what is counted: nobody reads the metrics of an embedded engine."""
         return self.owner is None
 
-    def observe(self, metric: str, *labels: str, value: float = 1.0) -> None:
-        """Count something when the transaction is committed."""
+    def observe(self, metric: str, *labels: str, value: float = 1.0, span: SpanReference | None = None) -> None:
+        """Count something when the transaction is committed, with `span` as the exemplar of a histogram."""
         if self.observes:
-            self.observed.append(Observation(metric, labels, value))
+            self.observed.append(Observation(metric, labels, value, span))
 
     def send(self, *outgoing: Outgoing) -> None:
         """Publish when the transaction is committed."""

@@ -10,7 +10,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_common.ports.tracing import RunEnd
+from loom_common.ports.tracing import RunEnd, tracer
 from loom_coordinator.accounting import incremental, quality, schemas, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
@@ -208,6 +208,6 @@ async def _end(
     await usage.add_up(unit, run)
     unit.observe(RUNS, run.pipeline_name, status)
     unit.ended.append(RunEnd(run_id, run.pipeline_name, status, run.started_at, unit.now, run.replay_of))
-    unit.observe(DURATION, run.pipeline_name, value=duration)
+    unit.observe(DURATION, run.pipeline_name, value=duration, span=tracer().reference(run_id))
     await check.look(unit, run, at_end=True)
     await run_ends.tell_where_complete(unit, run_id)
