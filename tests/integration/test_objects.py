@@ -4,6 +4,7 @@ time."""
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -191,6 +192,18 @@ async def test_names_of_every_kind_are_written_and_read(s3_environment, name):
     await load(destination(s3_environment, written), *ROWS)
     assert bucket_of(s3_environment).content(name) is not None
     assert len(await read_through(source(s3_environment, written))) == len(ROWS)
+
+
+@pytest.mark.parametrize("name", ["n" * size + ".csv" for size in (200, 240, 255, 800, 880, 940, 1000)] + ["a\\b.csv"])
+async def test_a_name_that_the_check_before_a_run_takes_can_be_loaded(s3_environment, name):
+    opened = destination(s3_environment, name)
+    try:
+        await opened.check()
+    except DestinationError as refused:
+        assert re.search("the name is too long|a name of letters", str(refused))
+    else:
+        await load(opened, *ROWS, run="run_0123456789ab")
+        assert len(await read_through(source(s3_environment, name))) == len(ROWS)
 
 
 async def test_nothing_is_left_beside_a_result_but_its_manifest(s3_environment):

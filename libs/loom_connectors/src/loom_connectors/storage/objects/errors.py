@@ -54,6 +54,8 @@ def _told(error: store_errors.BaseError, place: str, trouble: type[PermanentErro
     denied = isinstance(error, store_errors.PermissionDeniedError | store_errors.UnauthenticatedError)
     if denied or status in _REFUSED:
         return AccessRefused(f"{place}: the store refused the keys{code}. {_remedy_of_keys(place)}")
+    if "KeyTooLong" in code:
+        return trouble(f"{place}: the name is too long for the store, as are those of staged rows beside it{code}.")
     if status == "404":
         return trouble(f"{place}: there is no such bucket or object{code}. {remedy}")
     if status.startswith("4") and status not in ("408", "409", "412", "425", "429"):

@@ -24,6 +24,10 @@ _AT_ONCE = 1
 _MOST_COPIED = 5 * 1024**3
 """The most bytes that S3 copies in one request."""
 _CHUNK = 1024 * 1024
+_LONGEST_PART = 100
+"""The most characters in the name of a part, without its run's folder."""
+_LONGEST_FILE_NAME = 255
+"""The most bytes of a name between two slashes on servers that keep objects as files."""
 _REMEDY = "Correct load.destination, or make the bucket."
 
 
@@ -41,11 +45,21 @@ class ObjectResult:
         return ObjectFile(self._store, self._root, self._key)
 
     def check(self) -> None:
-        """Write an object beside it, and remove it: nothing else tells whether the keys may do that."""
-        probe = self.beside(f"probe-{id(self)}").key
+        """Write an object beside it under a name as long as a part's and its own, find it and remove it: nothing else
+        tells whether the keys may do that, and what the server makes of the name."""
+        folder = f"probe-{id(self)}"
+        length = max(_LONGEST_PART, min(len(self._key.rpartition("/")[2].encode()), _LONGEST_FILE_NAME + 1))
+        name = f"{folder}-".ljust(length - 5, "0") + ".part"
+        probe = self.beside(f"{folder}/{name}").key
         with self.trouble():
             obstore.put(self._store, probe, b"", use_multipart=False)
+            found = self.names(".part", folder=folder)
             obstore.delete(self._store, probe)
+        if found != [name]:
+            raise DestinationError(
+                f"{self.file.shown}: the server lists an object that was written beside it under another name, so "
+                "staged rows would not be found. Give the destination a name of letters, digits, `-`, `_` and `.`."
+            )
 
     def trouble(self) -> AbstractContextManager[None]:
         return store_trouble(self.file.shown, DestinationError, _REMEDY)
