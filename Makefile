@@ -102,10 +102,13 @@ compile = $(BIN)/python -m loom_dev.requirements $(2) | $(BIN)/uv pip compile - 
 
 # --- using it ---
 
-.PHONY: demo up down
+.PHONY: demo wheels up down
 demo: compiled ## run the example pipeline: no key, no server
 	@$(BIN)/loom run examples/customer_sentiment/pipeline.yaml
 	@echo "(loom is in $(BIN): source $(BIN)/activate)"
+
+wheels: $(VENV)/.dev ## build what users install, dist/loom_pipelines-*.whl, twice, and check it
+	@$(BIN)/python -m loom_dev.wheels dist
 
 up: $(VENV)/.dev compiled ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
 	@$(REPLICAS) $(BIN)/python -m loom_dev.cluster up

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from typing import TextIO
 
 from sqlalchemy import URL, Connection, inspect, text
 
+from loom_common import file_locks
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import StateUnusable
@@ -87,7 +87,7 @@ async def _alone(url: URL) -> AsyncIterator[None]:
 def _locked(path: Path) -> TextIO:
     """Return the file, locked until it is closed."""
     file = path.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX)
+    file_locks.lock(file)
     return file
 
 

@@ -24,7 +24,7 @@ NOWHERE = "http://127.0.0.1:9"
 WORDS = (
     "provider cohere needs the package no-such-sdk, which is not installed here. "
     "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in "
-    "the checkout; for the image, `docker build --build-arg AI_EXTRAS=providers .`"
+    "the checkout; for the image, `docker build --build-arg EXTRAS=providers .`"
 )
 
 

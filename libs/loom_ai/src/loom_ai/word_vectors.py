@@ -11,14 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from loom_common import extras
 from loom_common.errors import PermanentError
 
-REMEDY = (
-    "Install its model where the {workers} run: `make extras EXTRAS=embeddings` in the checkout; for the image, "
-    "`docker build --build-arg EVALUATOR_EXTRAS=embeddings .`"
-)
 _LONGEST = 20_000
 """The most characters of a text that are compared."""
+
+
+def remedy(workers: str) -> str:
+    """Say how the model is installed where these workers run."""
+    return f"Install its model where the {workers} run: {extras.remedy('embeddings')}"
 
 
 def installed() -> bool:
@@ -42,7 +44,7 @@ def index(texts: Sequence[str]) -> Callable[[str], Sequence[int]]:
     if not installed():
         raise PermanentError(
             "`examples: {choose: nearest}` needs an embedding model that is not installed here. "
-            f"{REMEDY.format(workers='transformers')}."
+            f"{remedy('transformers')}."
         )
     import numpy as np
 

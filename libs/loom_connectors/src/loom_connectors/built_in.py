@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from loom_common import extras
+
 STORAGES: Mapping[str, str] = MappingProxyType(
     {
         "": "loom_connectors.storage.local_storage:LocalStorage",
@@ -128,6 +130,5 @@ def missing_extra(name: str, package: str) -> str:
     extra = EXTRAS[package]
     return (
         f"'{name}' needs the package {package}, which is not installed. Install it where the extractors and loaders "
-        f"run: `make extras EXTRAS={extra}` in the checkout; for the image, "
-        f"`docker build --build-arg CONNECTOR_EXTRAS={extra} .`"
+        f"run: {extras.remedy(extra)}"
     )

@@ -16,6 +16,7 @@ from loom_api.running.labels import Labelling
 from loom_api.running.record_runs import RecordRuns
 from loom_api.running.scoring import Scoring
 from loom_api.running.sessions import Sessions
+from loom_common import extras
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.access import Viewer
 from loom_common.errors import ConfigurationError
@@ -80,7 +81,6 @@ def _provider(config: LoomConfig) -> Provider | None:
         from loom_api.oidc.provider import Provider
     except ImportError as error:
         raise ConfigurationError(
-            "`access.oidc` in loom.yaml needs the extra `oidc`, which is not installed here: `make extras EXTRAS=oidc` "
-            "in the checkout; for the image, `docker build --build-arg API_EXTRAS=oidc .`"
+            f"`access.oidc` in loom.yaml needs the extra `oidc`, which is not installed here: {extras.remedy('oidc')}"
         ) from error
     return Provider(oidc, config.secrets)

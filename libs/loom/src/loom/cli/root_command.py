@@ -21,6 +21,8 @@ _COMMANDS = {
     "validate": "validate:validate",
     "test": "testing.test:test",
     "init": "beginning.init:init",
+    "demo": "beginning.demo:demo",
+    "doctor": "beginning.doctor:doctor",
     "list": "browse:list_pipelines",
     "status": "browse:status",
     "history": "browse:history",

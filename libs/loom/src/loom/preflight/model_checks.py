@@ -87,7 +87,7 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
     if judges and arbiter_package.installed():
         checks.append(Check("evaluators", ok=True, detail=f"{judges}: Arbiter is installed"))
     elif judges:
-        checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.REMEDY}"))
+        checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.remedy()}"))
     return [*checks, _embedding(measures)] if measures else checks
 
 
@@ -100,7 +100,7 @@ def _nearest(pipeline: Pipeline) -> list[Check]:
     if word_vectors.installed():
         return [Check("examples", ok=True, detail=f"{examples.file}: the embedding model is installed")]
     words = f"{examples.file}: the nearest examples need an embedding model. "
-    return [Check("examples", ok=False, detail=words + word_vectors.REMEDY.format(workers="transformers"))]
+    return [Check("examples", ok=False, detail=words + word_vectors.remedy("transformers"))]
 
 
 def _attachments(pipeline: Pipeline) -> list[Check]:
@@ -123,4 +123,6 @@ def _embedding(measures: str) -> Check:
 
     if embedding.installed():
         return Check("evaluators", ok=True, detail=f"{measures}: the embedding model is installed")
-    return Check("evaluators", ok=False, detail=f"{measures}: needs an embedding model. {embedding.REMEDY}")
+    return Check(
+        "evaluators", ok=False, detail=f"{measures}: needs an embedding model. {word_vectors.remedy('evaluators')}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from loom.preflight.model_endpoints import endpoints
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     """Try every endpoint that the pipeline may ask, without a question."""
+    return await reached(endpoints(pipeline), config)
+
+
+async def reached(wanted: Iterable[Endpoint], config: LoomConfig) -> list[Check]:
+    """Try each of these endpoints once, without a question."""
     from loom_ai.reachability import reach
     from loom_common.domain.checks.check import Check
 
@@ -30,7 +36,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
             return Check("model", ok=False, detail=str(error))
         return Check("model", ok=True, detail=f"{endpoint.model} at {redacted(endpoint.base_url)} {words}")
 
-    return list(await asyncio.gather(*(one(each) for each in dict.fromkeys(endpoints(pipeline)))))
+    return list(await asyncio.gather(*(one(each) for each in dict.fromkeys(wanted))))
 
 
 async def journal(config: LoomConfig) -> list[Check]:

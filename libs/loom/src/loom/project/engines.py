@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from loom_common import file_locks
 from loom_common.file_errors import unusable
 
 
 @contextmanager
 def claim(project: Path) -> Iterator[str]:
     """Claim an engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
-    interrupted ones. The kernel drops a dead process's locks."""
+    interrupted ones. The system drops a dead process's locks."""
     folder = project / ".loom" / "engines"
     owner = f"engine-{os.getpid()}-{secrets.token_hex(3)}"
     with _opened(folder / owner) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        file_locks.lock(file)
         try:
             yield owner
         finally:
-            (folder / owner).unlink(missing_ok=True)
+            _remove(folder / owner)
+
+
+def _remove(path: Path) -> None:
+    """Remove a lock file, where the system lets an open file be removed. What Windows keeps is locked by nobody once
+    its process has ended."""
+    with suppress(PermissionError):
+        path.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> TextIO:
@@ -41,10 +48,6 @@ def alive(project: Path, owner: str | None) -> bool:
         return False
     try:
         with (project / ".loom" / "engines" / owner).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
+            return file_locks.is_locked(file)
     except FileNotFoundError:
         return False

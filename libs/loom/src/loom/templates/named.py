@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loom.templates import template
 from loom.templates.pairs import Pair, pair_named, pairs
+from loom_common import extras
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError
 
@@ -58,7 +59,7 @@ def template_named(name: str) -> Template:
 
 
 def _of(pair: Pair) -> Template:
-    needs = [f"make extras EXTRAS={','.join(pair.extras)}"] if pair.extras else []
+    needs = [extras.command(*pair.extras)] if pair.extras else []
     needs += [f"export {variable}=..." for variable in pair.variables]
     if not pair.source.has_sample:
         needs.append("put your own records in place of the source that pipeline.yaml names")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
+from loom_common import extras
 from loom_common.domain.model_options.providers import ADAPTED
 from loom_common.errors import PermanentError
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 _SDKS = {"bedrock": "boto3", "cohere": "cohere"}
 """Holds the SDK that the library needs for each provider."""
-REMEDY = (
-    "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in the checkout; for the "
-    "image, `docker build --build-arg AI_EXTRAS=providers .`"
-)
 
 
 def missing(provider: str) -> str | None:
@@ -33,7 +30,10 @@ def missing(provider: str) -> str | None:
 
 def missing_package_message(provider: str) -> str:
     """Return a message that names the missing package and how to install it."""
-    return f"provider {provider} needs the package {missing(provider)}, which is not installed here. {REMEDY}"
+    return (
+        f"provider {provider} needs the package {missing(provider)}, which is not installed here. Install it where the "
+        f"transformers and evaluators run: {extras.remedy('providers')}"
+    )
 
 
 def ensure(provider: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +14,15 @@ _NO_LIMIT = 1 << 60
 
 
 def held() -> int:
-    """Return the resident memory in bytes. Where there is no /proc, the most that was ever held."""
+    """Return the resident memory in bytes. Where there is no /proc, the most that was ever held; 0 on Windows, where
+    nothing tells."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
+        try:
+            import resource
+        except ImportError:
+            return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from typing import Protocol
 
 import structlog
 
+from loom_common import extras
 from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.adapters.payloads.folder import FolderPayloads
@@ -36,6 +36,7 @@ from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.sealing.keyring import Keyring
+from loom_common.service import entry
 from loom_common.service.control_channel import ControlChannel
 from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
 from loom_common.service.garbage import collect_less
@@ -209,7 +210,7 @@ def _open_tracer(settings: Settings, name: str) -> contextlib.ExitStack:
     except ImportError as error:
         raise ConfigurationError(
             "LOOM_TRACING_ENDPOINT is set, and the packages of OpenTelemetry are not installed. Install the extra "
-            "`tracing`: make extras EXTRAS=tracing."
+            f"`tracing`: {extras.remedy('tracing')}."
         ) from error
     opened = OtlpTracer(name, settings.tracing)
     stack.callback(opened.close)
@@ -282,9 +283,7 @@ def main(name: str, build: Build) -> None:
 async def _serve(name: str, build: Build, settings: Settings) -> None:
     require_broker(settings)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    entry.call_on_interrupt(stop.set)
     watchdog = ExitWatchdog()
     async with open_platform(settings, name, watchdog=watchdog) as platform:
         service = build(platform)  # this comes first, because it registers what the service needs to be ready

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -72,6 +72,19 @@ def on_interrupt(words: str = _NOTHING_BEGUN) -> None:
     """Set the sentence that an interrupted process prints: what was begun, and how it can be continued."""
     global _words  # noqa: PLW0603 - of the process, as its signal handler is
     _words = f"{words}\n" if words else ""
+
+
+def call_on_interrupt(handler: Callable[[], None]) -> None:
+    """Let the running event loop call `handler` for SIGINT and SIGTERM. The loops of Windows take no handlers; there
+    Python's own signal handlers call it, once the loop is at work."""
+    import asyncio  # not every command has an event loop
+
+    loop = asyncio.get_running_loop()
+    for number in INTERRUPTING:
+        try:
+            loop.add_signal_handler(number, handler)
+        except NotImplementedError:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(handler))
 
 
 def end_interrupted() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import glob
 import os
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from loom_common import file_locks
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.destination_names import parts_folder, sample_file
 from loom_common.errors import DestinationError, SourceError, StagedRowsLost
@@ -142,7 +142,7 @@ class LocalResult:
     def alone(self) -> Iterator[None]:
         self._make_folder()
         with (self._folder / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_locks.lock(lock)
             yield
 
     def is_begun(self) -> bool:
@@ -240,10 +240,14 @@ def _state(found: os.stat_result) -> FileState:
     return FileState(found.st_size, (found.st_ino, found.st_size, found.st_mtime_ns))
 
 
+_WITHOUT_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Windows has neither."""
+
+
 def _without_link(path: str, flags: int) -> int:
     """Open a path whose links have been followed, and that may have become one since. A pipe that nobody writes to is
     not waited for."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.open(path, flags | _WITHOUT_LINK)
 
 
 def _sync(stream: BinaryIO) -> None:

@@ -18,16 +18,18 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from loom_common import extras
 from loom_common.errors import PermanentError
 
 _DURING_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHON_DOTENV_DISABLED": "1", "LOGFIRE_TOKEN": None}
 _PRICE_LIST = "litellm"
 _importing = threading.Lock()
 """One thread at a time changes the environment, and puts it back."""
-REMEDY = (
-    "Install it where the evaluators run: `make extras EXTRAS=arbiter` in the checkout; for the image, "
-    "`docker build --build-arg EVALUATOR_EXTRAS=arbiter .`"
-)
+
+
+def remedy() -> str:
+    """Say how it is installed where evaluators run."""
+    return f"Install it where the evaluators run: {extras.remedy('arbiter')}"
 
 
 def installed() -> bool:
@@ -41,7 +43,7 @@ def arbiter() -> Any:
 
     Its log is turned off: what fails is told by Loom, and what it says of prices is not what Loom pays."""
     if not installed():
-        raise PermanentError(f"This pipeline's evaluators are Arbiter's, which is not installed here. {REMEDY}.")
+        raise PermanentError(f"This pipeline's evaluators are Arbiter's, which is not installed here. {remedy()}.")
     with _importing:
         if "arbiter_ai" not in sys.modules:
             with _environment(_DURING_IMPORT), put_off(_PRICE_LIST):

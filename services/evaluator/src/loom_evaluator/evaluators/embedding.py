@@ -13,8 +13,6 @@ from loom_common.errors import PermanentError
 from loom_evaluator.evaluators.fields import input_text, output_text
 from loom_evaluator.evaluators.opinion import Opinion, Rule, cannot_score
 
-REMEDY = word_vectors.REMEDY.format(workers="evaluators")
-
 
 def installed() -> bool:
     """Tell whether the model is here. Imports nothing."""
@@ -42,5 +40,8 @@ def embedding_similarity(settings: config.EmbeddingSimilarity) -> Rule:
 @lru_cache(maxsize=1)
 def _model() -> Any:
     if not installed():
-        raise PermanentError(f"embedding_similarity needs an embedding model that is not installed here. {REMEDY}.")
+        raise PermanentError(
+            "embedding_similarity needs an embedding model that is not installed here. "
+            f"{word_vectors.remedy('evaluators')}."
+        )
     return word_vectors.loaded()

@@ -186,8 +186,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
         screen.note(f"stopping after what is in flight, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
         pausing.add(loop.create_task(session.pause(run_id)))
 
-    for number in entry.INTERRUPTING:
-        loop.add_signal_handler(number, on_signal)
+    entry.call_on_interrupt(on_signal)
     return interrupted
 
 

@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from loom_common import extras
 from loom_common.config.secrets.fields import field_of, split_field
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 
@@ -78,8 +79,7 @@ class AwsProvider:
             from botocore.session import Session
         except ImportError as error:
             raise ConfigurationError(
-                "${aws:...} needs the extra `aws`, which is not installed here: `make extras EXTRAS=aws` in the "
-                "checkout; for the image, `docker build --build-arg COMMON_EXTRAS=aws .`"
+                f"${{aws:...}} needs the extra `aws`, which is not installed here: {extras.remedy('aws')}"
             ) from error
         limits = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
         try:

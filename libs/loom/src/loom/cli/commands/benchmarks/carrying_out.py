@@ -195,8 +195,7 @@ async def _until_interrupted(work: Coroutine[Any, Any, R]) -> R | None:
         limit.start()
         task.cancel()
 
-    for number in entry.INTERRUPTING:
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    entry.call_on_interrupt(on_signal)
     try:
         return await task
     except asyncio.CancelledError:

@@ -36,14 +36,17 @@ def serve(
     Runs that are started over it run in this process; Ctrl-C pauses them, and says how to resume them. Its URL goes to
     stdout. It listens on addresses of this machine alone, unless `access` in loom.yaml says who may do what."""
     from loom.cli.commands.follow import wait_for
+    from loom_common import extras
     from loom_common.errors import ConfigurationError
 
     config = common.configuration()
     try:
+        import uvicorn  # noqa: F401 - in the wheel the API's code is there, and what it needs is an extra
+
         from loom_api.settings import ApiSettings
     except ImportError as error:
         raise ConfigurationError(
-            "The API is not installed here: `make install` in the checkout brings its package, loom-api."
+            f"The API needs the extra `serve`, which is not installed here: `{extras.command('serve')}` brings it."
         ) from error
     given: dict[str, Any] = {}
     if host is not None:
@@ -55,7 +58,6 @@ def serve(
 
 async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) -> None:
     import asyncio
-    import signal
     import threading
 
     from loom.cli.commands.follow import log_on_stderr
@@ -76,8 +78,7 @@ async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) ->
         limit.daemon = True
         limit.start()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    entry.call_on_interrupt(on_signal)
 
     def paused(run_id: str) -> None:
         say(

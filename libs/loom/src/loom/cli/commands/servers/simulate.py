@@ -78,15 +78,14 @@ def simulate_model(
 
 async def _serve(server: SimulatedModel, host: str, port: int) -> None:
     import asyncio
-    import signal
 
     from loom.cli.output import stdout
     from loom.cli.output.terminal import say
     from loom_common.errors import ConfigurationError
+    from loom_common.service import entry
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    entry.call_on_interrupt(stop.set)
     try:
         await server.start(port, host)
     except OSError as error:
