@@ -19,6 +19,8 @@ from support.watching import Watch, changes_runs, cluster_in_use, code_is_of_a_r
 FOLDER = Path(__file__).parent
 collect_ignore = [] if LONG else ["test_million_rows.py"]
 """Names what is tested only in the long form."""
+BATCHES = {"LOOM_BATCHES_POLL_SECONDS": "0.2", "LOOM_BATCHES_GATHER_SECONDS": "0.5"}
+"""Lets the cluster look after the batches of providers every moment, instead of every half minute."""
 REPLICAS = {"extractor": 2, "transformer": 4, "evaluator": 2}
 """Says how many replicas the tests of several have. All have as many, so that each is started once."""
 
@@ -41,7 +43,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
-    environ = servers.seaweedfs.environment()
+    environ = servers.seaweedfs.environment() | BATCHES
     with servers.rabbitmq.vhost() as bus_url:
         async with servers.postgres.database() as state_url:
             folder = tmp_path_factory.mktemp("e2e") / "project"

@@ -10,8 +10,8 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import RecordError, TransientError, UserCodeError
 from loom_common.worker.context import Context
+from loom_transformer.scoring.answers import at_fault, output_of
 from loom_transformer.transforms.catalog import Catalog
-from loom_transformer.transforms.local import at_fault, output_of
 from loom_transformer.transforms.scorer import Scorers
 from loom_transformer.vader import label, vader
 from support.plans import batch_of, plan_of

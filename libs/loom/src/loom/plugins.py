@@ -27,8 +27,8 @@ from loom_connectors import plugged
 from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
 from loom_connectors.registry import plugin_names, register_format, register_storage
 from loom_evaluator.gates import gate_of
-from loom_transformer.transforms.scorer import BUILTIN as SCORERS
-from loom_transformer.transforms.scorer import Scorers
+from loom_transformer.scoring.loading import BUILTIN as SCORERS
+from loom_transformer.scoring.loading import load_scorer
 
 __all__ = [
     "PLUGIN_API",
@@ -146,7 +146,7 @@ def _trouble(kind: Kind, name: str) -> str | None:
             case Kind.CHECK:
                 function_of(name, Path())
             case Kind.SCORER:
-                Scorers().get(name, Path())
+                load_scorer(name, Path())
             case Kind.PROVIDER:
                 known_provider(name)
             case Kind.CREDENTIAL:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchExtracted
@@ -19,8 +22,17 @@ def build(platform: Platform) -> Service:
     """Build the transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     stage = open_model_stage(platform, Stage.TRANSFORM)
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
-    catalog = Catalog(stage.models, platform.project, platform.threads, places)
+    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials)
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        async with stage.closing():
+            try:
+                yield
+            finally:
+                await catalog.close()
+
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
     accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
-    return StageService("transformer", [consumer], platform, stage.closing, stage.hear)
+    return StageService("transformer", [consumer], platform, closing, stage.hear)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.quality_gate import GATES, AnyGate, GateConfig
+from loom_common.domain.model_options.scorers import is_server
 from loom_common.domain.model_options.several_calls import ToolConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
@@ -50,7 +51,8 @@ def code_problems(
     for at, function, load_it in _functions(definition, folder):
         look(at, function, load_it)
     for at, scorer in _scorers_in(transform):
-        look(at, scorer, partial(_find_scorer, scorer, folder), _scorers)
+        apart = said(transform, "instances") is not None or said(said(transform, "scorer"), "instances") is not None
+        look(at, scorer, partial(_find_scorer, scorer, folder, apart=apart), _scorers)
     for path, check in _checks(definition):
         look(path, check, partial(function_of, check, folder), lambda: names(Kind.CHECK))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
@@ -89,7 +91,7 @@ def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[Ke
 
 def _scorers_in(transform: Any) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the scorers of the transform and of the cheap tier of its cascade, with their places."""
-    if said(transform, "type") == "scorer":
+    if said(transform, "type") == "scorer" and not is_server(said(transform, "scorer")):
         yield ("transform", "scorer"), said(transform, "scorer")
     cheap = said(said(transform, "cascade"), "cheap")
     if said(cheap, "scorer") is not None:
@@ -124,7 +126,7 @@ def _find_tool(written: Any, folder: Path) -> None:
 
 
 def _scorers() -> list[str]:
-    from loom_transformer.transforms.scorer import BUILTIN
+    from loom_transformer.scoring.loading import BUILTIN
 
     return [*BUILTIN, *names(Kind.SCORER)]
 
@@ -135,9 +137,15 @@ def _find_gate(gate: GateConfig, folder: Path) -> None:
     gate_of(gate, folder)
 
 
-def _find_scorer(name: str, folder: Path) -> None:
-    """Leave Loom's own scorers to be loaded by the worker that needs them: a lexicon takes a while."""
-    from loom_transformer.transforms.scorer import BUILTIN, Scorers
+def _find_scorer(name: str, folder: Path, *, apart: bool) -> None:
+    """Leave Loom's own scorers to be loaded by the worker that needs them: a lexicon takes a while. Of one that runs in
+    processes of its own (`apart`) no instance is made here, which would hold a model that nobody uses."""
+    from loom_transformer.scoring.loading import BUILTIN, find_scorer, importable, load_scorer
 
-    if name not in BUILTIN:
-        Scorers().get(name, folder)
+    if name in BUILTIN:
+        return
+    if apart:
+        find_scorer(name, folder)
+        importable(name)
+    else:
+        load_scorer(name, folder)

@@ -28,6 +28,15 @@ def held() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def held_by(pid: int) -> int:
+    """Return the resident memory of another process in bytes; 0 where there is no /proc, or no such process."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def limit(files: Iterable[Path] = _LIMITS) -> int | None:
     """Return what the process's container may hold, in bytes; None where nothing limits it."""
     for path in files:

@@ -5,26 +5,24 @@ so that only the record at fault is kept back."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from loom_common.errors import PermanentError, RecordError, TransientError, WorkerWornOut
-from loom_common.user_code.event_loop import UserLoop
-from loom_common.user_code.poison_isolation import USER_CODE
+from loom_common.errors import RecordError, WorkerWornOut
+from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
 from loom_transformer.outcome import TransformOutcome
-from loom_transformer.transforms.local import Bounds, at_fault, late, output_of
+from loom_transformer.scoring.answers import output_of
+from loom_transformer.scoring.calls import Calls
+from loom_transformer.scoring.micro_batches import MicroBatches
 
 if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape
     from loom_common.contracts.v1 import ExtractedRecord
-
-ScoreTexts = Callable[[list[str]], Any]
-"""Scores several texts: returns, or awaits, an output for each, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +37,29 @@ class _Text:
 class Batched:
     """Scores the texts of a batch of records, some at a time."""
 
-    risk = USER_CODE
-
     def __init__(
         self,
         name: str,
         text_of: Callable[[dict[str, Any]], str],
-        score: ScoreTexts,
+        calls: Calls,
         size: int,
         shape: Shape | None,
-        bounds: Bounds | None = None,
+        wait: float = 0.0,
     ) -> None:
         """`text_of` gives the text of a record, or raises its error; `size` is how many texts a call is given at
-        most."""
+        most. Fewer wait for those of other batches for at most `wait` seconds."""
         self._name = name
         self._text_of = text_of
-        self._score = score
+        self._calls = calls
         self._size = size
         self._shape = shape
-        self._bounds = bounds or Bounds()
-        self._loop = UserLoop(self._bounds.threads)
-        self._awaits = inspect.iscoroutinefunction(score)
+        self._gathered: MicroBatches[_Text, TransformOutcome] | None = None
+        if wait:
+            self._gathered = MicroBatches(self._scored, size, wait)
+
+    @property
+    def risk(self) -> Risk:
+        return self._calls.risk
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
@@ -72,12 +72,21 @@ class Batched:
                 texts.append(_Text(place, record.id, self._text_of(copy.deepcopy(record.input))))
             except RecordError as error:
                 outcomes[place] = TransformOutcome(None, 0.0, error)
-        for begin in range(0, len(texts), self._size):
-            some = texts[begin : begin + self._size]
-            for each, outcome in zip(some, await self._scored(some), strict=True):
-                outcomes[each.place] = outcome
-                context.progress.one_done()
+        for each, outcome in zip(texts, await self._all(texts, context), strict=True):
+            outcomes[each.place] = outcome
         return [each for each in outcomes if each is not None]
+
+    async def _all(self, texts: Sequence[_Text], context: Context) -> list[TransformOutcome]:
+        async def some(part: Sequence[_Text]) -> list[TransformOutcome]:
+            outcomes = await (self._scored(part) if self._gathered is None else self._gathered.each(part))
+            for _ in part:
+                context.progress.one_done()
+            return outcomes
+
+        parts = [texts[begin : begin + self._size] for begin in range(0, len(texts), self._size)]
+        if self._calls.at_once or self._gathered is not None:
+            return [outcome for each in await asyncio.gather(*map(some, parts)) for outcome in each]
+        return [outcome for part in parts for outcome in await some(part)]
 
     async def _scored(self, some: Sequence[_Text]) -> list[TransformOutcome]:
         began = perf_counter()
@@ -87,54 +96,23 @@ class Batched:
             return [self._outcome(each, seconds) for each in found]
         if len(some) == 1:
             return [TransformOutcome(None, seconds, found)]
-        return [outcome for each in some for outcome in await self._scored([each])]
+        singly = [[each] for each in some]
+        if self._calls.at_once:
+            return [outcome for each in await asyncio.gather(*map(self._scored, singly)) for outcome in each]
+        return [outcome for each in singly for outcome in await self._scored(each)]
 
     async def _called(self, some: Sequence[_Text]) -> Sequence[Any] | RecordError:
         """Return an output for each text, or why there is none for any of them. Raises `WorkerWornOut`, and what the
         scorer says of more than its texts."""
-        texts, seconds = [each.text for each in some], self._bounds.seconds
         try:
-            if self._awaits:
-                found = await self._loop.run(lambda: self._awaited(texts), seconds)
-            else:
-                (found,) = await self._bounds.threads.each(
-                    [texts], self._caught, seconds, late=lambda _: late(self._name, seconds)
-                )
+            return await self._calls.scored([each.text for each in some])
         except WorkerWornOut as worn:  # which of several texts it hangs on is not known
             raise WorkerWornOut(str(worn), some if len(some) == 1 else ()) from worn
-        except TimeoutError:
-            return late(self._name, seconds)
-        if isinstance(found, RecordError):
-            return found
-        return _one_for_each(found, texts, self._name)
-
-    def _caught(self, texts: list[str]) -> Any:
-        try:
-            return self._score(texts)
-        except BaseException as error:  # noqa: BLE001 - the scorer may raise anything
-            return at_fault(error, self._name)
-
-    async def _awaited(self, texts: list[str]) -> Any:
-        try:
-            scoring: Awaitable[Any] = self._score(texts)
-            return await scoring
-        except (PermanentError, TransientError, WorkerWornOut):
-            raise
-        except Exception as error:  # noqa: BLE001 - the scorer may raise anything
-            return at_fault(error, self._name)
 
     def _outcome(self, said: Any, seconds: float) -> TransformOutcome:
+        if isinstance(said, RecordError):
+            return TransformOutcome(None, seconds, said)
         try:
             return TransformOutcome(output_of(said, self._name, self._shape), seconds)
         except RecordError as error:
             return TransformOutcome(None, seconds, error)
-
-
-def _one_for_each(found: Any, texts: Sequence[str], name: str) -> Sequence[Any] | RecordError:
-    if isinstance(found, str | bytes) or not hasattr(found, "__len__") or not hasattr(found, "__iter__"):
-        words = f"{name}.score() returned {type(found).__name__}, not a list with an output for each text"
-        return RecordError(words, code="transform_error")
-    if len(found) != len(texts):
-        words = f"{name}.score() returned {len(found)} outputs for {len(texts)} texts"
-        return RecordError(words, code="transform_error")
-    return list(found)

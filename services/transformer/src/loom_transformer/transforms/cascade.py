@@ -16,7 +16,8 @@ from loom_common.statistics.cascades import Band
 from loom_common.user_code.poison_isolation import USER_CODE, Risk
 from loom_common.worker.context import Context
 from loom_transformer.outcome import Transform, TransformOutcome
-from loom_transformer.transforms.local import Bounds, at_fault
+from loom_transformer.scoring.answers import at_fault
+from loom_transformer.scoring.bounds import Bounds
 
 if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape

@@ -10,6 +10,7 @@ from typing import Any
 
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels
+from loom_common.config.credentials import Credentials
 from loom_common.domain.checks.calibrator import calibrator_of
 from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
 from loom_common.domain.definition.cascades import ConfidenceConfig
@@ -34,14 +35,14 @@ from loom_transformer.attachments.attaching import Attaching
 from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.outcome import Transform
+from loom_transformer.scoring.bounds import Bounds
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, Cascade, Cheap
 from loom_transformer.transforms.embed import EmbedTransform
-from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
-from loom_transformer.transforms.scorer import Scorers, scorer_transform
+from loom_transformer.transforms.scorer import Scorers, configured_scorer, scorer_transform
 
 
 class Catalog:
@@ -53,14 +54,20 @@ class Catalog:
         project: Path,
         threads: Threads | None = None,
         places: AttachmentPlaces | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
-        """`places` reads attachments; without it, those of the project are read."""
+        """`places` reads attachments; without it, those of the project are read. `credentials` has the keys of model
+        servers."""
         self._models = models
         self._project = project
-        self._scorers = Scorers()
+        self._scorers = Scorers(credentials)
         self._threads = threads or Threads()
         self._places = places or AttachmentPlaces((project,))
         self._memory = AttachmentMemory()
+
+    async def close(self) -> None:
+        """End the processes of scorers."""
+        await self._scorers.close()
 
     def transform_of(self, plan: Plan) -> Transform | None:
         """Return the plan's transform; None where it has nothing to do. Blocks while it imports user code. Raises
@@ -117,9 +124,8 @@ class Catalog:
                 return Cascade(cheap, dear, config.cascade.cheap.name, band_of(plan, TRANSFORM))
             case EmbedTransformConfig():
                 return EmbedTransform(plan, config, self._models, self._threads)
-            case ScorerTransformConfig(scorer=scorer):
-                size = None if config.batch is None else config.batch.size
-                return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds, size)
+            case ScorerTransformConfig():
+                return configured_scorer(config, folder, self._scorers, shape, bounds)
             case PythonTransformConfig():
                 return python_transform(config.function, folder, shape, bounds)
             case PassthroughTransformConfig():

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from loom_common.domain.json_values.plain_values import NoPlainValue, plain
-from loom_common.domain.marks import TIMEOUT
-from loom_common.errors import PermanentError, RecordError, TransientError
-from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.poison_isolation import USER_CODE, Risk
-from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
+from loom_transformer.scoring.answers import at_fault, late, output_of
+from loom_transformer.scoring.bounds import Bounds
 
 if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape
@@ -26,15 +22,6 @@ if TYPE_CHECKING:
 Compute = Callable[[dict[str, Any]], Any]
 _AT_ONCE = 32
 """The number of records that one asynchronous function works on concurrently."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Limits code that does not come back, so that it does not hold everything up."""
-
-    threads: Threads = field(default_factory=Threads)
-    seconds: float = 120.0
-    """Limits the time for one record."""
 
 
 class Computed:
@@ -125,32 +112,3 @@ class Awaited:
         except BaseException as error:  # noqa: BLE001 - the function may raise anything
             return TransformOutcome(None, perf_counter() - began, at_fault(error, self._name))
         return TransformOutcome(output, perf_counter() - began)
-
-
-def late(name: str, seconds: float) -> RecordError:
-    """Return the error of a record on which the function did not come back."""
-    return RecordError(f"{name} did not come back within {seconds:g} s; see `timeouts.record`", code=TIMEOUT)
-
-
-def output_of(value: Any, name: str, shape: Shape | None) -> dict[str, Any]:
-    """Convert what a function returned to JSON values (see `plain_values`). Raises `RecordError`, which names the field
-    and its type where a value has no JSON form."""
-    if not isinstance(value, Mapping):
-        raise RecordError(f"{name} returned {type(value).__name__}, not a dict", code="transform_error")
-    try:
-        output: dict[str, Any] = plain(value)
-    except NoPlainValue as error:
-        raise RecordError(f"{name} returned what is no JSON: {error}", code="transform_error") from error
-    if shape is not None:
-        shape.check(output)
-    return output
-
-
-def at_fault(error: BaseException, name: str) -> RecordError:
-    """Return the record's error for what a function raised. Loom's own verdicts about more than a record go on
-    upwards."""
-    if isinstance(error, RecordError):
-        return error
-    if isinstance(error, TransientError | PermanentError):
-        raise error
-    return RecordError(f"{name} raised {named(error)}", code="transform_error")

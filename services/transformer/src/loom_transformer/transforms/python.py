@@ -15,7 +15,8 @@ from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_transformer.outcome import Transform
-from loom_transformer.transforms.local import Awaited, Bounds, Computed
+from loom_transformer.scoring.bounds import Bounds
+from loom_transformer.transforms.local import Awaited, Computed
 
 
 def python_transform(reference: str, folder: Path, shape: Shape | None, bounds: Bounds | None = None) -> Transform:

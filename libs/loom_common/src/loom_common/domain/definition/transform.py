@@ -31,6 +31,7 @@ from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.model_options.question_parts import QuestionConfig, question_mistakes, with_prompt
+from loom_common.domain.model_options.scorers import ScorerOptions, scorer_fits
 from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
 from loom_common.domain.schema.contract import SchemaConfig
@@ -38,7 +39,6 @@ from loom_common.domain.section import (
     FunctionRef,
     Mistake,
     SecretRef,
-    Section,
     WebLocation,
     mistake,
     mistakes_in,
@@ -253,27 +253,14 @@ class EmbedTransformConfig(TransformConfig, CallOptions):
                 yield mistake((key,), "strange_for_type", expected, said(written, key))
 
 
-class ScorerBatch(Section):
-    """Says how many texts a scorer is given at once. The short form is the number."""
-
-    size: int = Field(32, ge=1, le=10_000, description="The texts of one call, at most.")
-
-    @classmethod
-    def long_form(cls, written: Any) -> Any:
-        return {"size": written} if isinstance(written, int) and not isinstance(written, bool) else written
-
-
-class ScorerTransformConfig(TransformConfig):
+class ScorerTransformConfig(TransformConfig, ScorerOptions):
     """A local model looks at one field of the input."""
 
     type: Literal["scorer"]
-    scorer: str = Field(description="`vader`, or `module:name` of your own; or `{name: vader, calibration: FILE}`.")
-    field: str = Field(description="The input field to score.")
-    batch: ScorerBatch | None = Field(
-        None,
-        description="`{size: 32}`: how many texts a scorer is given at once that has a method `score(texts)`, at most. "
-        "Default: 32.",
+    scorer: str = Field(
+        description="`vader`, `module:name` of your own, or a model server's URL; or `{name: ..., calibration: ...}`."
     )
+    field: str = Field(description="The input field to score.")
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
@@ -282,8 +269,14 @@ class ScorerTransformConfig(TransformConfig):
         scorer = said(written, "scorer")
         if not isinstance(scorer, Mapping):
             return written
-        beneath = {key: value for key, value in scorer.items() if key != "name"}
-        return {**written, **beneath, "scorer": scorer.get("name")}
+        beneath = {key: value for key, value in scorer.items() if key not in ("name", "url")}
+        return {**written, **beneath, "scorer": scorer.get("name", scorer.get("url"))}
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Processes have a memory, and a server has a key, besides what holds for every transform."""
+        yield from TransformConfig.mistakes(written)
+        yield from scorer_fits(written)
 
     @property
     def made_by(self) -> str | None:

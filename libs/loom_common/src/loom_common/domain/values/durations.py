@@ -1,4 +1,4 @@
-"""Reads durations as a pipeline file has them: `30s`, `15m`, `12h`, `7d`."""
+"""Reads durations as a pipeline file has them: `250ms`, `30s`, `15m`, `12h`, `7d`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_DAYS = 36_500
 """A moment that is so far from now still has a date."""
 
