@@ -12,6 +12,7 @@ from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_migrations.engine import open_engine
 from support.api import RUN, fill_file
 from support.browser import chromium, serious, served, told_by
+from support.judged import judged_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,6 +80,19 @@ async def browser():
         yield browser
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def judging(tmp_path_factory):
+    """Serve a project of which a run is judged, and yield the addresses of the pages about it."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("judged")
+        patch.chdir(folder)
+        paths = await judged_run(folder)
+    engine = open_engine(f"sqlite:///{folder}/.loom/loom.db")
+    async with served(engine) as address:
+        yield [f"{address}{path}" for path in paths]
+    await engine.dispose()
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser, address):
     page = await browser.new_page(base_url=address, viewport={"width": 1440, "height": 900})
@@ -86,25 +100,27 @@ async def page(browser, address):
     await page.close()
 
 
-async def test_every_page_opens_without_errors_and_axe_finds_nothing_serious(page):
+async def test_every_page_opens_without_errors_and_axe_finds_nothing_serious(page, judging):
     told, found = told_by(page), []
-    for path in PAGES:
-        await page.goto(path)
+    for path in (*PAGES, *judging):
+        answer = await page.goto(path)
+        assert answer.status == 200, path
         found += await serious(page)
     assert not told
     assert not found
 
 
-async def test_no_page_is_wider_than_a_telephone_and_the_dark_one_is_as_legible(browser, address):
+async def test_no_page_is_wider_than_a_telephone_and_the_dark_one_is_as_legible(browser, address, judging):
     narrow = await browser.new_page(base_url=address, viewport={"width": 390, "height": 844}, color_scheme="dark")
-    told = told_by(narrow)
-    for path in PAGES:
+    told, found = told_by(narrow), []
+    for path in (*PAGES, *judging):
         await narrow.goto(path)
         assert await narrow.evaluate("document.documentElement.scrollWidth") <= 390, path
         assert not await narrow.evaluate(CUT_OFF), path
-    for path in (f"/runs/{RUN}", "/quarantine"):
-        await narrow.goto(path)
-        assert not await serious(narrow), told
+        found += await serious(narrow) if path in (f"/runs/{RUN}", "/quarantine", *judging) else []
+    assert not told
+    assert not found
+    await narrow.goto(f"/runs/{RUN}")
     await narrow.locator("summary").first.evaluate("each => { each.textContent = 'evaluator_'.repeat(50); }")
     assert await narrow.evaluate("document.documentElement.scrollWidth") <= 390
     await narrow.goto(f"/compare?a={RUN}&b={RUN}")
