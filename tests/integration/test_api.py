@@ -415,6 +415,13 @@ ROUTES = {
     "/pipelines": "/pipelines",
     "/pipelines/{name}": "/pipelines/p",
     "/pipelines/{name}/versions": "/pipelines/p/versions",
+    "/pipelines/{name}/metrics": "/pipelines/p/metrics",
+    "/pipelines/{name}/prompts": "/pipelines/p/prompts",
+    "/pipelines/{name}/prompts/{version}": "/pipelines/p/prompts/aaaa",
+    "/pipelines/{name}/prompts/{version}/diff/{other}": "/pipelines/p/prompts/aaaa/diff/bbbb",
+    "/pipelines/{name}/contexts": "/pipelines/p/contexts",
+    "/pipelines/{name}/contexts/{version}": "/pipelines/p/contexts/aaaa",
+    "/pipelines/{name}/contexts/{version}/diff/{other}": "/pipelines/p/contexts/aaaa/diff/bbbb",
     "/runs": "/runs",
     "/runs/{run_id}": f"/runs/{RUN}",
     "/runs/{run_id}/metrics": f"/runs/{RUN}/metrics",
@@ -433,6 +440,32 @@ ROUTES = {
     "/plugins": "/plugins",
 }
 """Holds the routes that answer without a cluster -> a path of each that finds something."""
+
+
+async def test_texts_that_a_pipeline_asks_by_are_shown_and_compared_by_version(client):
+    lines = ["--- aaaaaaaaaaaa", "+++ bbbbbbbbbbbb", "@@ -1,2 +1,2 @@", " Good or bad?", "-Version 0", "+Version 1"]
+    for kind in ("prompts", "contexts"):
+        found = await json_of(client, f"/pipelines/p/{kind}")
+        assert [each["content"][-1] for each in found] == ["1", "0"]
+        compared = await json_of(client, f"/pipelines/p/{kind}/aaaa/diff/bbbbbb")
+        assert compared == {"before": "a" * 12, "after": "b" * 12, "lines": lines}
+        for path in (f"/pipelines/p/{kind}/cc", f"/pipelines/q/{kind}", f"/pipelines/q/{kind}/aaaa"):
+            assert (await client.get(path)).status_code == 404, path
+    of_file = "/pipelines/p/contexts/aaaa"
+    found = await client.get(of_file, params={"path": "context/words.md"})
+    assert (found.status_code, found.json()["path"]) == (200, "context/words.md")
+    other = await client.get(of_file, params={"path": "other.md"})
+    assert (other.status_code, "of the context file other.md" in other.json()["detail"]) == (404, True)
+
+
+async def test_what_the_runs_of_a_pipeline_come_to_is_what_the_command_prints(client):
+    found = await json_of(client, "/pipelines/p/metrics")
+    assert (found["runs"], found["statuses"]["failed"]) == ([LATEST, "run_2", RUN], 1)
+    assert (await json_of(client, "/pipelines/p/metrics", run_id=RUN))["runs"] == [RUN]
+    assert (await json_of(client, "/pipelines/p/metrics", last=2))["runs"] == [LATEST, "run_2"]
+    none = await client.get("/pipelines/p/metrics?run_id=run_9")
+    assert (none.status_code, none.json()["detail"][:34]) == (404, "No run run_9 of 'p' is known here.")
+    assert (await client.get("/pipelines/q/metrics")).status_code == 404
 
 
 async def test_what_is_found_has_the_fields_that_the_document_declares_and_no_others(client):

@@ -71,8 +71,16 @@ async def asking(engine, secret=None, policies=POLICIES, **settings):
 
 def addresses(api):
     """Return the method and the path of every address of the application, with names of what there is."""
-    named = {"run_id": RUN, "name": "p", "record_id": "r2", "alert_id": "1", "letter_id": "x"}
-    named |= {"other": "run_2", "rescoring_id": "score_1"}
+    named = {
+        "run_id": RUN,
+        "name": "p",
+        "record_id": "r2",
+        "alert_id": "1",
+        "letter_id": "x",
+        "version": "aaaa",
+        "other": "bbbb",
+    }
+    named |= {"other": "run_2", "rescoring_id": "score_1", "version": "aaaa"}
     for each in access.addresses(api.routes, PREFIX):
         for method, needs in each.needs.items():
             yield method, "/static/console.css" if each.path == "/static" else each.path.format(**named), needs

@@ -25,6 +25,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations, run_calls
+from loom_coordinator.db.tables.runs import context_versions, prompt_versions
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
@@ -58,6 +59,7 @@ async def fill(engine: AsyncEngine) -> None:
         await _spend(unit)
         await _alert(unit)
         await tallies.enter_lineage(unit, await the_run(unit), Tally(extracted=9, transformed=9, passed=4, loaded=4))
+    await _texts(engine)
     await store.keep(engine, message(*(kept(each, scores={"exact": 0.0}) for each in KEPT), run_id=RUN), NOW)
 
 
@@ -85,6 +87,18 @@ async def _spend(unit: UnitOfWork) -> None:
     calls = Calls(purpose="transform", provider="openai", model="m", made=3, tokens_in=30, tokens_out=6, cost=0.5)
     values = {"run_id": RUN, "date": NOW.date(), "stage": "transform", **calls.model_dump()}
     await unit.connection.execute(run_calls.insert().values(**values))
+
+
+async def _texts(engine: AsyncEngine) -> None:
+    """Enter two versions of the prompt and of a context file."""
+    async with engine.begin() as connection:
+        for number, digit in enumerate("ab"):
+            row = {
+                "version": digit * 12, "content_hash": digit * 64, "content": f"Good or bad?\nVersion {number}",
+                "created_at": NOW + dt.timedelta(minutes=number),
+            }  # fmt: skip
+            await connection.execute(prompt_versions.insert().values(prompt_name="p/ask.txt", **row))
+            await connection.execute(context_versions.insert().values(context_name="p/context/words.md", **row))
 
 
 async def _alert(unit: UnitOfWork) -> None:

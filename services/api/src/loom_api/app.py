@@ -29,6 +29,7 @@ from loom_api.routes import (
     runs,
     scoring,
     spending,
+    versions,
 )
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
@@ -49,6 +50,7 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
     for routes in (
         pipelines,
+        versions,
         runs,
         labels,
         scoring,

@@ -45,6 +45,7 @@ from loom_coordinator.queries.costs import paid
 from loom_coordinator.queries.costs.spans import CostSpan
 from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 from loom_coordinator.queries.lineage import Lineage
+from loom_coordinator.queries.pipeline_figures import PipelineFigures
 from loom_coordinator.queries.prefetch import PrefetchLimit
 from loom_coordinator.queries.records import Answer, ScoredRecord
 from loom_coordinator.queries.run_details import RunDetails
@@ -53,6 +54,8 @@ from loom_coordinator.queries.runs import RunSummary, ShownRun
 from loom_coordinator.queries.scores import compared, histograms
 from loom_coordinator.queries.scores.compared import ChangedScore, ScoreDelta
 from loom_coordinator.queries.scores.histograms import ScoreHistogram
+from loom_coordinator.queries.versions import contexts
+from loom_coordinator.queries.versions.contexts import ContextVersion
 from loom_quarantine.queries import CauseCount, RecordFilter, Standing, WholeRecord
 
 MASKED = "hidden: it may quote contents, which `read_data` of the pipeline's quarantine shows"
@@ -172,6 +175,25 @@ class Reads(Views):
         async with self._engine.connect() as connection:
             versions = await pipelines.versions(connection, name)
         return PipelineDetails(line, versions)
+
+    async def figures(self, name: str, run_id: str | None, newest: int) -> PipelineFigures:
+        """Return what one run of a pipeline comes to, or its newest ones together. Raises `NotFound`."""
+        await self.pipeline(name)
+        found = await self.metrics(name, run_id, newest)
+        if found is None:
+            what = "" if run_id is None else f" {run_id}"
+            raise NotFound(f"No run{what} of '{name}' is known here. GET /api/v1/runs lists the runs.")
+        return found
+
+    async def contexts(self, name: str) -> list[ContextVersion]:
+        """Return the versions of the context files of a pipeline. Raises `NotFound` for an unknown pipeline."""
+        await self.pipeline(name)
+        async with self._engine.connect() as connection:
+            return await contexts.listed(connection, name)
+
+    async def context(self, name: str, version: str, path: str | None) -> ContextVersion:
+        """Return one version of a context file. Raises `NotFound`, and `ConfigurationError` where several are meant."""
+        return contexts.meant(await self.contexts(name), version, path)
 
     async def pipeline_names(self) -> list[str]:
         """Return the names of the pipelines that have run here."""

@@ -14,6 +14,7 @@ from loom.pipeline_list import ListedPipeline
 from loom_common.contracts.v1 import RunReport, StageCalls
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.queries.costs.spans import CostSpan, CostTotal
+from loom_coordinator.queries.pipeline_figures import EvaluatorFigures
 from loom_coordinator.queries.pipelines import PipelineVersion
 from loom_coordinator.queries.records import CallsForRecord, KeptRecord, Score
 from loom_coordinator.queries.run_details import BatchCounts, CallCounts, PartitionLine, StageLine
@@ -191,6 +192,27 @@ class PipelineDocument(BaseModel):
     last_status: str | None
     last_started_at: dt.datetime | None
     versions: list[PipelineVersion]
+
+
+class FiguresDocument(BaseModel):
+    """Says what the runs of a pipeline come to, as `loom metrics --format json` prints it."""
+
+    pipeline: str
+    runs: list[str] = Field(description="The runs that are added up, the newest first.")
+    statuses: dict[str, int] = Field(description="The number of these runs by status.")
+    records: dict[str, int] = Field(description="The number of records by what became of them.")
+    duration_seconds: float | None = Field(description="The mean over the runs that have ended.")
+    calls: int = Field(description="Model calls that were paid for.")
+    calls_reused: int = Field(description="Answers that had been paid for before.")
+    tokens_in: int
+    tokens_out: int
+    total_cost: float = Field(description="USD.")
+    cost_per_record: float | None = Field(description="USD.")
+    avg_latency_ms: float | None = Field(description="The mean time that a model took to answer.")
+    latency: dict[str, float | None] = Field(description="`p50`, `p95` and `p99` in seconds.")
+    avg_evaluation_score: float | None
+    evaluators: dict[str, EvaluatorFigures]
+    success_rate: float | None = Field(description="The share of the ended runs that succeeded.")
 
 
 class RunDocument(RunReport):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from loom.pipeline_list import ListedPipeline
 from loom_api.bodies import Definition, RunOptions
@@ -12,9 +13,10 @@ from loom_api.http.answers import PREFIX, Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once, start_key
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
-from loom_api.results import PipelineDocument, Registered, RunStarted
+from loom_api.results import FiguresDocument, PipelineDocument, Registered, RunStarted
 from loom_api.running.commands import Commands
 from loom_api.source import Source
+from loom_coordinator.queries.pipeline_figures import NEWEST
 from loom_coordinator.queries.pipelines import PipelineVersion
 
 
@@ -38,6 +40,16 @@ def router(source: Source) -> Routes:
     async def list_versions(name: str, reads: Reads = asked) -> Json:
         """List the versions of a pipeline that have run, the one that ran last first."""
         return Json((await reads.pipeline(name)).versions)
+
+    @routes.get("/{name}/metrics", response_model=FiguresDocument, responses=documented(404))
+    async def show_figures(
+        name: str,
+        run_id: Annotated[str | None, Query(description="Only this run.")] = None,
+        last: Annotated[int, Query(ge=1, le=1000, description="So many of its newest runs.")] = NEWEST,
+        reads: Reads = asked,
+    ) -> Json:
+        """Show what one run of a pipeline comes to, or its newest ones together."""
+        return Json(await reads.figures(name, run_id, last))
 
     @starting.post("", status_code=201, response_model=Registered, responses=documented(409))
     async def register_pipeline(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,17 +81,14 @@ def diff(
 ) -> None:
     """Show the lines in which two versions differ."""
     from loom.cli.output import terminal
+    from loom_coordinator.queries.versions.differences import difference
 
     first, second = _found(common, pipeline, before), _found(common, pipeline, after)
-    lines = list(
-        difflib.unified_diff(
-            first.content.splitlines(), second.content.splitlines(), first.version, second.version, lineterm=""
-        )
-    )
+    found = difference(first.version, first.content, second.version, second.content)
     if form is Format.JSON:
-        terminal.print_json({"before": first.version, "after": second.version, "lines": lines})
-    elif lines:
-        for line in lines:
+        terminal.print_json(found.as_json())
+    elif found.lines:
+        for line in found.lines:
             terminal.stdout().print(line, markup=False, highlight=False, soft_wrap=True)
     else:
         terminal.say("The two versions are the same text.")
