@@ -38,7 +38,9 @@ def entry_of(key: str = "k1", **changes) -> Entry:
         "purpose": "transform",
         "provider": "openai",
         "model": "gpt-4o-mini",
-        "answer": answer_of('{"mood": "good"}', tokens_cached=7),
+        "answer": answer_of(
+            '{"mood": "good"}', tokens_cached=7, tokens_written=3, tokens_audio=2, logprobs=((16, -0.5),)
+        ),
         "cost": 0.00021,
         "created_at": NOW,
     }

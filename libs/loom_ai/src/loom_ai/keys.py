@@ -29,6 +29,8 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
         identity.append(call.again)
     if call.extras:
         identity.append(call.extras.identity)
+    if call.asking.identity:
+        identity.append({"asking": call.asking.identity})
     if call.tools:
         specs = [[tool.name, tool.description, dict(tool.parameters)] for tool in call.tools]
         identity.append({"tools": specs, "closed": call.tools_closed})

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from loom_common.domain.model_options.asking import ASKED_PLAINLY, Asking
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.question.attachment import Attachment
@@ -80,6 +81,12 @@ class ModelCall:
     """USD that it will cost to have models judge the answer, which a budget sets apart. Not part of the key."""
     extras: Extras = NOTHING_BESIDES
     """Says what is sent besides. Part of the key, with the references of its headers."""
+    asking: Asking = ASKED_PLAINLY
+    """Holds the seed, the reasoning, and whether probabilities are asked for. Part of the key where it decides the
+    answer."""
+    turns_alike: int = 0
+    """Says how many of the first messages are the same for every record, and may be kept by the provider. Not part of
+    the key."""
     sealed: bool = False
     """Tells whether it holds sensitive values. Its key is then one that nobody can guess them by, and its answer is
     kept encrypted."""
@@ -109,6 +116,15 @@ class ModelAnswer:
     """Says what the answer held besides text and was left out, by kind; of an unusable one, what is wrong with it."""
     cut_off: int = 0
     """Says how many answers to the same question were cut off before it by a limit that a budget had lowered."""
+    tokens_written: int = 0
+    """Those of `tokens_in` that the provider put into its cache, and charges more for."""
+    tokens_audio: int = 0
+    """Those of `tokens_in` that stand for recordings, as far as the provider tells."""
+    tokens_image: int = 0
+    """Those of `tokens_in` that stand for images, as far as the provider tells."""
+    logprobs: tuple[tuple[int, float], ...] | None = None
+    """Holds the tokens of the text, each by its bytes in UTF-8 and by the natural logarithm of its probability. None
+    where they were not asked for, or not given."""
 
 
 @dataclass(frozen=True, slots=True)

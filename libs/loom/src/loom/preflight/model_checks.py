@@ -3,18 +3,20 @@ need."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 from loom.preflight.model_endpoints import endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_ai.attachments.taken import see_that_they_are_taken
-from loom_ai.http.endpoints import endpoints_of
+from loom_ai.http.endpoints import endpoint_of, endpoints_of
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.model_options.asking import Asking, refused_option
 from loom_common.domain.model_options.providers import (
     ADAPTED,
     PROVIDERS,
@@ -29,7 +31,7 @@ from loom_evaluator.evaluators import arbiter_package
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest, _attachments)
+    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest, _attachments, _asking)
     return [each for look in kinds for each in look(pipeline)]
 
 
@@ -116,6 +118,25 @@ def _attachments(pipeline: Pipeline) -> list[Check]:
         return [Check("attachments", ok=False, detail=str(error))]
     kinds = ", ".join(dict.fromkeys(each.kind for each in transform.attachments))
     return [Check("attachments", ok=True, detail=f"{transform.model} takes {kinds}")]
+
+
+def _asking(pipeline: Pipeline) -> list[Check]:
+    """Find options of how a model is asked (`seed`, `reasoning`, `logprobs`, `cache_prompt`) that the protocol of its
+    provider does not have."""
+    asked: list[tuple[Asking, str]] = []
+    transform, evaluate = pipeline.transform, pipeline.evaluate
+    if isinstance(transform, AiTransformConfig):
+        asked.append((replace(transform.asking, logprobs=transform.logprobs is not None), transform.model))
+        cascade = transform.cascade
+        if cascade is not None and cascade.confidence.logprobs is not None:
+            asked.append((Asking(logprobs=True), cascade.cheap.model or ""))
+    if evaluate is not None and evaluate.model is not None:
+        asked.append((evaluate.asking, evaluate.model))
+    words = [
+        refused_option(asking, model, endpoint_of(model, providers=pipeline.providers).provider)
+        for asking, model in asked
+    ]
+    return [Check("models", ok=False, detail=each.rstrip(".")) for each in words if each is not None]
 
 
 def _embedding(measures: str) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -40,6 +40,8 @@ class Reply:
     spent: Spent
     agreement: float | None = None
     """The share of the samples of a question that agree with the output; None where samples were not compared."""
+    answer: ModelAnswer | None = field(default=None, compare=False, repr=False)
+    """The answer that the output was read from."""
 
 
 async def ask(
@@ -91,7 +93,7 @@ async def _asked_and_repaired(
         try:
             call, settled, took = await conversed(call, answered, tools)
             spent, earlier_run = spent + took, earlier_run or settled.earlier_run
-            return Reply(output_of(settled.answer), None, spent), earlier_run
+            return Reply(output_of(settled.answer), None, spent, answer=settled.answer), earlier_run
         except RecordError as error:
             if error.code != INVALID or not again or len(settled.answer.text) > _REPAIRED:
                 return Reply(None, error, spent), earlier_run

@@ -40,4 +40,4 @@ class Forms:
 
 
 def _schema_key(call: ModelCall) -> bytes:
-    return orjson.dumps([call.base_url, call.model, call.schema], default=str)
+    return orjson.dumps([call.base_url, call.model, call.schema, call.asking.reasoning_tokens], default=str)

@@ -144,7 +144,14 @@ class AnswerSizes:
 
 def longest(call: ModelCall) -> int:
     """Return the limit of the answer where the budget allows the whole, in tokens."""
-    return call.max_tokens or MOST_ANSWERED
+    return call.max_tokens or MOST_ANSWERED + (call.asking.reasoning_tokens or 0)
+
+
+def shortest(call: ModelCall) -> int:
+    """Return the smallest limit of the answer that leaves room for one behind the reasoning, in tokens: providers count
+    both, and refuse a limit that reasoning alone could use up."""
+    reasoning = call.asking.reasoning_tokens
+    return 0 if reasoning is None else min(longest(call), reasoning + _FIRST_LEAST)
 
 
 def _text(call: ModelCall) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from loom_ai.attachments.tokens import most
 from loom_ai.budget.rates import Rates
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_common.domain.model_options.pricing import ModelPrice, price_named
@@ -14,11 +15,16 @@ from loom_common.domain.model_options.providers import provider_named
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Holds the token counts that are priced. The `cached` ones are included in `given`."""
+    """Holds the token counts that are priced. All but the `answered` ones are included in `given`, each in one kind at
+    most."""
 
     given: int = 0
     cached: int = 0
     answered: int = 0
+    written: int = 0
+    """Those that the provider put into its cache."""
+    audio: int = 0
+    image: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,14 @@ class Prices:
 
         It is taken from the pipeline's `own` prices for the model, else from the list of the endpoint's provider where
         there is one, else from OpenAI's list, as for a proxy."""
-        tokens = Tokens(answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+        tokens = Tokens(
+            answer.tokens_in,
+            answer.tokens_cached,
+            answer.tokens_out,
+            answer.tokens_written,
+            answer.tokens_audio,
+            answer.tokens_image,
+        )
         price = self.quote(call, tokens, own, answered_by=answer.model)
         if not price.known and self._first_time(call):
             import structlog  # `loom validate` asks for prices, and logs nothing
@@ -75,16 +88,36 @@ class Prices:
             return price
         return Price(price.usd * batch_share(call, own), known=True)
 
+    def worst(self, call: ModelCall, given: int, answered: int, own: Mapping[str, ModelPrice] | None = None) -> Price:
+        """Return the highest price of a call that has so many tokens at most, before it was made: all that the provider
+        is asked to keep is charged for keeping it, and what stands for recordings or images costs what those cost."""
+        audio, image = (_attached(call, kind) for kind in ("audio", "image"))
+        audio, image = min(given, audio), min(max(0, given - audio), image)
+        plain = Tokens(given, answered=answered)
+        ways = [plain, replace(plain, audio=audio, image=image)] if audio or image else [plain]
+        if call.asking.cache_prompt and provider_named(call.provider).wire == "anthropic":
+            ways += [replace(way, written=given - way.audio - way.image) for way in ways]
+        return max((self.quote(call, way, own) for way in ways), key=lambda price: price.usd)
+
     def _full(
         self, call: ModelCall, tokens: Tokens, own: Mapping[str, ModelPrice] | None, answered_by: str | None
     ) -> Price:
         if own and (said := price_named(own, call.served_by or call.provider, call.model)) is not None:
-            return Price(said.of(tokens.given, tokens.cached, tokens.answered), known=True)
+            usd = said.of(
+                tokens.given,
+                tokens.cached,
+                tokens.answered,
+                tokens_written=tokens.written,
+                tokens_audio=tokens.audio,
+                tokens_image=tokens.image,
+            )
+            return Price(usd, known=True)
         listed = self._in_list(call, answered_by)
         if listed is None:
             return _UNKNOWN
         model, provider = listed
-        return Price(self._rates.usd(model, provider, tokens.given, tokens.cached, tokens.answered), known=True)
+        kinds = (tokens.written, tokens.audio, tokens.image)
+        return Price(self._rates.usd(model, provider, tokens.given, tokens.cached, tokens.answered, kinds), known=True)
 
     def knows(
         self, call: ModelCall, own: Mapping[str, ModelPrice] | None = None, answered_by: str | None = None
@@ -104,6 +137,12 @@ class Prices:
         first = place not in self._told
         self._told.add(place)
         return first
+
+
+def _attached(call: ModelCall, kind: str) -> int:
+    """Return the most tokens that the attachments of one kind count as."""
+    there = (each for message in call.messages for each in message.attachments if each.kind == kind)
+    return sum(most(each, call.provider, call.model) for each in there)
 
 
 def batch_share(call: ModelCall, own: Mapping[str, ModelPrice] | None = None) -> float:

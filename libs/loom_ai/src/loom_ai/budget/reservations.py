@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import structlog
 
-from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest
+from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest, shortest
 from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Request, Reserve, SetAside, Settle
-from loom_ai.budget.prices import Prices, Tokens
+from loom_ai.budget.prices import Prices
 from loom_ai.coalescing import Coalescer
 from loom_ai.ports import ModelAnswer, ModelCall, Payer, Waits
 from loom_common.domain.run.budget import Budget, BudgetDecision, BudgetState, Need
@@ -200,7 +200,7 @@ class BudgetReservations:
 
     def _need(self, call: ModelCall, sizes: Sizes, usage: Usage, beyond: int, *, patient: bool) -> Need:
         full = longest(call)
-        least, enough = (max(beyond, tokens) for tokens in (sizes.least(full), sizes.enough(full)))
+        least, enough = (max(beyond, shortest(call), tokens) for tokens in (sizes.least(full), sizes.enough(full)))
         given = sizes.bound(call)
 
         def usd(given: int, answered: int) -> float:
@@ -223,12 +223,12 @@ class BudgetReservations:
         for given in (sizes.bound(call), sizes.likely(call)):
             cost = partial(self._cost, call, given, usage=usage)
             tokens = _most_tokens_within(usd, full, sizes.beyond, cost)
-            if tokens >= sizes.least(full):
+            if tokens >= max(sizes.least(full), shortest(call)):
                 return tokens
         return max(1, tokens)
 
     def _cost(self, call: ModelCall, given: int, answered: int, usage: Usage) -> float:
-        price = self._prices.quote(call, Tokens(given=given, answered=answered), usage.prices)
+        price = self._prices.worst(call, given, answered, usage.prices)
         if not price.known:
             raise PermanentError(
                 f"No price is known for model {call.model}, so the budget cannot be kept. Say it in the pipeline or in "

@@ -119,7 +119,7 @@ class HttpModelClient:
         """Call in the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal
         that is about them is learned from, and the question put again; any other one is the record's own."""
         endpoint = (call.base_url, call.model)
-        schema_key = orjson.dumps([*endpoint, call.schema], default=str)
+        schema_key = orjson.dumps([*endpoint, call.schema, call.asking.reasoning_tokens], default=str)
         while True:
             accepted, forms = self._learned.accepted(endpoint), self._learned.forms(schema_key, _forms(call))
             try:

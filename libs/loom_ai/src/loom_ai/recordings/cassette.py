@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from loom_ai.answer_notes import read_beside, written_beside
 from loom_ai.keys import key_of
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_common.errors import ConfigurationError, RecordError
@@ -147,6 +148,7 @@ def _written(recording: Recording) -> dict[str, Any]:
         document["estimated"] = True
     if answer.noted:
         document["noted"] = list(answer.noted)
+    document |= written_beside(answer)
     return document
 
 
@@ -165,6 +167,7 @@ def _read(document: Mapping[str, Any]) -> Recording:
             latency=float(document["seconds"]),
             estimated=bool(document.get("estimated", False)),
             noted=tuple(document.get("noted", ())),
+            **read_beside(document),
         )
     return Recording(
         key=str(document["key"]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +27,16 @@ def vector_for(text: str, length: int) -> list[float]:
         chance = random.Random(int.from_bytes(hashlib.sha256(word.encode()).digest()[:8]))  # noqa: S311 - no secret
         vector = [number + chance.uniform(-1, 1) for number in vector]
     return [round(number, 6) for number in vector]
+
+
+def made_up_logprobs(text: str, question: str) -> tuple[tuple[str, float], ...]:
+    """Return the tokens of an answer with made-up logarithms of their probabilities. Those of JSON's marks are 0, as a
+    model that is held to a schema has no choice there."""
+    made = []
+    for token in re.findall(r"\w+|\W+", text):
+        chance = random.Random(f"{question} {token}")  # noqa: S311 - no secret is made of it
+        made.append((token, round(math.log(chance.uniform(0.3, 1.0)), 6) if token[0].isalnum() else 0.0))
+    return tuple(made)
 
 
 def tokens_of(text: str) -> int:

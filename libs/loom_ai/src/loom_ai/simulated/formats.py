@@ -4,7 +4,8 @@ written. It does no I/O."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +13,10 @@ import orjson
 
 _ATTACHED = frozenset({"image_url", "file", "input_audio", "image", "document"})
 """Kinds of parts of a message that are attachments, by OpenAI and Anthropic."""
+_EFFORTS = {"none": 0, "minimal": 16, "low": 64, "medium": 256, "high": 1024}
+"""The tokens of reasoning by the effort that is asked for."""
+_CORRECTED = "Answer again, with the corrected JSON object and nothing else."
+"""The end of the message by which an answer of another shape is given back."""
 SCHEMA_IN_WORDS = "JSON Schema: "
 """The text in front of a schema that is described in a system message."""
 
@@ -24,7 +29,7 @@ class SimulatedRequest:
     turns: tuple[str, ...]
     """Holds the texts of the conversation, the system message first."""
     question: str
-    """The text of the first user message."""
+    """The texts of the user's messages."""
     schema: Mapping[str, Any] | None
     form: str | None
     """Says how the answer is held to a schema: `json_schema`, `json_object`, or None."""
@@ -32,6 +37,13 @@ class SimulatedRequest:
     tool: tuple[str, Mapping[str, Any]] | None = None
     """The name and the parameters of the tool that the answer asks for: the first of those that may be used, while the
     conversation has no result of one."""
+    seed: int | None = None
+    reasoning: int = 0
+    """The tokens of reasoning that the answer counts."""
+    marked: tuple[str, ...] = ()
+    """The beginnings of the conversation that the provider is asked to keep, the shortest first."""
+    logprobs: bool = False
+    """Tells whether the probabilities of the answer's tokens are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,12 @@ class SimulatedAnswer:
     refused: bool = False
     arguments: Mapping[str, Any] | None = None
     """The arguments of the tool that is asked for, in place of a text."""
+    cached: int = 0
+    """Those of `tokens_in` that were kept before."""
+    written: int = 0
+    """Those of `tokens_in` that are kept from now on."""
+    logprobs: tuple[tuple[str, float], ...] = ()
+    """The tokens of the text with the logarithms of their probabilities."""
 
 
 class Format(Protocol):
@@ -76,12 +94,23 @@ class ChatCompletions:
         turns = tuple(text_of(message["content"]) for message in body["messages"])
         form = body.get("response_format", {})
         schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else schema_in_words(turns)
-        question = next(text_of(message["content"]) for message in body["messages"] if message["role"] == "user")
+        question = question_in((message["role"], message["content"]) for message in body["messages"])
         used = any(message["role"] == "tool" for message in body["messages"])
         offered = [each["function"] for each in body.get("tools", ()) if body.get("tool_choice") != "none" and not used]
         tool = (offered[0]["name"], offered[0]["parameters"]) if offered else None
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
-        return SimulatedRequest(body["model"], turns, question, schema, form.get("type"), limit, tool)
+        return SimulatedRequest(
+            body["model"],
+            turns,
+            question,
+            schema,
+            form.get("type"),
+            limit,
+            tool,
+            seed=body.get("seed"),
+            reasoning=_EFFORTS.get(body.get("reasoning_effort", "none"), 256),
+            logprobs=body.get("logprobs") is True,
+        )
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": reply.text}
@@ -92,16 +121,23 @@ class ChatCompletions:
             function = {"name": call.tool[0], "arguments": orjson.dumps(reply.arguments).decode()}
             used = {"id": f"call_{reply.number}", "type": "function", "function": function}
             message, reason = {"role": "assistant", "content": None, "tool_calls": [used]}, "tool_calls"
+        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reason}
+        if reply.logprobs:
+            tokens = [{"token": text, "logprob": value, "bytes": list(text.encode())} for text, value in reply.logprobs]
+            choice["logprobs"] = {"content": tokens}
+        usage: dict[str, Any] = {
+            "prompt_tokens": reply.tokens_in,
+            "completion_tokens": reply.tokens_out,
+            "total_tokens": reply.tokens_in + reply.tokens_out,
+        }
+        if call.reasoning:
+            usage["completion_tokens_details"] = {"reasoning_tokens": call.reasoning}
         return {
             "id": f"simulated-{reply.number}",
             "object": "chat.completion",
             "model": call.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-            "usage": {
-                "prompt_tokens": reply.tokens_in,
-                "completion_tokens": reply.tokens_out,
-                "total_tokens": reply.tokens_in + reply.tokens_out,
-            },
+            "choices": [choice],
+            "usage": usage,
         }
 
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
@@ -114,7 +150,7 @@ class AnthropicMessages:
     key_header = "x-api-key"
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
-        system = (body["system"],) if body.get("system") else ()
+        system = (text_of(body["system"]),) if body.get("system") else ()
         turns = (*system, *(text_of(message["content"]) for message in body["messages"]))
         choice = body.get("tool_choice", {}).get("type", "auto")
         named = {each["name"]: each["input_schema"] for each in body.get("tools", ())}
@@ -123,8 +159,20 @@ class AnthropicMessages:
         used = any('"tool_result"' in turn for turn in turns)
         tool = next(iter(named.items()), None) if choice in ("auto", "any") and not used else None
         form = "json_schema" if held else None
-        question = text_of(body["messages"][0]["content"])
-        return SimulatedRequest(body["model"], turns, question, schema, form, body["max_tokens"], tool)
+        question = question_in((message["role"], message["content"]) for message in body["messages"])
+        reasoning = body.get("thinking", {}).get("budget_tokens", 0)
+        effort = body.get("output_config", {}).get("effort", "none")
+        return SimulatedRequest(
+            body["model"],
+            turns,
+            question,
+            schema,
+            form,
+            body["max_tokens"],
+            tool,
+            reasoning=reasoning or _EFFORTS.get(effort, 256),
+            marked=_marked(body),
+        )
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
         content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}]
@@ -143,9 +191,9 @@ class AnthropicMessages:
             "content": content,
             "stop_reason": reason,
             "usage": {
-                "input_tokens": reply.tokens_in,
-                "cache_read_input_tokens": 0,
-                "cache_creation_input_tokens": 0,
+                "input_tokens": reply.tokens_in - reply.cached - reply.written,
+                "cache_read_input_tokens": reply.cached,
+                "cache_creation_input_tokens": reply.written,
                 "output_tokens": reply.tokens_out,
             },
         }
@@ -168,13 +216,23 @@ class GoogleContents:
         schema = settings.get("responseSchema")
         as_json = settings.get("responseMimeType") == "application/json"
         form = "json_schema" if schema else "json_object" if as_json else None
-        question = text_of(body["contents"][0]["parts"])
+        question = question_in((turn["role"], turn["parts"]) for turn in body["contents"])
         closed = body.get("toolConfig", {}).get("functionCallingConfig", {}).get("mode") == "NONE"
         offered = [each for group in body.get("tools", ()) for each in group["functionDeclarations"]]
         used = closed or any("functionResponse" in part for part in parts)
         tool = None if used or not offered else (offered[0]["name"], offered[0].get("parameters", {}))
+        thinking = settings.get("thinkingConfig", {})
         return SimulatedRequest(
-            model, turns, question, schema or schema_in_words(turns), form, settings.get("maxOutputTokens"), tool
+            model,
+            turns,
+            question,
+            schema or schema_in_words(turns),
+            form,
+            settings.get("maxOutputTokens"),
+            tool,
+            seed=settings.get("seed"),
+            reasoning=thinking.get("thinkingBudget") or _EFFORTS.get(thinking.get("thinkingLevel", "none"), 256),
+            logprobs=settings.get("responseLogprobs") is True,
         )
 
     def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
@@ -185,12 +243,16 @@ class GoogleContents:
         if call.tool and reply.arguments is not None:
             used = {"functionCall": {"name": call.tool[0], "args": dict(reply.arguments)}}
             candidate, reason = {"content": {"role": "model", "parts": [used]}}, "STOP"
+        if reply.logprobs:
+            tokens = [{"token": text, "logProbability": value} for text, value in reply.logprobs]
+            candidate["logprobsResult"] = {"chosenCandidates": tokens}
         return {
             "candidates": [{**candidate, "finishReason": reason, "index": 0}],
             "modelVersion": call.model,
             "usageMetadata": {
                 "promptTokenCount": reply.tokens_in,
-                "candidatesTokenCount": reply.tokens_out,
+                "candidatesTokenCount": reply.tokens_out - call.reasoning,
+                **({"thoughtsTokenCount": call.reasoning} if call.reasoning else {}),
                 "totalTokenCount": reply.tokens_in + reply.tokens_out,
             },
         }
@@ -198,6 +260,25 @@ class GoogleContents:
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
         words = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 400: "INVALID_ARGUMENT"}
         return {"error": {"code": status, "message": message, "status": words.get(status, "INTERNAL")}}
+
+
+def question_in(turns: Iterable[tuple[str, Any]]) -> str:
+    """Return what the user asks, as one text: examples are turns of the user, too, and the same for every record. A
+    request to correct an answer is left out, as the corrected answer is that to the question."""
+    texts = (text_of(content) for role, content in turns if role == "user")
+    return "\n".join(text for text in texts if not text.endswith(_CORRECTED))
+
+
+def _marked(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the beginnings of the conversation up to each mark for the cache."""
+    said, marked = orjson.dumps(body.get("tools", [])).decode(), []
+    if any("cache_control" in each for each in body.get("tools", ())):
+        marked.append(said)
+    for content in (body.get("system") or "", *(message["content"] for message in body["messages"])):
+        said += text_of(content)
+        if isinstance(content, list) and any("cache_control" in part for part in content):
+            marked.append(said)
+    return tuple(marked)
 
 
 def text_of(content: Any) -> str:
@@ -222,7 +303,9 @@ def schema_in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
     """Return the schema that a system message describes, or None."""
     for turn in turns:
         if SCHEMA_IN_WORDS in turn:
-            schema: dict[str, Any] = orjson.loads(turn.split(SCHEMA_IN_WORDS, 1)[1])
+            # Other words of the system message may follow it.
+            schema: dict[str, Any]
+            schema, _ = json.JSONDecoder().raw_decode(turn.split(SCHEMA_IN_WORDS, 1)[1])
             return schema
     return None
 

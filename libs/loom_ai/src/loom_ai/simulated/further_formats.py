@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from loom_ai.simulated.answers import vector_for
-from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_or_empty, schema_in_words
+from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_or_empty, question_in, schema_in_words
 
 
 class CohereChat:
@@ -16,7 +16,7 @@ class CohereChat:
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         turns = tuple(_text(message["content"]) for message in body["messages"])
-        question = next(_text(message["content"]) for message in body["messages"] if message["role"] == "user")
+        question = question_in((message["role"], message["content"]) for message in body["messages"])
         tool = body["tools"][0]["function"] if body.get("tools") else None
         schema = tool["parameters"] if tool else schema_in_words(turns)
         return SimulatedRequest(
@@ -46,7 +46,7 @@ class BedrockConverse:
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         reply = [*body.get("system", []), *(part for turn in body["messages"] for part in turn["content"])]
-        question = body["messages"][0]["content"][0]["text"]
+        question = question_in((message["role"], message["content"]) for message in body["messages"])
         turns = tuple(part["text"] for part in reply)
         tools = body.get("toolConfig", {}).get("tools")
         schema = tools[0]["toolSpec"]["inputSchema"]["json"] if tools else schema_in_words(turns)

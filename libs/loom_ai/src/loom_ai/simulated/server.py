@@ -8,8 +8,8 @@
     GET  /stats                                    returns what the server was asked, as JSON
     POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
-The answer to a conversation depends on its first user message and the schema only, so that the same question has the
-same answer in every run, and when it is repaired; `variety` changes that. Where tools are offered, it asks for the
+The answer to a conversation depends on the user's messages and the schema only, so that the same question has the same
+answer in every run; `variety` changes that, and a seed takes its chance away. Where tools are offered, it asks for the
 first one before it answers. Calls are counted when they arrive."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from loom_ai.simulated.answers import answer_for, tokens_of
+from loom_ai.simulated.answers import answer_for, made_up_logprobs, tokens_of
 from loom_ai.simulated.batches import SimulatedBatches
 from loom_ai.simulated.formats import (
     AnthropicMessages,
@@ -96,6 +96,7 @@ class SimulatedModel:
         self.batches = SimulatedBatches(self._answer_in_batch)
         self._chance = random.Random(self.seed)  # noqa: S311 - no secret is made of it
         self._runner: web.AppRunner | None = None
+        self._kept: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -234,8 +235,9 @@ class SimulatedModel:
         return fault
 
     def _reply(self, call: SimulatedRequest, fault: str | None) -> SimulatedAnswer:
-        usual = not self.variety or self._chance.random() >= self.variety
-        answer = answer_for(call.schema, call.question if usual else f"{call.question} ({self._chance.random()})")
+        chance = self._chance if call.seed is None else random.Random(f"{call.seed} {call.question}")  # noqa: S311
+        usual = not self.variety or chance.random() >= self.variety
+        answer = answer_for(call.schema, call.question if usual else f"{call.question} ({chance.random()})")
         text = answer if isinstance(answer, str) else json.dumps(answer)
         arguments = None
         if call.tool is not None and fault is None:
@@ -250,16 +252,29 @@ class SimulatedModel:
         tokens_out = 0 if call.form == "vectors" else tokens_of("" if fault == "refused" else text)
         if self.tokens_per_answer is not None:
             tokens_out = self.tokens_per_answer
+        tokens_out += call.reasoning
         truncated = fault == "truncated"
         if call.max_tokens is not None and tokens_out > call.max_tokens:
-            text, tokens_out, truncated = text[: 4 * call.max_tokens], call.max_tokens, True
+            left = max(0, call.max_tokens - call.reasoning)
+            text, tokens_out, truncated = text[: 4 * left], call.max_tokens, True
         self.answered += 1
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         given, answered = self.used.get(call.model, (0, 0))
         self.used[call.model] = given + tokens_in, answered + tokens_out
         self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
-        return SimulatedAnswer(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused", arguments)
+        cached, written = self._kept_of(call.marked, tokens_in)
+        logprobs = made_up_logprobs(text, call.question) if call.logprobs else ()
+        return SimulatedAnswer(
+            text, tokens_in, tokens_out, self.calls, truncated, fault == "refused", arguments, cached, written, logprobs
+        )
+
+    def _kept_of(self, marked: Sequence[str], tokens_in: int) -> tuple[int, int]:
+        """Return how many tokens of a question were kept before, and how many are kept from now on."""
+        sizes = [min(tokens_in, tokens_of(each)) for each in marked]
+        read = max((size for each, size in zip(marked, sizes, strict=True) if each in self._kept), default=0)
+        self._kept.update(marked)
+        return read, max(sizes, default=0) - read
 
 
 def _error(

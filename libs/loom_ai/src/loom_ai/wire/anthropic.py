@@ -21,6 +21,7 @@ VERSION = "2023-06-01"
 LONGEST = 4096
 """The `max_tokens` of a request whose pipeline names none. This protocol requires the field."""
 _TOOL = "output"
+_KEPT = {"type": "ephemeral"}
 _REASONS = {
     **dict.fromkeys(("end_turn", "stop_sequence"), finish.WHOLE),
     "max_tokens": finish.CUT_OFF,
@@ -33,7 +34,9 @@ own."""
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
-    return (Form.PLAIN,) if call.schema is None else (Form.JSON_SCHEMA, Form.PLAIN)
+    """Return the forms: no tool is forced where a model reasons within a number of tokens, which refuses that."""
+    held = call.schema is not None and call.asking.reasoning_tokens is None
+    return (Form.JSON_SCHEMA, Form.PLAIN) if held else (Form.PLAIN,)
 
 
 def url(base_url: str, _model: str) -> str:
@@ -52,14 +55,17 @@ def limits(_base_url: str) -> tuple[str, ...]:
 def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
     messages = messages_with_schema(call, form)
     system = "\n\n".join(message.content for message in messages if message.role == "system")
+    reasoning = call.asking.reasoning_tokens
     body: dict[str, Any] = {
         "model": call.model,
-        "max_tokens": call.max_tokens or LONGEST,
+        "max_tokens": call.max_tokens or LONGEST + (reasoning or 0),
         "messages": [_turn(message) for message in messages if message.role != "system"],
     }
     if system:
         body["system"] = system
-    if call.temperature is not None and accepted.temperature:
+    if reasoning is not None:
+        body["thinking"] = {"type": "enabled", "budget_tokens": reasoning}
+    elif call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
     offered = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in call.tools
@@ -72,6 +78,10 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
         body["tool_choice"] = {"type": "none"}
     if offered:
         body["tools"] = offered
+    if call.asking.effort is not None:
+        body["output_config"] = {"effort": call.asking.effort}
+    if call.asking.cache_prompt:
+        _mark(body, call)
     return encoded_request(body, call, body)
 
 
@@ -100,6 +110,22 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     reasons = _REASONS | ({"tool_use": finish.WHOLE} if used else {})
     reason = finish.finish_reason_of(document.get("stop_reason"), reasons)
     return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
+
+
+def _mark(body: dict[str, Any], call: ModelCall) -> None:
+    """Mark the ends of what is the same for every record: of the tools and the system prompt, and of the turns behind
+    them. The provider keeps everything up to a mark."""
+    alike = call.messages[: call.turns_alike]
+    whole_system = all(message in alike for message in call.messages if message.role == "system")
+    if "system" in body and whole_system:
+        body["system"] = [{"type": "text", "text": body["system"], "cache_control": _KEPT}]
+    elif body.get("tools"):
+        body["tools"][-1] = {**body["tools"][-1], "cache_control": _KEPT}
+    turns = sum(message.role != "system" for message in alike)
+    if turns and whole_system:
+        last = body["messages"][turns - 1]
+        parts = last["content"] if isinstance(last["content"], list) else [{"type": "text", "text": last["content"]}]
+        body["messages"][turns - 1] = {**last, "content": [*parts[:-1], {**parts[-1], "cache_control": _KEPT}]}
 
 
 def _turn(message: ChatMessage) -> dict[str, Any]:
@@ -148,6 +174,7 @@ def counted(document: Any) -> ReportedUsage:
         given=sum_of_counts(usage.get("input_tokens"), cached, written),
         cached=cached,
         answered=usage.get("output_tokens"),
+        written=written,
     )
 
 

@@ -89,6 +89,12 @@ def messages_with_schema(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]
     return (ChatMessage("system", words), *call.messages)
 
 
+def seed_of(call: ModelCall) -> int:
+    """Return the seed of a call. With the same seed each sample, and a question that is asked anew, would have the same
+    answer, so their number is added."""
+    return (call.asking.seed or 0) + call.sample + call.again
+
+
 def encoded_request(body: dict[str, Any], call: ModelCall, parameters: dict[str, Any]) -> bytes:
     """Return the request as JSON, with the fields that the pipeline adds.
 

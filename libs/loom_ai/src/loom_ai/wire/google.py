@@ -12,12 +12,12 @@ from loom_ai.attachments.parts import google_parts
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, ToolSpec
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, tool_turns
-from loom_ai.wire.answer import answer_from
+from loom_ai.wire.answer import answer_from, given_logprobs
 from loom_ai.wire.document import NoAnswer, first_of, kind_of, object_in, object_of
-from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema, seed_of
 from loom_ai.wire.parts import MessageText, distinct_kinds, text_in
 from loom_ai.wire.tool_turns import arguments_of
-from loom_ai.wire.usage import ReportedUsage, sum_of_counts
+from loom_ai.wire.usage import ReportedUsage, sum_of_counts, whole_number
 
 _ROLES = {"user": "user", "assistant": "model"}
 _REASONS = {
@@ -67,6 +67,7 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
         settings["temperature"] = call.temperature
     if call.max_tokens is not None:
         settings["maxOutputTokens"] = call.max_tokens
+    settings |= _asking(call)
     if form is not Form.PLAIN:
         settings["responseMimeType"] = "application/json"
     if form is Form.JSON_SCHEMA:
@@ -86,7 +87,7 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
-    document = object_of(document, "the response")
+    document, tokens = object_of(document, "the response"), None
     candidates = document.get("candidates")
     if not candidates and isinstance(document.get("promptFeedback"), dict):
         found, reason = MessageText(), finish.REFUSED
@@ -97,7 +98,24 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
             return answer_from(call, asked, finish.TOOLS, counted(document), latency, document.get("modelVersion"))
         found = _message_text(candidate.get("content"))
         reason = finish.finish_reason_of(candidate.get("finishReason"), _REASONS)
-    return answer_from(call, found, reason, counted(document), latency, document.get("modelVersion"))
+        if call.asking.logprobs:
+            result = object_in(candidate, "logprobsResult")
+            tokens = given_logprobs(result, "chosenCandidates", "logProbability")
+    return answer_from(call, found, reason, counted(document), latency, document.get("modelVersion"), tokens)
+
+
+def _asking(call: ModelCall) -> dict[str, Any]:
+    """Return the settings of how the model is asked. Google keeps the common beginning of questions by itself."""
+    asking, settings = call.asking, dict[str, Any]()
+    if asking.seed is not None:
+        settings["seed"] = seed_of(call)
+    if asking.effort is not None:
+        settings["thinkingConfig"] = {"thinkingLevel": asking.effort}
+    if asking.reasoning_tokens is not None:
+        settings["thinkingConfig"] = {"thinkingBudget": asking.reasoning_tokens}
+    if asking.logprobs:
+        settings["responseLogprobs"] = True
+    return settings
 
 
 def _turn(message: ChatMessage) -> dict[str, Any]:
@@ -140,7 +158,20 @@ def counted(document: Any) -> ReportedUsage:
         cached=usage.get("cachedContentTokenCount"),
         answered=sum_of_counts(usage.get("candidatesTokenCount", 0), usage.get("thoughtsTokenCount")),
         total=usage.get("totalTokenCount"),
+        audio=_of_modality(usage, "AUDIO"),
+        image=_of_modality(usage, "IMAGE"),
     )
+
+
+def _of_modality(usage: Mapping[str, Any], modality: str) -> int:
+    """Return the tokens of the question that are of one modality and were not in the provider's cache."""
+    tokens = 0
+    for listed, sign in (("promptTokensDetails", 1), ("cacheTokensDetails", -1)):
+        details = usage.get(listed)
+        for each in details if isinstance(details, list) else ():
+            if isinstance(each, dict) and each.get("modality") == modality:
+                tokens += sign * (whole_number(each.get("tokenCount")) or 0)
+    return max(0, tokens)
 
 
 def _message_text(content: Any) -> MessageText:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ from loom_ai.attachments.parts import openai_content
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, tool_turns
-from loom_ai.wire.answer import answer_from
+from loom_ai.wire.answer import answer_from, given_logprobs
 from loom_ai.wire.document import NoAnswer, first_of, kind_of, object_in, object_of
-from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema, seed_of
 from loom_ai.wire.parts import MessageText, message_text, text_in
 from loom_ai.wire.usage import ReportedUsage
 
@@ -68,6 +69,7 @@ def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL
         body["tool_choice"] = "none"
     if call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
+    body |= _asking(call)
     if call.max_tokens is not None:
         body[accepted.limit or limits(call.base_url)[0]] = call.max_tokens
     if form is Form.JSON_SCHEMA:
@@ -90,7 +92,24 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     text = refused if isinstance(refused, str) else found.text
     reason = finish.REFUSED if refused else finish.finish_reason_of(choice.get("finish_reason"), _REASONS)
     said = found if text is found.text else replace(found, text=text)
-    return answer_from(call, said, reason, counted(document), latency, document.get("model"))
+    tokens = given_logprobs(object_in(choice, "logprobs"), "content", "logprob") if call.asking.logprobs else None
+    return answer_from(call, said, reason, counted(document), latency, document.get("model"), tokens)
+
+
+def _asking(call: ModelCall) -> dict[str, Any]:
+    """Return the parameters of how the model is asked. Mistral has another name for the seed. OpenAI sends questions
+    with one key to the same machines, where their common beginning is kept; other endpoints do not know the key."""
+    asking, body = call.asking, dict[str, Any]()
+    if asking.seed is not None:
+        body["random_seed" if call.provider == "mistral" else "seed"] = seed_of(call)
+    if asking.effort is not None:
+        body["reasoning_effort"] = asking.effort
+    if asking.logprobs:
+        body["logprobs"] = True
+    if asking.cache_prompt and call.turns_alike and urlsplit(call.base_url).hostname == "api.openai.com":
+        alike = "\n".join(message.content for message in call.messages[: call.turns_alike])
+        body["prompt_cache_key"] = f"loom-{hashlib.sha256(alike.encode()).hexdigest()[:32]}"
+    return body
 
 
 def _turns(message: ChatMessage) -> list[dict[str, Any]]:
@@ -130,4 +149,6 @@ def counted(document: Any) -> ReportedUsage:
         answered=usage.get("completion_tokens"),
         total=usage.get("total_tokens"),
         reasoning=answered.get("reasoning_tokens") if answered else None,
+        audio=given.get("audio_tokens") if given else None,
+        image=given.get("image_tokens") if given else None,
     )

@@ -36,6 +36,11 @@ class Usage:
     answered: int
     estimated: bool
     """Tells whether one of the counts is Loom's estimate because the endpoint's count could not be used."""
+    written: int = 0
+    """Says how many of the `given` tokens the provider put into its cache. The same token is not counted as cached, nor
+    below."""
+    audio: int = 0
+    image: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,12 @@ class ReportedUsage:
     total: Any = None
     reasoning: Any = None
     """Tokens of reasoning, where the protocol reports them."""
+    written: Any = None
+    """Tokens of the question that were put into the provider's cache."""
+    audio: Any = None
+    """Tokens of the question that stand for recordings."""
+    image: Any = None
+    """Tokens of the question that stand for images."""
 
 
 def checked_usage(call: ModelCall, text: str, reported: ReportedUsage) -> Usage:
@@ -68,7 +79,11 @@ def checked_usage(call: ModelCall, text: str, reported: ReportedUsage) -> Usage:
             estimated = True
         else:
             cached = known
-    return Usage(given, cached, answered + _beyond(reported, given, answered), estimated)
+    rest, kinds = given - cached, []
+    for count in (reported.written, reported.audio, reported.image):
+        kinds.append(min(rest, whole_number(count) or 0))
+        rest -= kinds[-1]
+    return Usage(given, cached, answered + _beyond(reported, given, answered), estimated, *kinds)
 
 
 def whole_number(value: Any) -> int | None:

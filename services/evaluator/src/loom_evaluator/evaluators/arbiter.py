@@ -12,9 +12,10 @@ from loom_ai.http.endpoints import endpoint_of
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
 from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.model_options.asking import refused_option
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import LoomError
+from loom_common.errors import LoomError, PermanentError
 from loom_evaluator.evaluation_call import EvaluationCall
 from loom_evaluator.evaluators.arbiter_package import arbiter
 from loom_evaluator.evaluators.baselines import Baselines
@@ -52,7 +53,8 @@ def arbiter_rule(
     purpose: str = "evaluate",
 ) -> ModelRule:
     """Return the evaluator ready to score; its calls are entered with `purpose` in the books. Raises `PermanentError`
-    where Arbiter is not installed, or the model's provider has no batches that the section asks for."""
+    where Arbiter is not installed, or the model's provider has not the batches or the options that the section asks
+    for."""
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
@@ -63,7 +65,12 @@ def arbiter_rule(
     deadline = section.execution.batch_deadline
     if deadline is not None:
         see_that_it_speaks_batches(endpoint.provider, endpoint.served_by)
-    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens, purpose, deadline)
+    asking = section.asking
+    if purpose != "evaluate" or (section.model is not None and model != section.model):
+        asking = asking.of_another_model(endpoint.provider)
+    elif (refused := refused_option(asking, model, endpoint.provider)) is not None:
+        raise PermanentError(refused)
+    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens, purpose, deadline, asking)
 
     baselines = None
     if isinstance(settings, config.Pairwise) and settings.baseline is not None:

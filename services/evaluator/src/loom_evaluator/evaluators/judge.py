@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from loom_ai.answers.shape import Shape
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.ports import ChatMessage, ModelCall
+from loom_common.domain.model_options.asking import ASKED_PLAINLY, Asking
 from loom_evaluator.evaluation_call import EvaluationCall
 
 
@@ -32,6 +33,8 @@ class JudgeClient:
     """Says what its calls are entered with in the books."""
     batch_deadline: float | None = None
     """Seconds after which a question is asked directly that a batch has not answered; None: it is asked directly."""
+    asking: Asking = ASKED_PLAINLY
+    """Holds its seed and its reasoning."""
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
         """Make a question to be asked here."""
@@ -51,6 +54,8 @@ class JudgeClient:
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
             extras=endpoint.extras,
+            asking=self.asking,
+            turns_alike=1 if messages and messages[0].role == "system" else 0,
             batch_deadline=self.batch_deadline,
         )
 

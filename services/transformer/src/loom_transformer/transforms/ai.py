@@ -26,6 +26,7 @@ from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.model_options.asking import refused_option
 from loom_common.domain.model_options.providers import has_tools, protocol_of
 from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
@@ -78,6 +79,11 @@ class AiTransform:
             plan.pipeline.providers,
             config.extras,
         )
+        asking = replace(config.asking, logprobs=config.logprobs is not None)
+        first, *rest = self._endpoints
+        if (refused := refused_option(asking, first.model, first.provider)) is not None:
+            raise PermanentError(refused)
+        self._asking = [asking, *(asking.of_another_model(each.provider) for each in rest)]
         if config.tools and (without := [each for each in self._endpoints if not has_tools(each.provider)]):
             raise PermanentError(f"{without[0].model}: Loom has no tools for {without[0].provider}. Leave out `tools`.")
         protocols = {protocol_of(each.provider) for each in self._endpoints}
@@ -292,6 +298,8 @@ class AiTransform:
             served_by=endpoint.served_by,
             judged=self._judging.of(record_id, prompt.prompt),
             extras=endpoint.extras,
+            asking=self._asking[self._endpoints.index(endpoint)],
+            turns_alike=self._question.turns_alike(prompt),
             sealed=self._sealed,
             batch_deadline=self._batch_deadline if endpoint is self._endpoints[0] else None,
         )

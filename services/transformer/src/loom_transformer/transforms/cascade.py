@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AGREEMENT = "agreement of the cheap tier"
 """The field in which the samples of a cheap model say how many of them agree. It is no field of the output."""
+PROBABILITY = "probability of the cheap answer"
+"""The field that tells how probable a cheap model's answer was to it. It is no field of the output."""
 Confidence = Callable[[dict[str, Any], dict[str, Any]], Any]
 """Says of an output and its record how sure the output is."""
 
@@ -67,7 +69,8 @@ class Cheap:
     def _stated(self, outcome: TransformOutcome) -> CheapAnswer:
         if outcome.output is None:
             return CheapAnswer(outcome, None)
-        stated = outcome.output.get(self._config.field or AGREEMENT)
+        own = AGREEMENT if self._config.logprobs is None else PROBABILITY
+        stated = outcome.output.get(self._config.field or own)
         return CheapAnswer(self._declared(outcome), confidence_of(stated))
 
     def _declared(self, outcome: TransformOutcome) -> TransformOutcome:
@@ -76,7 +79,10 @@ class Cheap:
         if outcome.output is None:
             return outcome
         if self._shape is None:
-            return replace(outcome, output={key: outcome.output[key] for key in outcome.output if key != AGREEMENT})
+            return replace(
+                outcome,
+                output={key: outcome.output[key] for key in outcome.output if key not in (AGREEMENT, PROBABILITY)},
+            )
         declared = self._shape.schema.get("properties", {})
         output = {key: value for key, value in outcome.output.items() if key in declared}
         return replace(outcome, output=None if self._shape.misfit(output) is not None else self._shape.exact(output))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_ai.answers.shape import Shape
+from loom_ai.http.endpoints import endpoint_of
 from loom_ai.journal.models import JournalledModels
 from loom_common.config.credentials import Credentials
 from loom_common.domain.checks.calibrator import calibrator_of
@@ -24,6 +25,7 @@ from loom_common.domain.definition.transform import (
     ScorerTransformConfig,
     TransformConfig,
 )
+from loom_common.domain.model_options.asking import LogprobsConfig, options_of
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
 from loom_common.domain.run.calls import CHEAP
 from loom_common.domain.run.plan import Plan
@@ -38,7 +40,7 @@ from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
-from loom_transformer.transforms.cascade import AGREEMENT, Cascade, Cheap
+from loom_transformer.transforms.cascade import AGREEMENT, PROBABILITY, Cascade, Cheap
 from loom_transformer.transforms.embed import EmbedTransform
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
@@ -98,6 +100,7 @@ class Catalog:
                 "gleaning": None,
                 "pick": None,
                 **_samples(confidence),
+                **_asked_cheaply(config, confidence, tier.model or "", plan.pipeline.providers),
                 **_of_another_provider(config, tier.model or "", plan.pipeline.providers),
             }
             asked = config.model_copy(update=changes)
@@ -139,6 +142,22 @@ def _samples(confidence: ConfidenceConfig) -> dict[str, Any]:
     if confidence.samples is None:
         return {"n": 1}
     return {"n": confidence.samples, "vote_by": confidence.of, "agreement": AGREEMENT, "records_per_call": 1}
+
+
+def _asked_cheaply(
+    config: AiTransformConfig, confidence: ConfidenceConfig, model: str, providers: Mapping[str, ProviderConfig]
+) -> dict[str, Any]:
+    """Return how the cheap model is asked: with the transform's options that its protocol has, without the reasoning,
+    which is said of the transform's model, and with the probabilities of its tokens where the cascade needs them."""
+    has = options_of(endpoint_of(model, providers=providers).provider)
+    of = None if confidence.logprobs is True else confidence.logprobs
+    return {
+        "seed": config.seed if "seed" in has else None,
+        "reasoning": None,
+        "cache_prompt": config.cache_prompt and "cache_prompt" in has,
+        "logprobs": None if confidence.logprobs is None else LogprobsConfig(of=of, into=PROBABILITY),
+        **({} if confidence.logprobs is None else {"records_per_call": 1}),
+    }
 
 
 def _of_another_provider(

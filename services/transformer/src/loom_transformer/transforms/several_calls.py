@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from loom_ai.answers.confidence import confidence_in
 from loom_ai.answers.structured_output import Reply
 from loom_ai.http.endpoints import judge_endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
@@ -28,6 +29,7 @@ class SeveralCalls:
         self._config = config
         self._sampling = Sampling(config.n, config.vote_by)
         self._agreement = agreement_field(config)
+        self._logprobs = config.logprobs
         gleaning = config.gleaning
 
         def judge_of(judge: Judge, criteria: str | None) -> JudgeModel:
@@ -59,7 +61,13 @@ class SeveralCalls:
         return partial(voted, ask=ask, sampling=sampling)
 
     def output_of(self, reply: Reply) -> dict[str, object] | None:
-        """Return the output of a record: the answer, and how many samples agree with it."""
-        if reply.output is None or self._agreement is None or reply.agreement is None:
-            return reply.output
-        return {**reply.output, self._agreement: reply.agreement}
+        """Return the output of a record: the answer, how many samples agree with it, and how probable it was."""
+        output: dict[str, object] | None = reply.output
+        if output is None:
+            return None
+        if self._agreement is not None and reply.agreement is not None:
+            output = {**output, self._agreement: reply.agreement}
+        if self._logprobs is not None:
+            confidence = None if reply.answer is None else confidence_in(reply.answer, self._logprobs.of)
+            output = {**output, self._logprobs.into: confidence}
+        return output

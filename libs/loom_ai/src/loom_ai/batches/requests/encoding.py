@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from loom_ai.ports import ChatMessage, ModelCall
+from loom_common.domain.model_options.asking import Asking
 from loom_common.domain.model_options.call_options import Extras
 
-_APART = frozenset({"messages", "extras"})
+_APART = frozenset({"messages", "extras", "asking"})
 _NEVER = frozenset({"tools", "tools_closed", "sealed", "embedding"})
 """Holds what no call has that goes into a batch."""
 _NOT_SENT = frozenset({"rate_limit", "concurrency", "judged"})
@@ -22,6 +23,7 @@ def written(call: ModelCall) -> dict[str, Any]:
         **{name: getattr(call, name) for name in _PLAIN},
         "messages": [[each.role, each.content] for each in call.messages],
         "extras": call.extras.identity,
+        "asking": asdict(call.asking),
     }
 
 
@@ -29,9 +31,10 @@ def read(document: dict[str, Any]) -> ModelCall:
     """Return the call that `written` wrote."""
     params, body, headers = document["extras"]
     return ModelCall(
-        **{name: document[name] for name in _PLAIN},
+        **{name: document[name] for name in _PLAIN if name in document},
         messages=tuple(ChatMessage(role, content) for role, content in document["messages"]),
         extras=Extras(params, body, headers),
+        asking=Asking(**document.get("asking", {})),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import orjson
 import structlog
 
+from loom_ai.answer_notes import BESIDE, read_beside, written_beside
 from loom_ai.ports import Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.redis.connection import RedisStore
 from loom_ai.stores.sql.sums import Sums, to_be_cleared
@@ -97,6 +98,7 @@ class RedisJournal(RedisStore):
 
 
 def _value(entry: Entry) -> bytes:
+    answer = {name: value for name, value in asdict(entry.answer).items() if name not in BESIDE}
     return orjson.dumps(
         {
             "run_id": entry.payer.run_id,
@@ -104,7 +106,7 @@ def _value(entry: Entry) -> bytes:
             "purpose": entry.purpose,
             "provider": entry.provider,
             "model": entry.model,
-            "answer": asdict(entry.answer),
+            "answer": {**answer, **written_beside(entry.answer)},
             "cost": entry.cost,
             "created_at": entry.created_at,
         }
@@ -119,7 +121,9 @@ def _entry(key: str, value: bytes | str) -> Entry:
         purpose=kept["purpose"],
         provider=kept["provider"],
         model=kept["model"],
-        answer=ModelAnswer(**{**kept["answer"], "noted": tuple(kept["answer"].get("noted", ()))}),
+        answer=ModelAnswer(
+            **{**kept["answer"], "noted": tuple(kept["answer"].get("noted", ())), **read_beside(kept["answer"])}
+        ),
         cost=kept["cost"],
         created_at=dt.datetime.fromisoformat(kept["created_at"]),
     )

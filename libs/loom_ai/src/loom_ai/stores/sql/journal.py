@@ -13,6 +13,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from loom_ai.answer_notes import read_beside, written_beside
 from loom_ai.journal.tables import journal
 from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.sql.dialects import dialect_of
@@ -121,6 +122,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         body["noted"] = answer.noted
     if answer.cut_off:
         body["cut_off"] = answer.cut_off
+    body |= written_beside(answer)
     return {
         "key": entry.key,
         "run_id": entry.payer.run_id,
@@ -158,6 +160,7 @@ def _entry(row: sa.Row[Any]) -> Entry:
             estimated=body.get("estimated", False),
             noted=tuple(body.get("noted", ())),
             cut_off=body.get("cut_off", 0),
+            **read_beside(body),
         ),
         cost=row.cost,
         created_at=_in_utc(created_at),

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.definition.transform import OF_VADER
+from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.section import items, said
 from loom_common.domain.values.fields import Fields
@@ -106,8 +107,10 @@ def output_fields(definition: Mapping[str, Any], source: Fields | None) -> Field
     """Return the fields of a record's output, where the definition tells."""
     transform = said(definition, "transform")
     fields = _answered(transform, source)
-    added = agreement_field(transform) if said(transform, "type") == "ai" else None
-    return fields if fields is None or added is None else Fields((*fields.names, added), certain=fields.certain)
+    if fields is None or said(transform, "type") != "ai":
+        return fields
+    added = [name for name in (agreement_field(transform), probability_field(transform)) if name is not None]
+    return Fields((*fields.names, *added), certain=fields.certain)
 
 
 def _answered(transform: Any, source: Fields | None) -> Fields | None:

@@ -4,7 +4,7 @@ that one is unsure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, WrapSerializer, WrapValidator
 
@@ -70,6 +70,11 @@ class ConfidenceConfig(Section):
     function: FunctionRef | None = Field(
         None, description="`module:name` of `def f(output: dict, record: dict) -> float`: your scorer of the answer."
     )
+    logprobs: Literal[True] | str | None = Field(
+        None,
+        description="`true`: how probable the cheap model's answer was, by the probabilities of its tokens; or the "
+        "output field whose value counts.",
+    )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
@@ -78,8 +83,8 @@ class ConfidenceConfig(Section):
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
         """Exactly one way to know it is required."""
-        if sum(said(written, key) is not None for key in ("field", "samples", "function")) != 1:
-            yield mistake((), "missing_for_type", "one of `field`, `samples` and `function`", written)
+        if sum(said(written, key) is not None for key in ("field", "samples", "function", "logprobs")) != 1:
+            yield mistake((), "missing_for_type", "one of `field`, `samples`, `function` and `logprobs`", written)
         if said(written, "of") is not None and said(written, "samples") is None:
             yield mistake(("of",), "strange_for_type", "no `of` without `samples`", said(written, "of"))
 
@@ -92,8 +97,8 @@ class CascadeConfig(Section):
     )
     confidence: ConfidenceConfig = Field(
         default_factory=lambda: ConfidenceConfig(field="confidence"),
-        description="How sure the cheap tier is: a field of its output, `{samples: 5}` or `{function: module:name}`. "
-        "Default: `confidence`.",
+        description="How sure the cheap tier is: a field of its output, `{samples: 5}`, `{logprobs: true}` or "
+        "`{function: module:name}`. Default: `confidence`.",
     )
     file: str | None = Field(None, min_length=1, description=_FILE)
     threshold: float | None = Field(
@@ -111,6 +116,8 @@ class CascadeConfig(Section):
             yield mistake(("threshold",), "strange_for_type", expected, said(written, "threshold"))
         cheap = CheapTier.long_form(said(written, "cheap"))
         confidence = ConfidenceConfig.long_form(said(written, "confidence"))
+        if said(confidence, "logprobs") is not None and cheap is not None and said(cheap, "model") is None:
+            yield mistake(("confidence", "logprobs"), "strange_for_type", "no `logprobs` without a cheap model")
         if said(confidence, "samples") is not None:
             if cheap is not None and said(cheap, "model") is None:
                 yield mistake(("confidence", "samples"), "strange_for_type", "no `samples` without a cheap model")
@@ -134,9 +141,9 @@ def cascade_fits(written: Mapping[str, Any]) -> Iterable[Mistake]:
     cheap = CheapTier.long_form(said(cascade, "cheap"))
     confidence = ConfidenceConfig.long_form(said(cascade, "confidence")) or {"field": "confidence"}
     declared = output["properties"] if is_json_schema(output) and "properties" in output else output
-    for key in ("field", "of"):
+    for key in ("field", "of", "logprobs"):
         name = said(confidence, key)
-        if isinstance(name, str) and name not in declared and (key == "of" or said(cheap, "model") is not None):
+        if isinstance(name, str) and name not in declared and (key != "field" or said(cheap, "model") is not None):
             expected = f"a field that `output` declares ({', '.join(map(str, declared))})"
             yield mistake(("cascade", "confidence"), "missing_for_type", expected, name)
 

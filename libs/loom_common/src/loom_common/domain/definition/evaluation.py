@@ -11,6 +11,7 @@ from loom_common.domain.definition.evaluator_kinds import MODEL_JUDGED, Evaluato
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.definition.quality_gate import THRESHOLD_GATES, AnyGate, GateConfig
+from loom_common.domain.model_options.asking import AskingOptions
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.execution import ExecutionConfig
@@ -43,7 +44,7 @@ def _cascade_fits(evaluator: Any, position: int, name: str, model: Any) -> Itera
         yield mistake((*at, "cascade", "cheap"), "missing_model", expected, cheap)
 
 
-class EvaluateConfig(Recovery, CallOptions):
+class EvaluateConfig(Recovery, CallOptions, AskingOptions):
     """Says how each output is scored, and which scores let it through."""
 
     model: str | None = Field(None, description="The model of evaluators that ask one and name none themselves.")

@@ -26,6 +26,7 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
+from loom_common.domain.model_options.asking import AskingOptions, LogprobsConfig, asking_mistakes
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.execution import ExecutionConfig
@@ -116,7 +117,7 @@ class TransformConfig(Recovery):
             yield mistake(("fallback",), "strange_for_type", expected, fallback)
 
 
-class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCalls):
+class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, AskingOptions, SeveralCalls):
     """A model is asked with a prompt for each record."""
 
     type: Literal["ai"]
@@ -156,6 +157,11 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
         description="`batch`, or `{type: batch, deadline: 6h}`: ask through the provider's batch API, for half the "
         "price. Default: `direct`.",
     )
+    logprobs: LogprobsConfig | None = Field(
+        None,
+        description="`true`, or an output field: add how probable the answer, or that field's value, was to the model, "
+        "by the probabilities of its tokens.",
+    )
     answer: Literal["lenient", "strict"] = Field(
         "lenient",
         description="Whether the answer is also read out of reasoning, code fences and words around it, where "
@@ -169,12 +175,16 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
     @property
     def added(self) -> Mapping[str, Any]:
         name = agreement_field(self)
-        return {} if name is None else {name: {"type": "number", "minimum": 0, "maximum": 1}}
+        shares = {} if name is None else {name: {"type": "number", "minimum": 0, "maximum": 1}}
+        if self.logprobs is None:
+            return shares
+        return {**shares, self.logprobs.into: {"type": ["number", "null"], "minimum": 0, "maximum": 1}}
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
-        """The prompt may be the last of the messages."""
-        return with_prompt(TransformConfig.long_form(written))
+        """The prompt may be the last of the messages, and `logprobs: false` is the same as none."""
+        written = with_prompt(TransformConfig.long_form(written))
+        return {**written, "logprobs": None} if said(written, "logprobs") is False else written
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -184,6 +194,7 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, SeveralCal
         yield from fallback_fits(written)
         yield from several_calls_fit(written)
         yield from question_mistakes(written)
+        yield from asking_mistakes(written)
         yield from cascade_fits(written)
         execution = ExecutionConfig.long_form(said(written, "execution"))
         together = said(written, "records_per_call")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -107,6 +107,7 @@ class QuestionTemplate:
         templates = [config.prompt, *([config.system] if config.system else []), *(t.content for t in config.messages)]
         self._inside = config.examples is not None and any(shows_examples(plan.text_of(each)) for each in templates)
         self._shown: dict[int, tuple[Turn, Turn]] = {}
+        self._alike = self._parts_alike(plan, config)
 
     def render(self, data: Mapping[str, Any]) -> Question:
         """Return the question for a record's input. Raises `RecordError` (code `prompt`) that names what is missing."""
@@ -120,6 +121,30 @@ class QuestionTemplate:
                 before += self._turns_of(place)
         before += [Turn(role, template.render(data, inside)) for role, template in self._turns]
         return Question(self._prompt.render(data, inside), tuple(before), tuple(self._named(data)))
+
+    def turns_alike(self, question: Question) -> int:
+        """Return how many of a question's first turns are the same for every record, as their templates name nothing of
+        it."""
+        system, shown, turns = self._alike
+        if self._system is not None and not system:
+            return 0
+        examples = len(question.before) - len(self._turns) - (self._system is not None)
+        if examples and not shown:
+            return int(self._system is not None)
+        return int(self._system is not None) + examples + turns
+
+    def _parts_alike(self, plan: Texts, config: AiTransformConfig) -> tuple[bool, bool, int]:
+        """Return whether the system prompt and the examples are the same for every record, and how many of the turns
+        behind them are."""
+        fixed = config.examples is None or config.examples.choose == "fixed"
+        names = {"input"} if fixed else {"input", "examples"}
+        system = config.system is not None and not names_any(plan.text_of(config.system), names)
+        turns = 0
+        for turn in config.messages:
+            if names_any(plan.text_of(turn.content), names):
+                break
+            turns += 1
+        return system, fixed, turns
 
     def _named(self, data: Mapping[str, Any]) -> Iterator[AskedAttachment]:
         for config, template in self._attachments:
@@ -166,7 +191,12 @@ def schema_of_answers(config: AiTransformConfig) -> Mapping[str, Any] | None:
 
 def shows_examples(template: str) -> bool:
     """Tell whether a template shows the examples itself."""
-    if "examples" not in template:
+    return names_any(template, {"examples"})
+
+
+def names_any(template: str, names: Collection[str]) -> bool:
+    """Tell whether a template names one of these variables."""
+    if not any(name in template for name in names):
         return False
     import jinja2
     from jinja2 import meta
@@ -174,7 +204,7 @@ def shows_examples(template: str) -> bool:
     from loom_common.domain.prompts.prompt import environment
 
     try:
-        return "examples" in meta.find_undeclared_variables(environment().parse(template))
+        return not meta.find_undeclared_variables(environment().parse(template)).isdisjoint(names)
     except jinja2.TemplateSyntaxError:
         return False
 
