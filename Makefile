@@ -188,7 +188,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
-	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 20000
+	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 30000
 
 screenshots: $(VENV)/.dev compiled ## every page of the console, wide and narrow, light and dark, into .screenshots (after make demo)
 	@$(BIN)/python -m loom_dev.screenshots $(ARGS)
