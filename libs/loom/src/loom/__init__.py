@@ -4,6 +4,8 @@
     loom = Loom()
     result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"))
 
+and, where code is not asynchronous, `loom.run("pipeline.yaml")`, or all of it by `SyncLoom`.
+
 Names are loaded when they are first used: importing `loom` costs next to nothing."""
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loom.api import Loom, Pipeline, RunResult
+    from loom.api import Loom
     from loom.connectors import DataConnector, register_connector
+    from loom.plain.sync_loom import SyncLoom, run, stream
     from loom.plugins import (
         PluginEvaluator,
         PluginGate,
@@ -28,24 +31,32 @@ if TYPE_CHECKING:
         register_transform,
     )
     from loom.quality_gates import QualityGate, register_quality_gate
-    from loom_common.domain.definition.evaluation import EvaluateConfig
-    from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-    from loom_common.domain.definition.transform import (
+    from loom.sdk.pipeline import Pipeline
+    from loom.sdk.run_result import RunResult
+    from loom.sdk.sections import (
         AiTransformConfig,
+        EvaluateConfig,
+        ExtractConfig,
+        LoadConfig,
         PassthroughTransformConfig,
         PythonTransformConfig,
         ScorerTransformConfig,
-        TransformConfig,
     )
-    from loom_common.errors import LoomError
+    from loom.streaming.settled import Record
+    from loom_common.domain.definition.transform import TransformConfig
+    from loom_common.errors import InvalidDefinition, LoomError
 
     __version__: str
     """The version of Loom that is installed."""
 
 _HOME = {
     "Loom": "loom.api",
-    "Pipeline": "loom.api",
-    "RunResult": "loom.api",
+    "Pipeline": "loom.sdk.pipeline",
+    "RunResult": "loom.sdk.run_result",
+    "SyncLoom": "loom.plain.sync_loom",
+    "run": "loom.plain.sync_loom",
+    "stream": "loom.plain.sync_loom",
+    "Record": "loom.streaming.settled",
     "DataConnector": "loom.connectors",
     "register_connector": "loom.connectors",
     "PluginEvaluator": "loom.plugins",
@@ -61,14 +72,15 @@ _HOME = {
     "register_scorer": "loom.plugins",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
-    "EvaluateConfig": "loom_common.domain.definition.evaluation",
-    "ExtractConfig": "loom_common.domain.definition.pipeline",
-    "LoadConfig": "loom_common.domain.definition.pipeline",
-    "AiTransformConfig": "loom_common.domain.definition.transform",
-    "PassthroughTransformConfig": "loom_common.domain.definition.transform",
-    "PythonTransformConfig": "loom_common.domain.definition.transform",
-    "ScorerTransformConfig": "loom_common.domain.definition.transform",
+    "EvaluateConfig": "loom.sdk.sections",
+    "ExtractConfig": "loom.sdk.sections",
+    "LoadConfig": "loom.sdk.sections",
+    "AiTransformConfig": "loom.sdk.sections",
+    "PassthroughTransformConfig": "loom.sdk.sections",
+    "PythonTransformConfig": "loom.sdk.sections",
+    "ScorerTransformConfig": "loom.sdk.sections",
     "TransformConfig": "loom_common.domain.definition.transform",
+    "InvalidDefinition": "loom_common.errors",
     "LoomError": "loom_common.errors",
 }
 
@@ -77,6 +89,7 @@ __all__ = [
     "DataConnector",
     "EvaluateConfig",
     "ExtractConfig",
+    "InvalidDefinition",
     "LoadConfig",
     "Loom",
     "LoomError",
@@ -87,8 +100,10 @@ __all__ = [
     "PluginTransform",
     "PythonTransformConfig",
     "QualityGate",
+    "Record",
     "RunResult",
     "ScorerTransformConfig",
+    "SyncLoom",
     "TransformConfig",
     "__version__",
     "register_check",
@@ -101,6 +116,8 @@ __all__ = [
     "register_scorer",
     "register_storage",
     "register_transform",
+    "run",
+    "stream",
 ]
 
 
@@ -112,3 +129,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'loom' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})

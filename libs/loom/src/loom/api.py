@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import PrivateAttr
-
 from loom.frames.collecting import collecting
 from loom.frames.given import Records, records_of
-from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline, built, load
 from loom.project.person import person
-from loom.session import open_session, settled_report
+from loom.sdk.following import report_of
+from loom.sdk.listed import Lineage, QuarantinedRecord
+from loom.sdk.pipeline import Pipeline
+from loom.sdk.run_control import RunControl
+from loom.sdk.run_result import RunResult
 from loom.stored_records import stored
 from loom.views import open_views
-from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
-from loom_common.domain.definition import pipeline as domain
+from loom_common.contracts.v1 import RunRequest
 from loom_common.domain.model_options.params import resolved
-from loom_common.domain.quality.fail_on import passed
-from loom_common.errors import ConfigurationError, NotFound, PermanentError
+from loom_common.errors import ConfigurationError, NotFound
 from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
     from loom.comparing.diff import Diff
     from loom.rescoring.report import Rescored
+    from loom.streaming.stream import Handler, RecordStream
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
-
-_IN_PYTHON = "pipeline.py"
-"""Stands for the file of a pipeline that was built in Python."""
-
-
-async def _nothing() -> None:
-    """Do nothing."""
 
 
 async def _checked(config: LoomConfig, request: RunRequest, loaded: LoadedPipeline, *, wait: bool) -> RunRequest:
@@ -62,111 +54,7 @@ def _say_nothing(_: str) -> None:
     """Do nothing: what a run does about columns stands in its manifest."""
 
 
-async def _report(
-    config: LoomConfig, request: RunRequest, *, wait: bool, refused: Callable[[], Awaitable[None]] = _nothing
-) -> RunReport:
-    """Carry out the run that is asked for. `refused` is called where it cannot start. Raises `ConfigurationError`
-    then, and `PermanentError` where it was paused."""
-    finished, notice = None, None
-    async with open_session(config, cluster=config.distributed, wait=wait) as session:
-        try:
-            accepted = await session.start(request)
-        except ConfigurationError:
-            await refused()
-            raise
-        async for event in session.follow(accepted.run_id):
-            if isinstance(event, RunFinished):
-                finished = event
-            else:
-                notice = event.notice if event.reason else None
-    if finished is not None:
-        return await settled_report(config, finished.report)
-    if notice:
-        raise PermanentError(notice)
-    raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
-
-
-class Pipeline(domain.Pipeline):
-    """Represents a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else
-    here."""
-
-    _path: Path = PrivateAttr(default_factory=lambda: Path.cwd() / _IN_PYTHON)
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder where relative paths of the pipeline start."""
-        return self._path.parent
-
-    def definition(self) -> dict[str, Any]:
-        """Return the pipeline as its file would say it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """Says what a run came to. `report` has everything `loom run --format json` prints."""
-
-    report: RunReport
-    rows: CollectedRows | None = None
-    """The rows of a run that was told to `collect` them."""
-
-    @property
-    def run_id(self) -> str:
-        """Return the run's id, for `loom status`, `loom resume` and `loom quarantine retry`."""
-        return self.report.run_id
-
-    @property
-    def status(self) -> str:
-        """Return the status: `succeeded`, `partial`, `failed` or `cancelled`."""
-        return self.report.status
-
-    @property
-    def records_processed(self) -> int:
-        """Records extracted."""
-        return self.report.records["extracted"]
-
-    @property
-    def records_validated(self) -> int:
-        """Return the number of records that passed their gate."""
-        return self.report.records["passed"]
-
-    @property
-    def beyond_limits(self) -> list[str]:
-        """Return the limits of the pipeline's `fail_on` that the run is beyond, each in words."""
-        return passed(self.report.fail_on, self.report.records)
-
-    @property
-    def cost_total(self) -> float:
-        """Return the cost in USD."""
-        return self.report.cost["total"]
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows that the run loaded, as dicts. Raises `ConfigurationError` where they were not collected."""
-        return self._collected().records()
-
-    def to_arrow(self, types: dict[str, str] | None = None) -> Any:
-        """Return the rows as an Arrow table; `types` names types of columns: `{"price": "decimal(12,2)"}`. Others get
-        one that holds each of their values exactly. Raises as `records` does."""
-        return self._collected().to_arrow(types)
-
-    def to_pandas(self, types: dict[str, str] | None = None) -> Any:
-        """Return the rows as a pandas frame of Arrow's types. Raises as `records` does."""
-        return self._collected().to_pandas(types)
-
-    def to_polars(self, types: dict[str, str] | None = None) -> Any:
-        """Return the rows as a polars frame. Raises as `records` does."""
-        return self._collected().to_polars(types)
-
-    def _collected(self) -> CollectedRows:
-        if self.rows is None:
-            raise ConfigurationError(
-                f"The rows of run {self.run_id} are in {self.report.destination}: read them there, or run the pipeline "
-                "with `collect=True`."
-            )
-        return self.rows
-
-
-class Loom:
+class Loom(RunControl):
     """Represents a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
 
     def __init__(self, config_path: str | Path | None = None, *, allow_paths: Iterable[str | Path] = ()) -> None:
@@ -221,7 +109,7 @@ class Loom:
             refuse_registered(pipeline)
         if records is None:
             request = await _checked(config, request, loaded, wait=wait)
-            report = await _report(config, request, wait=wait)
+            report = await report_of(config, lambda session: session.start(request), wait=wait)
             return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
         async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
@@ -230,10 +118,43 @@ class Loom:
             except ConfigurationError:
                 await remove()
                 raise
-            report = await _report(config, request, wait=wait, refused=remove)
+            asked = request
+            report = await report_of(config, lambda session: session.start(asked), wait=wait, refused=remove)
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
         return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
+
+    def stream_pipeline(
+        self,
+        pipeline: Pipeline,
+        params: Mapping[str, Any] | None = None,
+        *,
+        input_records: Records | None = None,
+        handler: Handler | None = None,
+        max_concurrent: int = 50,
+        reuse: bool = True,
+        wait: bool = False,
+    ) -> RecordStream:
+        """Run it, embedded, and yield each record once it is settled: `async for record in loom.stream_pipeline(...)`,
+        with `id`, `status`, `output`, `evaluation_score` and `failure_reason`. The records go to this code in place of
+        the destination, which nothing is written to.
+
+        `input_records` are read in place of the source. With a `handler`, a function or coroutine function of a
+        record, `await` calls it for each and returns the run's report. At most `max_concurrent` records wait to be
+        taken, or are with the handler at the same time; then the run waits. Leaving the loop cancels the run. Raises
+        `ConfigurationError` where it cannot start, and for a project whose runs are a cluster's."""
+        from loom.streaming.stream import Asked, RecordStream
+
+        if self._config.distributed:
+            raise ConfigurationError(
+                "A stream hands over the records of a run in this process, and this project's runs are a cluster's. "
+                "Stream in a project with `mode: embedded`, or collect the rows: "
+                "`run_pipeline(..., cluster=True, collect=True)`."
+            )
+        if max_concurrent < 1:
+            raise ConfigurationError(f"`max_concurrent` is {max_concurrent}; give 1 or more.")
+        asked = Asked(self._config, pipeline, dict(params or {}), input_records, reuse, wait, max_concurrent)
+        return RecordStream(asked, handler)
 
     async def evaluate(
         self,
@@ -285,10 +206,10 @@ class Loom:
             raise NotFound(f"No run of '{pipeline_name}' is known here.")
         return figures
 
-    async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> list[dict[str, Any]]:
-        """Return what `loom lineage --format json` prints."""
+    async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> Lineage:
+        """Return what `loom lineage --format json` prints; `nodes` are the stages of the newest of these runs."""
         async with open_views(self._config) as views:
-            return [each.as_json() for each in await views.lineage(pipeline_name, run_id)]
+            return Lineage(each.as_json() for each in await views.lineage(pipeline_name, run_id))
 
     async def get_costs(self, pipeline_name: str, by: str = "day") -> list[dict[str, Any]]:
         """Return what the pipeline's runs cost by `day`, `week` or `month`: the spans of `loom cost --format json`."""
@@ -297,9 +218,9 @@ class Loom:
 
     async def get_quarantined_records(
         self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
-    ) -> list[dict[str, Any]]:
+    ) -> list[QuarantinedRecord]:
         """Return what `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`:
         `stage`, `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
         async with open_views(self._config) as views:
             found = await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)
-        return [each.as_json() for each in found]
+        return [QuarantinedRecord(each.as_json()) for each in found]

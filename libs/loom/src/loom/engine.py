@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from loom.project.engines import claim
 from loom_common.config.settings import Settings
 from loom_common.flow import TOPOLOGY
+from loom_common.ports.bus import Bus
 from loom_common.service.bootstrap import Platform, Service, open_platform
 
+Watch = Callable[[Platform], Awaitable[Bus]]
+"""Wraps the bus of an engine, to see what its services publish."""
 _IDLE_SECONDS = 5.0
 """Says how long to wait for queues to run dry before stopping."""
 _LOOK_SECONDS = 0.02
 
 
 @asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
-    """Start the six services; stop them in the order of a record's way. Gives the platform and the engine's id."""
+async def embedded(settings: Settings, watch: Watch | None = None) -> AsyncIterator[tuple[Platform, str]]:
+    """Start the six services; stop them in the order of a record's way. Gives the platform and the engine's id. Where
+    there is one, `watch` gives the bus that the services use in place of the platform's."""
     await prepare(settings)
     with claim(settings.project_dir) as owner:
         async with open_platform(settings, "embedded") as platform:
+            if watch is not None:
+                platform = replace(platform, bus=await watch(platform))  # noqa: PLW2901 - the same one, watched
             services = _services(platform, owner)
             stops = [asyncio.Event() for _ in services]
             try:

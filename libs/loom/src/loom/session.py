@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 
-from loom.engine import embedded
+from loom.engine import Watch, embedded
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
 from loom.views import open_views
@@ -216,10 +216,11 @@ def _rejection(said: RunRejected) -> ConfigurationError:
 
 @asynccontextmanager
 async def open_session(
-    config: LoomConfig, *, cluster: bool, wait: bool = False, follows: bool = True
+    config: LoomConfig, *, cluster: bool, wait: bool = False, follows: bool = True, watch: Watch | None = None
 ) -> AsyncIterator[Session]:
     """Open a session; embedded, the six services run in this process until the session ends; with `wait`, they wait for
-    upstreams that were never there. Cluster: a client of its bus. `follows`: whether runs are followed there."""
+    upstreams that were never there, and `watch` sees what they publish. Cluster: a client of its bus. `follows`:
+    whether runs are followed there."""
     if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     if cluster:
@@ -232,7 +233,7 @@ async def open_session(
             settings = settings.model_copy(
                 update={"breaker": settings.breaker.model_copy(update={"seek_seconds": None})}
             )
-        async with embedded(settings) as (platform, owner):
+        async with embedded(settings, watch) as (platform, owner):
 
             def build(bus: Bus, queue: str, events: Subscription) -> Session:
                 return EmbeddedSession(bus, queue, events, config, owner, follows=follows)

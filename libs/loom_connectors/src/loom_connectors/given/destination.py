@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_common.domain.values.stored_records import owns_rows, rows_owner_in
+from loom_common.domain.values.stored_records import are_handed, owns_rows, rows_owner_in
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.ports.payloads import PayloadStore
+from loom_connectors.given.handed import HandedRows
 from loom_connectors.given.kept import name_of, packed_rows, rows_in
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Guarantee, LoadBatch, LoadResult
 
 
-def open_destination(config: LoadConfig, context: ConnectorContext) -> KeptRows:
-    """Open the rows of a run. Raises `ConfigurationError` where there is no store, as in a pipeline's file."""
+def open_destination(config: LoadConfig, context: ConnectorContext) -> KeptRows | HandedRows:
+    """Open the rows of a run. Raises `ConfigurationError` where there is no store, as in a pipeline's file, and where
+    nobody in this process takes rows that are handed over."""
     owner = rows_owner_in(config.destination)
+    if owner is not None and are_handed(owner):
+        return HandedRows(owner)
     if context.payloads is None or owner is None or not owns_rows(owner):
         raise ConfigurationError(
             f"load.destination: {config.destination} are rows that go back to the Python code that starts a run, which "

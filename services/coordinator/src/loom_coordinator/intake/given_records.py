@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_common.domain.values.stored_records import (
+    are_handed,
     destination_of,
     is_name,
     name_in,
@@ -20,6 +21,9 @@ _OF_THE_SOURCE = ("source", "query", "options", "incremental", "partitions")
 """The keys of `extract` that say something of the source."""
 _OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
 """The keys of `load` that say something of the destination."""
+_OF_WHO_TAKES = {"load": "7d", "run": "7d"}
+"""Limits of a run whose records somebody takes one by one, where its definition says nothing else: they may take them
+slowly, and the run waits for them."""
 
 
 def definition_of_run(definition: dict[str, Any], name: str | None) -> dict[str, Any]:
@@ -56,7 +60,11 @@ def keeping_rows(definition: dict[str, Any], owner: str | None) -> dict[str, Any
         return definition
     if not owns_rows(owner):
         raise InvalidDefinition([Problem(("rows",), repr(owner)[:80], "`kept_` and 32 hexadecimal digits")])
-    return {**definition, "load": in_place_of(load, destination_of(owner))}
+    made = {**definition, "load": in_place_of(load, destination_of(owner))}
+    if not are_handed(owner):
+        return made
+    written = definition.get("timeouts") or {}
+    return {**made, "timeouts": {**_OF_WHO_TAKES, **written}} if isinstance(written, Mapping) else made
 
 
 def in_place_of(load: Any, destination: str) -> dict[str, Any]:

@@ -43,11 +43,20 @@ def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
     try:
         return model.model_validate(written)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        paths = [_written_path(detail, written) for detail in details]
-        kept = [at for at, path in enumerate(paths) if not _told_better(details[at], path, details, paths)]
-        found = [_problem(details[at], paths[at], locate, model, written) for at in kept]
-        raise InvalidDefinition(_distinct(found)) from None
+        raise invalid(error, model, written, locate) from None
+
+
+def invalid(
+    error: ValidationError,
+    model: type[BaseModel],
+    written: Mapping[str, Any],
+    locate: Locate = lambda _: (None, None, None),
+) -> InvalidDefinition:
+    """Return what pydantic found wrong with what was written, in the words of `parse`."""
+    details = error.errors(include_url=False)
+    paths = [_written_path(detail, written) for detail in details]
+    kept = [at for at, path in enumerate(paths) if not _told_better(details[at], path, details, paths)]
+    return InvalidDefinition(_distinct([_problem(details[at], paths[at], locate, model, written) for at in kept]))
 
 
 def _told_better(

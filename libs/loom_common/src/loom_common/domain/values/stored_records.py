@@ -13,7 +13,8 @@ _NAME = re.compile(r"given_[0-9a-f]{32}/[0-9a-f]{64}")
 ROWS_SCHEME = "loom-rows"
 """The scheme of a destination that keeps rows: `loom-rows://<owner>`."""
 _ROWS_BEGIN = f"{ROWS_SCHEME}://"
-_ROWS_OWNER = re.compile(r"kept_[0-9a-f]{32}")
+_ROWS_OWNER = re.compile(r"(kept|handed)_[0-9a-f]{32}")
+_HANDED = "handed_"
 
 
 def is_name(text: str) -> bool:
@@ -47,8 +48,18 @@ def new_rows_owner() -> str:
     return f"kept_{uuid4().hex}"
 
 
+def new_handed_rows() -> str:
+    """Return a name for the rows of one run that are handed to the Python code in its process, and kept nowhere."""
+    return f"{_HANDED}{uuid4().hex}"
+
+
+def are_handed(owner: str) -> bool:
+    """Tell whether an owner of rows stands for rows that are handed over and kept nowhere."""
+    return owner.startswith(_HANDED)
+
+
 def owns_rows(owner: str) -> bool:
-    """Tell whether an owner of payloads is the rows of a run."""
+    """Tell whether a name is that of the rows of a run: kept in the payload store, or handed over."""
     return _ROWS_OWNER.fullmatch(owner) is not None
 
 

@@ -1,0 +1,1 @@
+"""Offers Loom to code that is not asynchronous."""

@@ -1,0 +1,1 @@
+"""Holds what Python code is offered besides starting runs."""

@@ -1,0 +1,41 @@
+"""Follows a run to its end, for Python code that waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from loom.project.config import LoomConfig
+from loom.session import Session, open_session, settled_report
+from loom_common.contracts.v1 import RunAccepted, RunFinished, RunReport
+from loom_common.errors import ConfigurationError, PermanentError
+
+Ask = Callable[[Session], Awaitable[RunAccepted]]
+"""Asks for a run: to start one, or to go on with one."""
+
+
+async def _nothing() -> None:
+    """Do nothing."""
+
+
+async def report_of(
+    config: LoomConfig, ask: Ask, *, wait: bool, refused: Callable[[], Awaitable[None]] = _nothing
+) -> RunReport:
+    """Return the report of the run that is asked for, at its end. `refused` is called where it cannot start. Raises
+    `ConfigurationError` then, and `PermanentError` where it was paused."""
+    finished, notice = None, None
+    async with open_session(config, cluster=config.distributed, wait=wait) as session:
+        try:
+            accepted = await ask(session)
+        except ConfigurationError:
+            await refused()
+            raise
+        async for event in session.follow(accepted.run_id):
+            if isinstance(event, RunFinished):
+                finished = event
+            else:
+                notice = event.notice if event.reason else None
+    if finished is not None:
+        return await settled_report(config, finished.report)
+    if notice:
+        raise PermanentError(notice)
+    raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")

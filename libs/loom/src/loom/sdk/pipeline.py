@@ -1,0 +1,30 @@
+"""Represents a pipeline to Python code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from loom.sdk.own_errors import OwnErrors
+from loom_common.domain.definition import pipeline as domain
+
+_IN_PYTHON = "pipeline.py"
+"""Stands for the file of a pipeline that was built in Python."""
+
+
+class Pipeline(OwnErrors, domain.Pipeline):
+    """Represents a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else
+    here. Raises `InvalidDefinition` with every mistake."""
+
+    _path: Path = PrivateAttr(default_factory=lambda: Path.cwd() / _IN_PYTHON)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder where relative paths of the pipeline start."""
+        return self._path.parent
+
+    def definition(self) -> dict[str, Any]:
+        """Return the pipeline as its file would say it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

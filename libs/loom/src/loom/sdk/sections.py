@@ -1,0 +1,34 @@
+"""Offers the sections of a pipeline to Python code: those of its file, with Loom's errors."""
+
+from __future__ import annotations
+
+from loom.sdk.own_errors import OwnErrors
+from loom_common.domain.definition import evaluation, pipeline, transform
+
+
+class ExtractConfig(OwnErrors, pipeline.ExtractConfig):
+    """Says where records come from. Raises `InvalidDefinition` with every mistake."""
+
+
+class AiTransformConfig(OwnErrors, transform.AiTransformConfig):
+    """Asks a model about each record. Raises `InvalidDefinition` with every mistake."""
+
+
+class PassthroughTransformConfig(OwnErrors, transform.PassthroughTransformConfig):
+    """Passes each record on as it is. Raises `InvalidDefinition` with every mistake."""
+
+
+class PythonTransformConfig(OwnErrors, transform.PythonTransformConfig):
+    """Calls a function with each record. Raises `InvalidDefinition` with every mistake."""
+
+
+class ScorerTransformConfig(OwnErrors, transform.ScorerTransformConfig):
+    """Scores a text of each record. Raises `InvalidDefinition` with every mistake."""
+
+
+class EvaluateConfig(OwnErrors, evaluation.EvaluateConfig):
+    """Says how outputs are scored. Raises `InvalidDefinition` with every mistake."""
+
+
+class LoadConfig(OwnErrors, pipeline.LoadConfig):
+    """Says where records that passed are loaded. Raises `InvalidDefinition` with every mistake."""
