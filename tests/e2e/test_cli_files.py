@@ -80,6 +80,34 @@ async def test_a_template_validates_and_runs_as_it_is(tmp_path, template):
     assert records["rejected"] > 0
 
 
+async def test_init_makes_a_project_that_keeps_its_state_whatever_folder_a_command_is_called_in(tmp_path):
+    told = await loom(tmp_path, "init", "mine")
+    assert "cd mine\n  loom validate pipeline.yaml\n  loom run pipeline.yaml" in told.err
+    project_folder = tmp_path / "mine"
+    for name in ("loom.yaml", ".gitignore", ".env.example", "README.md", "pipeline.yaml"):
+        assert (project_folder / name).is_file(), name
+    assert "loom run mine " in (project_folder / "README.md").read_text()
+    ran = await loom(project_folder / "data", "run", "mine", "--format", "json")
+    assert ran.code == 0
+    run_id = ran.report["run_id"]
+    from_outside = await loom(tmp_path, "run", "mine/pipeline.yaml")
+    assert (tmp_path / ".loom").exists() is False
+    assert "loom status run_" in from_outside.out
+    assert " --config mine/loom.yaml" in from_outside.out
+    listed = await loom(tmp_path, "history", "--config", "mine/loom.yaml", "--format", "json")
+    assert [each["run_id"] for each in listed.report][-1] == run_id
+    assert len(listed.report) == 2
+
+
+async def test_init_in_a_project_adds_a_pipeline_and_makes_no_second_root(tmp_path):
+    await loom(tmp_path, "init", "mine")
+    told = await loom(tmp_path / "mine", "init", "pipelines/other", "--template", "sentiment")
+    assert "loom run pipelines/other/pipeline.yaml" in told.err
+    assert not (tmp_path / "mine/pipelines/other/loom.yaml").exists()
+    listed = await loom(tmp_path / "mine/pipelines", "list", "--format", "json")
+    assert {each["name"] for each in listed.report} == {"mine", "other"}
+
+
 async def test_a_template_of_two_connectors_validates_and_runs_as_it_is(tmp_path):
     assert (await loom(tmp_path, "init", "mine", "--template", "csv_to_sqlite")).code == 0
     assert (await loom(tmp_path, "validate", "mine/pipeline.yaml")).code == 0

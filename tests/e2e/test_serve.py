@@ -53,10 +53,10 @@ def typed(folder, script):
 def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
     before, reads, commands, gives = (each.body for each in of_page(PAGE) if each.kind == "bash")
     typed(tmp_path, before)
-    with command(tmp_path, "--port", "0") as serving:
+    with command(tmp_path / "reviews", "--port", "0") as serving:
         try:
             url = serving.stdout.readline().strip()
-            answers = typed(tmp_path, (reads + commands + gives).replace("http://127.0.0.1:8780", url))
+            answers = typed(tmp_path / "reviews", (reads + commands + gives).replace("http://127.0.0.1:8780", url))
         finally:
             serving.send_signal(signal.SIGINT)
             _, told = serving.communicate(timeout=patience(60))

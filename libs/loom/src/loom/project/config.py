@@ -159,11 +159,14 @@ class LoomConfig(Section):
     _aside: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path | None = None) -> LoomConfig:
-        """Read `path`, or the `loom.yaml` of the working directory or the nearest folder above; without one, defaults.
+    def load(cls, path: Path | None = None, pipeline: str | Path | None = None) -> LoomConfig:
+        """Read `path`, or the `loom.yaml` of the working directory or the nearest folder above. Where there is none,
+        and `pipeline` is a file, read the one nearest to that. Without one, take the defaults.
 
         Raises `InvalidDefinition` with every mistake in the file."""
-        file = path or _nearest(Path.cwd())
+        file = path or nearest(Path.cwd())
+        if file is None and pipeline is not None and os.path.isfile(pipeline):  # noqa: PTH113 - also for what no file can be named
+            file = nearest(Path(pipeline).resolve().parent)
         if file is None:
             return cls()
         from loom.project import yaml_positions  # many projects have no such file
@@ -333,5 +336,6 @@ def _fill(definition: dict[str, Any], section: str, key: str, value: Any) -> Non
         definition[section] = {**written, key: value}
 
 
-def _nearest(folder: Path) -> Path | None:
+def nearest(folder: Path) -> Path | None:
+    """Return the `loom.yaml` of a folder, or of the nearest one above it that has one."""
     return next((file for here in (folder, *folder.parents) if (file := here / FILE_NAME).is_file()), None)

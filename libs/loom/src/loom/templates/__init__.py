@@ -22,6 +22,21 @@ def template(name: str, pipeline: str) -> Iterator[tuple[str, str]]:
         yield path, entry.read_text(encoding="utf-8").replace(NAME, pipeline)
 
 
+def project(pipeline: str) -> Iterator[tuple[str, str]]:
+    """Yield the files that make a folder a project, of which that pipeline is the first: (name, text)."""
+    for name, file in PROJECT_FILES.items():
+        yield file, text_of(f"project/{name}").replace(NAME, pipeline)
+
+
+PROJECT_FILES = {
+    "loom.yaml": "loom.yaml",
+    "gitignore": ".gitignore",
+    "env.example": ".env.example",
+    "README.md": "README.md",
+}
+"""Names each file of a project in the folder `project`, and as it is written."""
+
+
 def _walk(folder: Traversable, above: str) -> Iterator[tuple[str, Traversable]]:
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.is_dir() and entry.name != "__pycache__":

@@ -55,7 +55,7 @@ def cost(
     Money stands on the day (UTC) it was spent, runs and records on the day they ended."""
     from loom.cli.commands import follow
 
-    settings = common.configuration()
+    settings = common.configuration(target)
     if estimate:
         follow.log_on_stderr(settings, verbose=common.verbose)
         follow.wait_for(_estimate(target, settings, sample, param or [], form))

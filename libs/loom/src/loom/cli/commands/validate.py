@@ -36,8 +36,11 @@ def validate(
     from loom.cli.commands import follow
     from loom.cli.output import terminal
 
-    settings = configuration(config).allowing(allow_path or ())
-    results = [follow.wait_for(_validated(file, settings, connect=connect)).as_json() for file in files]
+    allowed = allow_path or ()
+    results = [
+        follow.wait_for(_validated(file, configuration(config, file).allowing(allowed), connect=connect)).as_json()
+        for file in files
+    ]
     if form is Format.JSON:
         terminal.print_json(results)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,15 +46,23 @@ class Common:
     config: ConfigPath = None
     verbose: Verbose = False
 
-    def configuration(self) -> LoomConfig:
-        """Return the project's configuration, as the options say."""
-        config = configuration(self.config)
+    def configuration(self, pipeline: str | None = None) -> LoomConfig:
+        """Return the project's configuration, as the options say: where this folder is in no project, that of the
+        project of a pipeline's file."""
+        config = configuration(self.config, pipeline)
         return config.for_cluster() if self.cluster else config
 
     @property
     def flags(self) -> str:
         """Return the options that a command that is suggested needs besides."""
-        return " --cluster" if self.cluster else ""
+        return (" --cluster" if self.cluster else "") + _config_flag(self.config)
+
+    def flags_for(self, config: LoomConfig) -> str:
+        """Return the same, where the configuration may be that of another folder's project."""
+        from loom.project.config import nearest
+
+        elsewhere = self.config is None and config.file is not None and nearest(Path.cwd()) is None
+        return self.flags + (_config_flag(config.file) if elsewhere else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +71,17 @@ class WithFiles(Common):
 
     allow_path: AllowPath = None
 
-    def configuration(self) -> LoomConfig:
+    def configuration(self, pipeline: str | None = None) -> LoomConfig:
         """Return the project's configuration, as the options say."""
-        return Common.configuration(self).allowing(self.allow_path or ())
+        return Common.configuration(self, pipeline).allowing(self.allow_path or ())
 
 
-def configuration(path: Path | None) -> LoomConfig:
-    """Return the project's configuration."""
+def configuration(path: Path | None, pipeline: str | Path | None = None) -> LoomConfig:
+    """Return the project's configuration: that of `path`, of this folder, or else of the pipeline's file."""
     from loom.project.config import LoomConfig
 
-    return LoomConfig.load(path)
+    return LoomConfig.load(path, pipeline)
+
+
+def _config_flag(path: Path | None) -> str:
+    return "" if path is None else f" --config {shlex.quote(os.path.relpath(path))}"

@@ -23,15 +23,22 @@ def init(
     ] = "basic",
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """Write a pipeline with its data into the new folder NAME. It runs as it is, or says what it needs."""
+    """Write a pipeline with its data into the new folder NAME. It runs as it is, or says what it needs.
+
+    Outside of a project, the folder becomes one: with loom.yaml, which makes it the root where state is kept,
+    .gitignore, .env.example and README.md. In a project, whose loom.yaml is in this folder or one above, the pipeline
+    joins it."""
     from loom.cli.output.terminal import say
+    from loom.project.config import LoomConfig
     from loom.project.yaml_positions import parse as parse_yaml
+    from loom.templates import project
     from loom.templates.named import template_named
     from loom_common.domain.definition.reader import parse
     from loom_common.errors import ConfigurationError
 
     folder, chosen = Path(name), template_named(template)
-    files = chosen.files(folder.name)
+    joins = LoomConfig.load().file is not None
+    files = {**({} if joins else dict(project(folder.name))), **chosen.files(folder.name)}
     parse(parse_yaml(files["pipeline.yaml"], "pipeline.yaml").data)  # refuses a name that no pipeline may have
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} exists and is not empty; nothing was written. Choose another name.")
@@ -41,4 +48,7 @@ def init(
         file.write_text(text, encoding="utf-8")
     chosen.write_sample(folder)
     needs = "".join(f"\n  {each}" for each in chosen.needs)
-    say(f"{folder}/ written. Next:{needs}\n  loom validate {folder}/pipeline.yaml\n  loom run {folder}/pipeline.yaml")
+    there, place = ("", f"{folder}/") if joins else (f"\n  cd {folder}", "")
+    say(
+        f"{folder}/ written. Next:{there}{needs}\n  loom validate {place}pipeline.yaml\n  loom run {place}pipeline.yaml"
+    )

@@ -71,7 +71,8 @@ def run(
     from loom.project.person import person
     from loom.requests.runs import Prepared, prepare
 
-    settings = common.configuration()
+    settings = common.configuration(pipeline)
+    flags = common.flags_for(settings)
     given = params_of(param or [])
     limits = limits_of(fail_on or [])
     if load and sample is None:
@@ -96,7 +97,7 @@ def run(
                 lambda session: session.start(request),
                 form,
                 verbose=common.verbose,
-                flags=common.flags,
+                flags=flags,
                 expected=min(known) if prepared.expected is not None else None,
                 fail_on=limits,
                 wait=wait,
