@@ -9,6 +9,7 @@ import pytest
 from loom.session import open_session
 from loom_ai.simulated.answers import answer_for
 from loom_common.domain.definition.output import json_schema
+from support.batches import quick
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, runs
@@ -22,6 +23,10 @@ CODE = """
 def guess(record):
     return {"mood": "good", "confidence": 0.9 if int(record["id"][1:]) % 10 < 7 else 0.2, "why": "a habit"}
 """
+HOW_KIND = """
+def how_kind(output, record):
+    return 0.9 if int(record["id"][1:]) % 2 else 0.5
+"""
 FUNCTION = {"cheap": {"function": "transforms:guess"}, "threshold": 0.8}
 OUTPUT = {"mood": {"enum": ["good", "bad"]}, "confidence": {"type": "number", "minimum": 0, "maximum": 1}}
 PRICES = {"small": {"input": 0.1, "output": 0.4}, "gpt-4o-mini": {"input": 2.0, "output": 8.0}}
@@ -29,6 +34,37 @@ PRICES = {"small": {"input": 0.1, "output": 0.4}, "gpt-4o-mini": {"input": 2.0, 
 
 async def test_seven_in_ten_records_never_reach_the_dear_model(here, model):
     await seven_in_ten_never_reach_it(here, model, "cascade")
+
+
+async def test_dear_tiers_are_asked_by_batches_where_the_cheap_ones_are_unsure(here, model, monkeypatch):
+    quick(monkeypatch)
+    sure = {"type": "python", "function": "transforms:how_kind"}
+    judge = {
+        "type": "custom_criteria",
+        "criteria": "Kind",
+        "threshold": 0.0,
+        "cascade": {"cheap": sure, "pass_from": 0.8, "fail_below": 0.1},
+    }
+    made = project(
+        here.folder / "batched",
+        RECORDS,
+        name="batched",
+        transform=ai(model.base_url, cascade=FUNCTION, execution="batch"),
+        evaluate={"model": "judge", "base_url": model.base_url, "execution": "batch", "evaluators": [judge]},
+        code=CODE + HOW_KIND,
+        destination="out.csv",
+        extract={"batch_size": 5},
+    )
+    async with open_session(here.config, cluster=False) as session:
+        accepted = await session.start(request_of(made, here.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump()
+    assert_balanced(report)
+    asked = {each["stage"]: each["asked"] for each in report["cascades"]}
+    assert asked == {"transform": 6, "evaluate": 10}
+    assert model.calls == 0
+    assert set(model.batches.paid.values()) == {1}
+    assert 6 < len(model.batches.paid) <= 16  # equal outputs are judged once
+    assert len(await made.loaded()) == RECORDS
 
 
 async def test_nor_do_they_on_rabbitmq(fleet, model):

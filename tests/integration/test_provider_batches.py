@@ -204,7 +204,7 @@ async def test_another_key_of_the_same_project_goes_on(model, url, tmp_path, mon
     assert paid_once(model, 4)
 
 
-async def test_a_key_of_another_project_is_told_and_after_the_deadline_the_requests_are_asked_directly(
+async def test_a_batch_that_the_key_cannot_see_is_told_and_after_the_deadline_it_is_asked_again_only_by_a_resume(
     model, url, tmp_path, monkeypatch
 ):
     model.batches.seconds, model.batches.projects = 0.3, True
@@ -217,8 +217,11 @@ async def test_a_key_of_another_project_is_told_and_after_the_deadline_the_reque
     async with process(url, tmp_path) as models:
         told = await until_told(models, calls, "does not show the batch")
         assert "${A_KEY}" in told and "second" not in told
+        with pytest.raises(PermanentError, match="perhaps paid for, a second time, resume the run"):
+            await answered(models, calls)
+        assert (model.calls, model.batches.submissions) == (0, 1)
         await answered(models, calls)
-    assert model.calls == 4
+    assert (model.calls, model.batches.submissions) == (0, 2)
 
 
 async def test_a_provider_that_does_not_take_a_batch_ends_the_run_and_a_resumed_one_goes_on(model, url, tmp_path):

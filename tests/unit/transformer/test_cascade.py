@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.domain.checks import cascade_file
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.errors import InvalidDefinition, PermanentError
 from loom_common.worker.context import Context
 from loom_transformer.transforms.catalog import Catalog
@@ -150,3 +152,12 @@ def test_what_does_not_fit_together_is_a_mistake(changes, words):
     }
     with pytest.raises(InvalidDefinition, match=words):
         parse(definition)
+
+
+def test_a_cheap_model_and_batches_do_not_go_together():
+    section = {"type": "ai", "model": "m", "prompt": "p", "output": {"confidence": "number"}, "execution": "batch"}
+    with pytest.raises(ValidationError, match="each tier would wait for a batch of its own"):
+        AiTransformConfig.model_validate({**section, "cascade": {"cheap": "small", "threshold": 0.5}})
+    AiTransformConfig.model_validate(
+        {**section, "cascade": {"cheap": {"scorer": "vader", "field": "x"}, "threshold": 0.5}}
+    )

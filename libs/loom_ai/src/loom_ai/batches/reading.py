@@ -225,24 +225,24 @@ class Reading:
             )
 
     async def _status(self, batch: Batch) -> Status | None:
-        """Return how far a batch is; None where its provider does not know it, and its requests were asked directly
-        because their deadline has passed."""
+        """Return how far a batch is; None where its provider does not know it, and its run was ended because the
+        deadline has passed. Its requests may be paid for, so nobody but the operator has them asked again."""
         try:
             return await protocol_of(batch.call.provider).status(self._client(batch.call), batch)
         except BatchRefused as refused:
             if refused.status != 404:
                 raise DependencyUnavailable(str(refused.error)) from refused
             key = key_reference(batch.call) or "none"
-            problem = (
-                f"The provider does not show the batch {batch.provider_id} to the key {key}. Put back a key of the "
-                "project that submitted it; after the deadline its requests are asked directly."
-            )
+            problem = f"The provider does not show the batch {batch.provider_id} to the key {key}."
             if not self._is_overdue(batch):
-                raise DependencyUnavailable(problem) from refused
+                remedy = "Put back a key of the project that submitted it; after the deadline the run fails."
+                raise DependencyUnavailable(f"{problem} {remedy}") from refused
             log.warning("a batch is given up", batch=batch.id, provider_id=batch.provider_id)
-        while rest := await self._store.requests_of(batch.id, "", _GROUP):
-            await self._go_their_ways(batch, [(each, None, 0, False) for each in rest])
-        await self._store.change(batch.id, state=BatchState.DONE, problem=problem)
+        await self._submission.refuse(
+            batch,
+            f"{problem} Its deadline has passed. It may have been answered and charged, so its requests are not asked "
+            "again by themselves: to have them asked, and perhaps paid for, a second time, resume the run.",
+        )
         return None
 
     async def _cancel(self, batch: Batch) -> None:

@@ -16,7 +16,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from loom_common.domain.definition.cascades import CascadeConfig, cascade_fits
+from loom_common.domain.definition.cascades import CascadeConfig, CheapTier, cascade_fits
 from loom_common.domain.definition.failing import (
     ON_FAILURE_OR_FALLBACK,
     FallbackConfig,
@@ -201,9 +201,10 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, AskingOpti
         if said(execution, "type") == "batch" and isinstance(together, int) and together > 1:
             expected = "no `records_per_call` with `execution: batch`: each request of a batch is about one record"
             yield mistake(("records_per_call",), "strange_for_type", expected, together)
-        if said(execution, "type") == "batch" and said(written, "cascade") is not None:
-            expected = "no `cascade` with `execution: batch`: each tier would wait for a batch of its own"
-            yield mistake(("cascade",), "strange_for_type", expected, said(written, "cascade"))
+        cheap = CheapTier.long_form(said(said(written, "cascade"), "cheap"))
+        if said(execution, "type") == "batch" and said(cheap, "model") is not None:
+            expected = "no cheap model with `execution: batch`: each tier would wait for a batch of its own"
+            yield mistake(("cascade", "cheap"), "strange_for_type", expected, said(cheap, "model"))
         for key in ("tools", "attachments"):
             if said(execution, "type") == "batch" and said(written, key):
                 expected = f"no `{key}` with `execution: batch`: what waits for a batch is text"
