@@ -70,6 +70,7 @@ HOME_OF_embeddings := services/evaluator
 HOME_OF_providers := libs/loom_ai
 HOME_OF_objects := libs/loom_connectors
 HOME_OF_aws := libs/loom_common
+HOME_OF_mcp := libs/loom
 HOME_OF_tracing := libs/loom_common
 HOME_OF_oidc := services/api
 HOME_OF_arrow := libs/loom_connectors

@@ -62,6 +62,13 @@ class Loom(RunControl):
         config = LoomConfig.load(Path(config_path) if config_path else None)
         self._config = config.allowing(Path(path) for path in allow_paths)
 
+    @classmethod
+    def of(cls, config: LoomConfig) -> Loom:
+        """Return the project whose configuration has been read."""
+        made = cls.__new__(cls)
+        made._config = config
+        return made
+
     def load_pipeline(self, path: str | Path) -> Pipeline:
         """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
         loaded = load(Path(path), self._config.applied_to, self._config.allowed)

@@ -17,6 +17,7 @@ PURPOSES = {
     "duckdb": "DuckDB files",
     "embeddings": "the evaluator embedding_similarity, and the nearest solved examples",
     "excel": "Excel workbooks",
+    "mcp": "loom mcp: pipelines as tools of agents",
     "mysql": "MySQL and MariaDB",
     "objects": "buckets: s3://, gs://, az://",
     "oidc": "signing in at an OpenID provider",

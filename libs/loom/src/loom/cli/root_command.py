@@ -36,6 +36,7 @@ _COMMANDS = {
     "audit": "access.audit:audit",
     "connectors": "plugins:connectors",
     "serve": "servers.serve:serve",
+    "mcp": "servers.mcp:mcp",
     "simulate-model": "servers.simulate:simulate_model",
 }
 """Names the function of each command, in the order of the help."""

@@ -1,0 +1,1 @@
+"""Offers a project's pipelines to agents, over the Model Context Protocol."""
