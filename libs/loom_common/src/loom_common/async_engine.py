@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, overload, runtime_checkable
+from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, Row, create_engine
@@ -20,6 +20,7 @@ from sqlalchemy.util import LRUCache
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from loom_common import poolers
+from loom_common.bulk_insert import BulkInsert
 
 WRITES = "loom_writes"
 """Names the option of a connection whose transaction was begun in order to write."""
@@ -72,13 +73,11 @@ def see_no_pooler(engine: AsyncEngine, shown: str) -> None:
         seen = True
 
 
-@runtime_checkable
-class CommitsWithNext(Protocol):
-    """Describes a driver's connection that can commit in the same step in which it carries out a statement."""
-
-    def commit_with_next(self) -> None:
-        """Commit the transaction as soon as the next statement is carried out."""
-        ...
+def _commit_with_next(connection: Connection) -> None:
+    """Have the transaction committed in the same step in which the next statement is carried out, where the driver's
+    connection can."""
+    if (commit := getattr(connection.connection.driver_connection, "commit_with_next", None)) is not None:
+        commit()
 
 
 class AsyncEngine:
@@ -110,19 +109,28 @@ class AsyncEngine:
         """Carry out one statement that returns no rows, as a transaction of its own."""
         await greenlet_spawn(self._carried_out, statement, parameters)
 
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, as a transaction of their own."""
+        await greenlet_spawn(self._inserted, insert, rows)
+
     async def fetch(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """Carry out one statement as a transaction of its own, and return its rows."""
         return await greenlet_spawn(self._carried_out, statement, values)
 
     def _carried_out(self, statement: Executable, parameters: Parameters | None) -> Sequence[Row[Any]]:
         with self.sync_engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            if isinstance(driver, CommitsWithNext):
-                driver.commit_with_next()
+            _commit_with_next(connection)
             result = connection.execute(statement, parameters)
             rows = result.all() if result.returns_rows else ()
             connection.commit()
             return rows
+
+    def _inserted(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self.sync_engine.connect() as connection:
+            values = insert.values(connection.dialect, rows)
+            _commit_with_next(connection)
+            connection.exec_driver_sql(insert.sql(connection.dialect), values)
+            connection.commit()
 
     async def dispose(self) -> None:
         """Close the connections in the pool."""
@@ -201,6 +209,12 @@ class AsyncConnection:
     ) -> CursorResult[*tuple[Any, ...]]:
         """Carry out a statement, and take all its rows."""
         return await greenlet_spawn(self.sync_connection.execute, statement, parameters)
+
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows."""
+        connection = self.sync_connection
+        values = insert.values(connection.dialect, rows)
+        await greenlet_spawn(connection.exec_driver_sql, insert.sql(connection.dialect), values)
 
     @overload
     async def scalar(

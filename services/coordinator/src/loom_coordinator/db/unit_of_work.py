@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BindParameter, ColumnElement, Insert, Table, any_, bindparam, func, select, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, Table, any_, bindparam, func, select, type_coerce
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from loom_common.async_engine import AsyncConnection, AsyncEngine
+from loom_common.bulk_insert import BulkInsert
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
@@ -80,7 +81,7 @@ class UnitOfWork:
             return
         changed = None if update is None else tuple(update)
         statement = _upserting(self.dialect, table, tuple(rows[0]), changed)
-        await self.connection.execute(statement, list(rows))
+        await self.connection.insert_many(statement, rows)
 
     async def first_time(self, message_id: str) -> bool:
         """Enter a message's id into the inbox. Return whether it was not there."""
@@ -131,15 +132,16 @@ def one_of(dialect: str, column: ColumnElement[str], values: BindParameter[list[
 
 
 @functools.cache
-def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Sequence[str] | None) -> Insert:
+def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Sequence[str] | None) -> BulkInsert:
     """Return the statement of an upsert, built once: `excluded` makes a copy of every column of its table."""
     key = [column.name for column in table.primary_key]
     statement = inserting(dialect, table)
     changed = [name for name in columns if name not in key] if update is None else update
     if not changed:
-        return statement.on_conflict_do_nothing(index_elements=key)
+        return BulkInsert(statement.on_conflict_do_nothing(index_elements=key), columns)
     excluded = statement.excluded
-    return statement.on_conflict_do_update(index_elements=key, set_={name: excluded[name] for name in changed})
+    upsert = statement.on_conflict_do_update(index_elements=key, set_={name: excluded[name] for name in changed})
+    return BulkInsert(upsert, columns)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from loom_ai.journal.tables import journal
 from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.sql.dialects import dialect_of
 from loom_common.async_engine import AsyncEngine
+from loom_common.bulk_insert import BulkInsert
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable, PermanentError
 
@@ -42,7 +43,7 @@ class SqlJournal:
         # Keys are written in the same order everywhere, so that two replicas cannot deadlock.
         rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
         with trouble("The journal", self._place, "written"):
-            await self._engine.carry_out(self._upsert, rows)
+            await self._engine.insert_many(self._upsert, rows)
 
     async def kept(self) -> list[Kept]:
         columns = journal.c
@@ -98,12 +99,12 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, away) or passes(error) or getattr(error, "connection_invalidated", False)
 
 
-def _upsert(dialect: ModuleType) -> sa.Insert:
+def _upsert(dialect: ModuleType) -> BulkInsert:
     """Return an `INSERT ... ON CONFLICT`, which both dialects have, each in a class of its own."""
     insert = dialect.insert(journal)
     replaced = {column.name: insert.excluded[column.name] for column in journal.c if column.name != "key"}
-    upsert: sa.Insert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
-    return upsert
+    upsert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
+    return BulkInsert(upsert, journal.c.keys())
 
 
 def _cause(error: Exception) -> str:

@@ -5,7 +5,7 @@ Batches that begin or end at the same time share a transaction."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +32,9 @@ class SqlMarks:
         self._place = place
         self._clock = clock or SystemClock()
         self._dialect: ModuleType = dialect_of(engine)
+        self._fresh = (
+            self._dialect.insert(batch_marks).on_conflict_do_nothing().returning(batch_marks.c.batch)
+        )  # built once, so that it is compiled once
         self._swept = False
         self._begin = Coalescer(self._begin_group)
         self._clear = Coalescer(self._clear_group)
@@ -56,22 +59,24 @@ class SqlMarks:
 
     async def _begin_group(self, items: Sequence[tuple[str, Mark]]) -> Sequence[Mark | None]:
         mine = dict(reversed(items))  # of several marks for one batch, the first counts
-        statement = self._dialect.insert(batch_marks).values([self._row(*item) for item in mine.items()])
-        fresh = statement.on_conflict_do_nothing().returning(batch_marks.c.batch)
+        rows = [self._row(*item) for item in mine.items()]
         with trouble("The marks", self._place, "written"):
             async with self._engine.begin() as connection:
                 await self._sweep(connection)
-                begun = set((await connection.execute(fresh)).scalars())
-                older = sa.select(batch_marks.c.batch, batch_marks.c.mark).where(
-                    batch_marks.c.batch.in_(mine.keys() - begun)
-                )
-                rows = (await connection.execute(older)).all() if len(begun) < len(mine) else []
-        found = {batch: Mark.of_json(orjson.loads(text)) for batch, text in rows}
+                begun = set((await connection.execute(self._fresh, rows)).scalars())
+                found = await self._older(connection, mine.keys() - begun)
         answers: list[Mark | None] = []
         for batch, _ in items:
             answers.append(found.get(batch))
             found.setdefault(batch, mine[batch])  # a later request in the same group finds this mark
         return answers
+
+    async def _older(self, connection: AsyncConnection, batches: Collection[str]) -> dict[str, Mark]:
+        if not batches:
+            return {}
+        marked = sa.select(batch_marks.c.batch, batch_marks.c.mark).where(batch_marks.c.batch.in_(batches))
+        rows = (await connection.execute(marked)).all()
+        return {batch: Mark.of_json(orjson.loads(text)) for batch, text in rows}
 
     async def _clear_group(self, batches: Sequence[str]) -> Sequence[None]:
         with trouble("The marks", self._place, "written"):
