@@ -70,6 +70,33 @@ def test_a_check_that_is_begun_within_another_does_not_lengthen_it():
     assert "2 is not" in next(outer).message
 
 
+def test_a_check_goes_on_with_its_own_limit_after_another_one_of_the_same_shape(monkeypatch):
+    check = SchemaCheck({"type": "array", "items": {"type": "string"}})
+    with monkeypatch.context() as patched:
+        now = 0.0
+        patched.setattr(schema_check.time, "monotonic", lambda: now)
+        outer = check.misfits([1, 2])
+        assert "1 is not" in next(outer).message
+        now = CHECK_SECONDS - 0.1
+        assert list(check.misfits(["x"])) == []
+        now = CHECK_SECONDS + 0.1
+        with pytest.raises(RecordError, match="took longer than 2 s"):
+            next(outer)
+
+
+def test_the_parts_of_a_shape_are_made_once(monkeypatch):
+    made = []
+    evolved = schema_check._evolved
+    monkeypatch.setattr(
+        schema_check, "_evolved", lambda *given, **changes: made.append(1) or evolved(*given, **changes)
+    )
+    shape = Shape({"a": {"type": "number"}, "b": {"enum": ["x", "y"]}})
+    for _ in range(3):
+        assert shape.misfit({"a": 1, "b": "x"}) is None
+        assert shape.misfit({"a": "1", "b": "x"}) == "a: '1' is not of type 'number'"
+    assert len(made) == 2
+
+
 def test_a_format_is_a_comment_and_a_schema_that_refers_to_itself_ends():
     assert list(SchemaCheck({"type": "string", "format": "email"}).misfits("no address")) == []
     with pytest.raises(RecordError, match="refers to itself"):

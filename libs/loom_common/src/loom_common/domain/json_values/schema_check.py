@@ -7,6 +7,7 @@ record."""
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -31,16 +32,25 @@ class SchemaCheck:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         # The `$schema` at the top was checked; inside the schema it would select one of the library's own validators.
-        self._validator: Any = _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
+        self._deadline = _Deadline()
+        self._validator: Any = _Validator(
+            _without_dialect(schema), registry=EMPTY_REGISTRY, format_checker=self._deadline
+        )
+        self._deadline.root = self._validator._resolver
 
     def misfits(self, value: Any) -> Iterator[ValidationError]:
         """Yield what is wrong with `value`, one after the other, as the check comes to it.
 
         Raises `RecordError` where the check takes too long (code `timeout`) or the schema refers to itself without end
         (code `invalid_output`)."""
-        limited = self._validator.evolve(format_checker=_Deadline(time.monotonic() + CHECK_SECONDS))
+        ends = time.monotonic() + CHECK_SECONDS
+        misfits = self._validator.iter_errors(value)
         try:
-            yield from limited.iter_errors(value)
+            while True:
+                self._deadline.set(ends)  # who asks for the next one may have begun another check meanwhile
+                if (misfit := next(misfits, None)) is None:
+                    return
+                yield misfit
         except RecursionError as error:
             raise RecordError(
                 "The check against the declared shape does not end: it refers to itself", code="invalid_output"
@@ -48,12 +58,26 @@ class SchemaCheck:
 
 
 class _Deadline(FormatChecker):
-    """Brings the time at which one check ends to each of its keywords, because the library hands a format checker on to
-    the validators of every part of a schema. It knows no format, so that none is checked."""
+    """Brings the time at which one check ends to each of its keywords, and keeps the validators of a schema's parts,
+    because the library hands a format checker on to every one of these. It knows no format, so that none is checked."""
 
-    def __init__(self, ends: float) -> None:
+    def __init__(self) -> None:
         super().__init__(formats=())
-        self.ends = ends
+        self.root: Any = None
+        """Resolves references from the top of the schema."""
+        self.parts: dict[int, Any] = {}
+        """Holds the validators of parts that are reached without a reference, by the part's identity."""
+        self._of_thread = threading.local()
+
+    def set(self, ends: float) -> None:
+        """Say when the check ends that goes on now in this thread."""
+        self._of_thread.ends = ends
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the check in this thread takes too long."""
+        ends: float = self._of_thread.ends
+        return time.monotonic() > ends
 
 
 def _without_dialect(schema: Any) -> Any:
@@ -64,7 +88,7 @@ def _without_dialect(schema: Any) -> Any:
 
 def _timed(check: Keyword) -> Keyword:
     def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterable[ValidationError]:
-        if time.monotonic() > validator.format_checker.ends:
+        if validator.format_checker.passed:
             words = f"The check against the declared shape took longer than {CHECK_SECONDS:g} s"
             raise RecordError(words, code=TIMEOUT)
         return check(validator, wanted, instance, schema) or ()
@@ -147,3 +171,20 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {name: _timed(cast("Keyword", _OURS.get(name, check))) for name, check in Draft202012Validator.VALIDATORS.items()},
 )
+_evolved = _Validator.evolve
+
+
+def _evolved_once(validator: Any, **changes: Any) -> Any:
+    """Return the validator of a part of a schema. The library makes it anew for each value that it checks, which takes
+    longer than the check."""
+    deadline = validator.format_checker
+    if changes.get("_resolver") is not deadline.root:
+        return _evolved(validator, **changes)
+    part = changes["schema"]
+    known = deadline.parts.get(id(part))
+    if known is None:
+        known = deadline.parts[id(part)] = _evolved(validator, **changes)
+    return known
+
+
+_Validator.evolve = _evolved_once
