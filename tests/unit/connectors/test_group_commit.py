@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -14,6 +16,10 @@ from loom_connectors.sql.loading.group_commit import MOST_ROWS, GroupCommit, nex
 def batch(number, rows=1, run="run"):
     made = [Row(f"{number}-{at}", {}) for at in range(rows)]
     return LoadBatch(run, f"batch-{number}", 0, 0, number, made)
+
+
+class Values(dict):
+    """Lets tests see when nothing refers to it any more."""
 
 
 class Database:
@@ -102,3 +108,18 @@ async def test_a_transaction_that_nobody_waits_for_is_ended():
 )
 def test_a_group_is_of_one_run_and_bounded(batches, places):
     assert next_group(batches) == places
+
+
+async def test_rows_are_let_go_of_when_they_are_written():
+    """See that no cycle of references keeps rows until the next search for garbage, which is a rare one."""
+    gc.collect()
+    gc.disable()
+    try:
+        loaded = LoadBatch("run", "batch", 0, 0, 0, [Row("a", Values()), Row("b", Values())])
+        values = [weakref.ref(row.values) for row in loaded.rows]
+        assert await load_all(Database(), loaded) == [LoadResult(2)]
+        del loaded
+        await asyncio.sleep(0)
+        assert [each() for each in values] == [None, None]
+    finally:
+        gc.enable()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.checks.record_checks import see_fields
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.json_values.whole_numbers import whole_numbers
 from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.schema.contract import shaped
@@ -22,8 +21,7 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
 
     What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
     field neither in its input nor in its output is no row: it would be loaded empty."""
-    schema = pipeline.transform.declared_schema
-    whole = whole_numbers(schema) if schema is not None else None
+    whole = pipeline.transform.whole_numbers
     keys, included = pipeline.extract.keys, pipeline.load.include
     carried = (*keys, *included)
     rows, failed = [], []

@@ -22,5 +22,5 @@ def collect_less() -> None:
 
     A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch would be searched for
     cycles several times, which takes a quarter of a stage's CPU time."""
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 20, 10)
     gc.freeze()

@@ -26,6 +26,7 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
+from loom_common.domain.json_values.whole_numbers import Turn, whole_numbers
 from loom_common.domain.model_options.asking import AskingOptions, LogprobsConfig, asking_mistakes
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
@@ -92,6 +93,11 @@ class TransformConfig(Recovery):
             return None
         schema = json_schema(self.shape)
         return {**schema, "properties": {**schema.get("properties", {}), **self.added}} if self.added else schema
+
+    @cached_property
+    def whole_numbers(self) -> Turn | None:
+        """Return what makes integers of the numbers that `declared_schema` declares to be some; None for none."""
+        return None if self.declared_schema is None else whole_numbers(self.declared_schema)
 
     @property
     def added(self) -> Mapping[str, Any]:

@@ -109,6 +109,7 @@ class GroupCommit:
         self._groups.discard(group)
         for each in group.members:
             each.result.cancel()  # where the task was ended before it had one
+        group.members = ()  # they refer to the group: rows in a cycle would stay until the next search for garbage
         self._begin_groups()
 
 
