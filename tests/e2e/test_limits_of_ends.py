@@ -17,15 +17,16 @@ from support.projects import project, python
 
 
 def test_half_of_the_records_failing_ends_a_run_by_default_and_a_pipeline_may_say_otherwise(tmp_path, run, slowly):
-    made = project(tmp_path, 400, transform=python("transforms:misspelt"), code=CODE, extract={"batch_size": 10})
+    records = 2000  # more than a run has under way at once
+    made = project(tmp_path, records, transform=python("transforms:misspelt"), code=CODE, extract={"batch_size": 10})
     end = run()
     assert (end.code, end.report["status"], end.report["reason"]) == (1, "failed", "failure_limit"), end.err
     assert "max_failure_rate is 50.0%" in end.report["error"]
-    assert end.report["records"]["quarantined"] < 400
+    assert end.report["records"]["quarantined"] < records
     assert_balanced(end.report)
     made.say(transform={**python("transforms:misspelt"), "max_failure_rate": None})
     end = run()
-    assert end.report["error"] == "Nothing was loaded: errors kept back 400 of 400 records."
+    assert end.report["error"] == "Nothing was loaded: errors kept back 2,000 of 2,000 records."
 
 
 async def test_reasons_are_complete_where_the_quarantine_is_slower_than_the_end(here, monkeypatch):

@@ -58,7 +58,11 @@ def test_the_example_ends_with_the_report_that_the_readme_shows(checkout):
 
 
 @pytest.mark.parametrize(
-    ("page", "told"), [("README.md", ["succeeded 3708"]), ("docs/python.md", ["succeeded 2", "None 0.0 "])]
+    ("page", "told"),
+    [
+        ("README.md", ["succeeded 3708"]),
+        ("docs/python.md", ["succeeded 2", "1 {'sentiment': 'positive'", "None 0.0 "]),
+    ],
 )
 def test_the_scripts_of_a_page_run_as_they_are_printed(checkout, page, told):
     scripts = [each.body for each in of_page(ROOT / page) if each.kind == "python"]
