@@ -125,6 +125,7 @@ OF_A_RUN = {
     ("cost",): ("scored", "--run-id", UNKNOWN),
     ("metrics",): ("scored", "--run-id", UNKNOWN),
     ("lineage",): ("scored", "--run-id", UNKNOWN),
+    ("graph",): ("pipeline.yaml", "--run-id", UNKNOWN),
     ("label",): (UNKNOWN, "--report"),
     ("evaluate",): (UNKNOWN,),
     ("diff",): (UNKNOWN, UNKNOWN),

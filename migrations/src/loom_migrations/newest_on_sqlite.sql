@@ -162,7 +162,7 @@ CREATE TABLE batches (
 	kept INTEGER NOT NULL, 
 	seconds JSON NOT NULL, 
 	latency JSON NOT NULL, 
-	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, 
+	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, filtered INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id, batch_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -414,7 +414,7 @@ CREATE TABLE run_totals (
 	waited JSON NOT NULL, 
 	heard JSON NOT NULL, 
 	heard_at DATETIME NOT NULL, 
-	lately JSON NOT NULL, 
+	lately JSON NOT NULL, filtered BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -718,4 +718,21 @@ CREATE TABLE batch_runs (
 	updated_at DATETIME NOT NULL, 
 	PRIMARY KEY (run_id)
 );
-INSERT INTO alembic_version VALUES ('0040');
+CREATE TABLE step_counts (
+	run_id VARCHAR(255) NOT NULL, 
+	step VARCHAR(130) NOT NULL, 
+	part VARCHAR(40) NOT NULL, 
+	seen INTEGER NOT NULL, 
+	passed INTEGER NOT NULL, 
+	filtered INTEGER NOT NULL, 
+	failed INTEGER NOT NULL, 
+	calls_made INTEGER NOT NULL, 
+	calls_from_cache INTEGER NOT NULL, 
+	tokens_in BIGINT NOT NULL, 
+	tokens_out BIGINT NOT NULL, 
+	seconds DOUBLE NOT NULL, 
+	cost DOUBLE NOT NULL, 
+	PRIMARY KEY (run_id, step, part), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+INSERT INTO alembic_version VALUES ('0052');

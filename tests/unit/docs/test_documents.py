@@ -112,7 +112,7 @@ def _read(text):
 def _see_section(key, value):
     if key == "output":
         _see_section("transform", {"type": "ai", "model": "m", "prompt": "p", "output": value})
-    elif key == "transform" and "type" not in value:
+    elif key == "transform" and "type" not in value and "steps" not in value:
         _see_section("transform", {"type": "ai", "model": "m", "prompt": "p", **value})
     elif key in Pipeline.model_fields:
         parse({**BASE, key: {**BASE[key], **value} if key in ("extract", "load") else value})

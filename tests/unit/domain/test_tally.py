@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from loom_common.domain.run.tally import Tally
 
 counts = st.integers(min_value=0, max_value=1000)
-ends = st.fixed_dictionaries(dict.fromkeys(("loaded", "rejected", "skipped", "quarantined", "cancelled"), counts))
+ends = st.fixed_dictionaries(
+    dict.fromkeys(("loaded", "filtered", "rejected", "skipped", "quarantined", "cancelled"), counts)
+)
 
 
 @given(ends)

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline, transform
 from loom_common.domain.definition.cascades import CascadeConfig, CheapTier, ConfidenceConfig, JudgeCascadeConfig
 from loom_common.domain.definition.evaluators import Evaluator
-from loom_common.domain.definition.failing import FallbackConfig
-from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.definition.failing import FallbackConfig, Timeouts
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.model_options.caching import CacheConfig
@@ -23,6 +22,7 @@ from loom_common.domain.model_options.several_calls import Gleaning, Judge, Tool
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
+from loom_common.domain.steps.keys import DECIDING, StepKeys
 from loom_dev.reference import failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
@@ -39,6 +39,7 @@ def pipeline_page() -> str:
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
         ("`ingest`", pipeline.IngestConfig, text.INGEST),
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
+        ("`transform.steps[]`", StepKeys, text.STEPS + _deciding()),
         ("`transform.messages`", TurnConfig, text.MESSAGES),
         ("`transform.examples`", ExamplesConfig, text.EXAMPLES),
         ("`transform.attachments`", AttachmentConfig, text.ATTACHMENTS),
@@ -87,6 +88,10 @@ def pipeline_page() -> str:
 def _transforms() -> str:
     models = {f"type: {name}": model for name, model in transform.TRANSFORMS.items()}
     return "\n" + _kinds(models, transform.TransformConfig)
+
+
+def _deciding() -> str:
+    return "\n" + _kinds({f"type: {name}": model for name, model in DECIDING.items()}, StepKeys)
 
 
 def _evaluators() -> str:

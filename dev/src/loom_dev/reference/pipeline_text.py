@@ -38,6 +38,11 @@ The answer of every model call is written to the journal before it is used, so a
 for it again. `cache` decides only whether *later runs* reuse it.
 """
 
+STEPS = """
+A step has these keys, and those of its `type`: of a transform (`ai`, `embed`, `scorer`, `python`, `passthrough`, or a
+plugin's), of a filter or of a router. `schema`, `cascade`, `max_failures`, `max_failure_rate` and `execution: batch`
+are not for steps. [steps.md](steps.md) says how steps work together.
+"""
 MESSAGES = """
 [questions.md](questions.md) says in which order the parts of a question stand, and how each is written.
 """

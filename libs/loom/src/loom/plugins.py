@@ -18,6 +18,7 @@ from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
 from loom_common.domain.plugin_section import concrete, plugin_model
 from loom_common.domain.quality.kinds import Custom, Reference
+from loom_common.domain.steps.views import by_step
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import PLUGIN_API, Kind
@@ -186,9 +187,10 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     yield from plugin_names(load.destination, load.options, Kind.DESTINATION)
     if load.second is not None:
         yield from plugin_names(load.second.destination, load.second.options, Kind.DESTINATION)
-    yield Kind.TRANSFORM, pipeline.transform.type
-    if isinstance(pipeline.transform, ScorerTransformConfig):
-        yield Kind.SCORER, pipeline.transform.scorer
+    for _, alone in by_step(pipeline):
+        yield Kind.TRANSFORM, alone.transform.type
+        if isinstance(alone.transform, ScorerTransformConfig):
+            yield Kind.SCORER, alone.transform.scorer
     if pipeline.evaluate is not None:
         yield from ((Kind.EVALUATOR, each.type) for each in pipeline.evaluate.evaluators)
         yield Kind.GATE, pipeline.evaluate.quality_gate.type

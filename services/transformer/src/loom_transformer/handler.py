@@ -38,22 +38,34 @@ class Transformer:
         work = work_of(transform, header.run_id, plan.pipeline, context)
         made = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         config, keys = plan.pipeline.transform, plan.pipeline.extract.keys
+        gone = sum(outcome.filtered is not None for outcome in made)
+        records = batch.records
+        if gone:
+            pairs = [each for each in zip(records, made, strict=True) if each[1].filtered is None]
+            records, made = tuple([record for record, _ in pairs]), [outcome for _, outcome in pairs]
         answered = [
-            with_its_key(record, finished(outcome, config), keys)
-            for record, outcome in zip(batch.records, made, strict=True)
+            with_its_key(record, finished(outcome, config), keys) for record, outcome in zip(records, made, strict=True)
         ]
-        outcomes, columns = held_to_schema(batch.records, answered, plan)
+        outcomes, columns = held_to_schema(records, answered, plan)
         return Transformed(
-            records=_transformed(batch.records, outcomes),
+            records=_transformed(records, outcomes),
             seconds=perf_counter() - began,
             latency=histogram(each.answered for each in outcomes if each.answered is not None),
             waited=histogram(each.waited for each in outcomes if each.waited is not None),
             kept=[
-                kept_for_error(record.id, outcome.error, config.on_failure, input=record.input, output=outcome.output)
-                for record, outcome in zip(batch.records, outcomes, strict=True)
+                kept_for_error(
+                    record.id,
+                    outcome.error,
+                    outcome.on_failure or config.on_failure,
+                    input=record.input,
+                    output=outcome.output,
+                )
+                for record, outcome in zip(records, outcomes, strict=True)
                 if outcome.error is not None
             ],
             columns=columns,
+            filtered=gone,
+            steps=context.steps.counts(),
             checks=_cascaded(config, outcomes),
             stages=visited(plan),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
+from loom_common.domain.definition.failing import OnFailure
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
@@ -32,6 +33,10 @@ class TransformOutcome:
     """Tells whether the cheap tier of a cascade left the record to the dear model."""
     waits: bool = False
     """Tells whether some of the time went by waiting for models, which is not theirs."""
+    filtered: str | None = None
+    """Names the filter that dropped the record, where one did."""
+    on_failure: OnFailure | None = None
+    """Says what the step that failed says of failures; None for what the transform says."""
 
     @property
     def answered(self) -> float | None:

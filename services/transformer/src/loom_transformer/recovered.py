@@ -29,8 +29,8 @@ def work_of(
 
     return Work(
         attempt=attempt,
-        failed=_may_be_tried_again,
-        joined=_joined,
+        failed=may_be_tried_again,
+        joined=joined,
         kept_away=_kept_away,
         risk=transform.risk,
         max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
@@ -56,10 +56,10 @@ def _fallen_back(outcome: TransformOutcome, config: TransformConfig) -> Transfor
     return replace(outcome, output=dict(config.fallback.value), error=None, answered_by="fallback value")
 
 
-def _may_be_tried_again(outcome: TransformOutcome) -> bool:
+def may_be_tried_again(outcome: TransformOutcome) -> bool:
     """Refuse what hung: each further try would leave one more thread behind."""
     return outcome.error is not None and outcome.error.code != TIMEOUT
 
 
-def _joined(earlier: TransformOutcome, later: TransformOutcome) -> TransformOutcome:
+def joined(earlier: TransformOutcome, later: TransformOutcome) -> TransformOutcome:
     return replace(later, seconds=earlier.seconds + later.seconds, spent=earlier.spent + later.spent)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "resume": "run:resume",
     "cancel": "run:cancel",
     "validate": "validate:validate",
+    "graph": "beginning.graph:graph",
     "test": "testing.test:test",
     "init": "beginning.init:init",
     "demo": "beginning.demo:demo",

@@ -16,6 +16,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
 from loom_common.domain.model_options.several_calls import Judge
+from loom_common.domain.steps.views import by_step
 from loom_common.errors import DependencyUnavailable
 from loom_connectors.registry import referring_texts
 
@@ -73,7 +74,11 @@ def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
 
 def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Yield everything that credentials are put into."""
-    pipeline = loaded.pipeline
+    for _, alone in by_step(loaded.pipeline):
+        yield from _texts_of(alone)
+
+
+def _texts_of(pipeline: Pipeline) -> Iterator[str]:
     ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig | EmbedTransformConfig) else None
     yield from referring_texts(pipeline.extract.source, pipeline.extract.options)
     yield from referring_texts(pipeline.load.destination, pipeline.load.options)

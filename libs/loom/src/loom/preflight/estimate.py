@@ -24,6 +24,7 @@ from loom_common.contracts.v1 import (
     ExtractedRecord,
     KeptRecord,
     StageCalls,
+    StepCount,
 )
 from loom_common.domain.checks.record_checks import carried_from_input
 from loom_common.domain.model_options.params import resolved, typed
@@ -49,6 +50,8 @@ from loom_transformer.transforms.catalog import Catalog
 
 V = TypeVar("V")
 
+_WHOLE = ("seen", "passed", "filtered", "failed", "calls_made", "calls_from_cache", "tokens_in", "tokens_out")
+"""Holds the counts of a step."""
 _PAGE = 2_000
 """The number of records that are read at once where a source does not know how many it has."""
 
@@ -78,6 +81,8 @@ class Estimate:
     """Says what the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
     batches: tuple[Mapping[str, Any], ...] = ()
     """Says which models are asked in batches: `stage`, `model`, `share_of_price` and `deadline`."""
+    steps: tuple[StepCount, ...] = ()
+    """Says what each step of the transform would see and cost, where there are several."""
     last_call: float = 0.0
     """An amount in USD that a budget must have left for the last call to be made, too."""
 
@@ -113,6 +118,7 @@ class Estimate:
             },
             "cost_per_record": self.cost / self.records if self.records else 0.0,
             "calls": [each.model_dump() for each in self.calls],
+            "steps": [each.model_dump(exclude={"seconds"}) for each in self.steps],
             "unknown_prices": self.unpriced,
             "batches": [dict(each) for each in self.batches],
             "not_estimated": [
@@ -150,7 +156,7 @@ async def estimate(
     finally:
         await source.close()
     client = DryRunClient(answered)
-    calls, kept = await _dry_run(asking_always(plan), config, records, client)
+    calls, kept, steps = await _dry_run(asking_always(plan), config, records, client)
     calls = with_shares(calls, plan)
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
@@ -168,6 +174,7 @@ async def estimate(
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
         unasked=unasked,
+        steps=tuple(_step_scaled(each, factor) for each in steps),
         batches=tuple(batch_execution.told(loaded.pipeline)),
         last_call=budget_fit.of_last_call(client.asked, loaded.pipeline),
     )
@@ -191,8 +198,9 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
 
 async def _dry_run(
     plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient
-) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
-    """Return the calls that the records take, and what could not be asked about."""
+) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]], tuple[StepCount, ...]]:
+    """Return the calls that the records take, what could not be asked about, and what each step of the transform
+    counted."""
     models = JournalledModels(client, MemoryJournal(), at_batch_price=True)
     models.tools = "made_up"
     try:
@@ -216,7 +224,7 @@ async def _dry_run(
             kept += [(Stage.EVALUATE, each) for each in evaluated.kept]
     finally:
         await models.close()
-    return calls, kept
+    return calls, kept, transformed.steps
 
 
 def _runner(plan: Plan, make: Callable[[Plan], V], stage: Stage) -> StageRunner[V]:
@@ -241,6 +249,12 @@ def _scaled(calls: StageCalls, factor: float) -> StageCalls:
         for name in AMOUNTS
     }
     return calls.model_copy(update=amounts)
+
+
+def _step_scaled(step: StepCount, factor: float) -> StepCount:
+    """As many records and calls as `factor` times the sample has."""
+    whole = {name: round(getattr(step, name) * factor) for name in _WHOLE}
+    return step.model_copy(update={**whole, "cost": step.cost * factor, "seconds": step.seconds * factor})
 
 
 class _Plans(PlanCache):

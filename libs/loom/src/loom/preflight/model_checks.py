@@ -25,14 +25,17 @@ from loom_common.domain.model_options.providers import (
     protocol_of,
     provider_names,
 )
+from loom_common.domain.steps.views import by_step
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators import arbiter_package
 
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    kinds = (_strange_to_openai, _unspoken, _adapted, _evaluators, _nearest, _attachments, _asking)
-    return [each for look in kinds for each in look(pipeline)]
+    whole = (_strange_to_openai, _adapted, _evaluators, _asking_judges)
+    of_transform = (_unspoken, _nearest, _attachments, _asking)
+    found = [each for look in whole for each in look(pipeline)]
+    return [*found, *(each for _, alone in by_step(pipeline) for look in of_transform for each in look(alone))]
 
 
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
@@ -123,15 +126,23 @@ def _attachments(pipeline: Pipeline) -> list[Check]:
 def _asking(pipeline: Pipeline) -> list[Check]:
     """Find options of how a model is asked (`seed`, `reasoning`, `logprobs`, `cache_prompt`) that the protocol of its
     provider does not have."""
-    asked: list[tuple[Asking, str]] = []
-    transform, evaluate = pipeline.transform, pipeline.evaluate
-    if isinstance(transform, AiTransformConfig):
-        asked.append((replace(transform.asking, logprobs=transform.logprobs is not None), transform.model))
-        cascade = transform.cascade
-        if cascade is not None and cascade.confidence.logprobs is not None:
-            asked.append((Asking(logprobs=True), cascade.cheap.model or ""))
-    if evaluate is not None and evaluate.model is not None:
-        asked.append((evaluate.asking, evaluate.model))
+    transform = pipeline.transform
+    if not isinstance(transform, AiTransformConfig):
+        return []
+    asked = [(replace(transform.asking, logprobs=transform.logprobs is not None), transform.model)]
+    cascade = transform.cascade
+    if cascade is not None and cascade.confidence.logprobs is not None:
+        asked.append((Asking(logprobs=True), cascade.cheap.model or ""))
+    return _refused(asked, pipeline)
+
+
+def _asking_judges(pipeline: Pipeline) -> list[Check]:
+    """Find the same of the model of `evaluate`."""
+    evaluate = pipeline.evaluate
+    return [] if evaluate is None or evaluate.model is None else _refused([(evaluate.asking, evaluate.model)], pipeline)
+
+
+def _refused(asked: list[tuple[Asking, str]], pipeline: Pipeline) -> list[Check]:
     words = [
         refused_option(asking, model, endpoint_of(model, providers=pipeline.providers).provider)
         for asking, model in asked

@@ -10,6 +10,7 @@ from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.steps.views import by_step
 
 
 def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
@@ -19,7 +20,13 @@ def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
 
 
 def endpoints_of_transform(pipeline: Pipeline) -> Iterator[Endpoint]:
-    """Yield the endpoint of the transform's model, and of those that may answer in its place."""
+    """Yield the endpoint of the model of the transform, or of each of its steps, and of those that may answer in its
+    place."""
+    for _, alone in by_step(pipeline):
+        yield from _endpoints_of_step(alone)
+
+
+def _endpoints_of_step(pipeline: Pipeline) -> Iterator[Endpoint]:
     transform = pipeline.transform
     if isinstance(transform, AiTransformConfig):
         cheap = [model for model in (transform.cascade.cheap.model,) if model] if transform.cascade else []

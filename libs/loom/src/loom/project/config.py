@@ -298,8 +298,14 @@ class LoomConfig(Section):
             if isinstance(said, Mapping):
                 filled["prices"] = {name: each.model_dump() for name, each in self.prices.items()} | dict(said)
         transform = filled.get("transform")
-        if self.cache.ttl_days is not None and isinstance(transform, Mapping) and transform.get("type") == "ai":
-            _fill(filled, "transform", "cache", {"ttl": f"{self.cache.ttl_days:g}d"})
+        if self.cache.ttl_days is not None and isinstance(transform, Mapping):
+            ttl = {"ttl": f"{self.cache.ttl_days:g}d"}
+            if transform.get("type") == "ai":
+                _fill(filled, "transform", "cache", ttl)
+            elif isinstance(steps := transform.get("steps"), list):
+                asking = [isinstance(each, Mapping) and each.get("type") == "ai" for each in steps]
+                made = [{"cache": ttl, **each} if asks else each for asks, each in zip(asking, steps, strict=True)]
+                filled["transform"] = {**transform, "steps": made}
         return filled
 
 

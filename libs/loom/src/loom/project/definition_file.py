@@ -12,7 +12,7 @@ from typing import Any
 from loom.project import yaml_positions
 from loom.project.named_code import code_problems
 from loom.project.parameters import parameter_problems
-from loom.project.prompt_files import PromptFiles, PromptText, neighbour
+from loom.project.prompt_files import PromptText, files_of, neighbour
 from loom.project.yaml_positions import Document
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.pipeline import Pipeline
@@ -95,8 +95,8 @@ def read(text: str, path: Path, fill: Fill = dict, allowed: Sequence[Path] = ())
         pipeline = parse(filled, document.locate)
     except InvalidDefinition as error:
         problems += error.problems
-    files = PromptFiles(document.data, folder, document, allowed)
-    problems += files.read()
+    files = files_of(document.data, folder, document, allowed)
+    problems += files.problems
     problems += parameter_problems(document, document.data)
     problems += code_problems(document, filled, folder, AllowedPaths.of(*allowed, folder))
     if problems or pipeline is None:
@@ -116,7 +116,7 @@ def built(definition: dict[str, Any], path: Path, allowed: Sequence[Path] = ()) 
     """Return a pipeline that was built in Python, or changed there, with the prompt and context files that it names.
     `path` is that of its file, or of one that it could have. Raises `InvalidDefinition`."""
     document = Document("", definition, {})
-    files = PromptFiles(definition, path.resolve().parent, document, allowed)
-    if problems := files.read():
-        raise InvalidDefinition(problems)
+    files = files_of(definition, path.resolve().parent, document, allowed)
+    if files.problems:
+        raise InvalidDefinition(files.problems)
     return LoadedPipeline(parse(definition), definition, files.texts, path, document, files.prompt)

@@ -16,6 +16,7 @@ from loom_common.domain.definition.quality_gate import GATES, AnyGate, GateConfi
 from loom_common.domain.model_options.scorers import is_server
 from loom_common.domain.model_options.several_calls import ToolConfig
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.views import definitions_by_step, relocated
 from loom_common.domain.values.near import closest
 from loom_common.errors import PathNotAllowed, Problem, UserCodeError
 from loom_common.plugins.kinds import Kind
@@ -33,7 +34,7 @@ def code_problems(
     document: Document, definition: Mapping[str, Any], folder: Path, paths: AllowedPaths
 ) -> list[Problem]:
     """What `definition`, which may have mistakes elsewhere, names and cannot be loaded, or lies outside of `paths`."""
-    transform, evaluate = said(definition, "transform"), said(definition, "evaluate")
+    evaluate = said(definition, "evaluate")
     problems: list[Problem] = []
 
     def look(
@@ -48,11 +49,15 @@ def code_problems(
             words = f"a name that can be loaded ({str(error).rstrip('.?')})"
             problems.append(document.problem(at, repr(name), words, closest(name, known() if known else ())))
 
-    for at, function, load_it in _functions(definition, folder):
-        look(at, function, load_it)
-    for at, scorer in _scorers_in(transform):
+    for place, alone in definitions_by_step(definition):
+        for at, function, load_it in _functions(said(alone, "transform"), folder):
+            look(relocated(place, at), function, load_it)
+        transform = said(alone, "transform")
         apart = said(transform, "instances") is not None or said(said(transform, "scorer"), "instances") is not None
-        look(at, scorer, partial(_find_scorer, scorer, folder, apart=apart), _scorers)
+        for at, scorer in _scorers_in(transform):
+            look(relocated(place, at), scorer, partial(_find_scorer, scorer, folder, apart=apart), _scorers)
+    for at, function, load_it in _functions_of_evaluators(evaluate, folder):
+        look(at, function, load_it)
     for path, check in _checks(definition):
         look(path, check, partial(function_of, check, folder), lambda: names(Kind.CHECK))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
@@ -65,10 +70,9 @@ def code_problems(
     return problems
 
 
-def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[KeyPath, Any, Callable[[], object]]]:
-    """Yield the functions of transforms, evaluators and the cheap tiers of cascades, and those that a model may use,
-    with what loads each."""
-    transform = said(definition, "transform")
+def _functions(transform: Any, folder: Path) -> Iterator[tuple[KeyPath, Any, Callable[[], object]]]:
+    """Yield the functions of a transform and the cheap tier of its cascade, and those that a model may use, with what
+    loads each."""
     if said(transform, "type") == "python":
         function = said(transform, "function")
         yield ("transform", "function"), function, partial(load_function, function, folder)
@@ -80,7 +84,11 @@ def _functions(definition: Mapping[str, Any], folder: Path) -> Iterator[tuple[Ke
     for key in ("cheap", "confidence"):
         function = said(said(said(transform, "cascade"), key), "function")
         yield ("transform", "cascade", key, "function"), function, partial(load_function, function, folder)
-    for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
+
+
+def _functions_of_evaluators(evaluate: Any, folder: Path) -> Iterator[tuple[KeyPath, Any, Callable[[], object]]]:
+    """Yield the functions of evaluators and the cheap tiers of their cascades, with what loads each."""
+    for position, evaluator in enumerate(items(evaluate, "evaluators")):
         cheap = said(said(evaluator, "cascade"), "cheap")
         for place, each in (((), evaluator), (("cascade", "cheap"), cheap)):
             if said(each, "type") == "python":

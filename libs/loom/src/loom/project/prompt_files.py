@@ -18,6 +18,7 @@ from loom_common.domain.definition.transform import asks_models, embedded_text
 from loom_common.domain.question.files import SUFFIXES, names_a_file
 from loom_common.domain.question.written import examples_in, in_a_file, prompt_in, templates_beside
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.views import definitions_by_step, has_steps, relocated
 from loom_common.errors import InvalidDefinition, PathNotAllowed, Problem
 
 _EXAMPLES: KeyPath = ("transform", "examples", "file")
@@ -188,6 +189,39 @@ class PromptFiles:
             self._problems.append(self._document.problem(at, found, expected, suggestion))
         else:
             self._problems.append(Problem(at, found, expected, suggestion))
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRead:
+    """Holds the files of a definition, and the mistakes in naming or writing them."""
+
+    problems: list[Problem]
+    texts: dict[str, str]
+    """Every file by the path that the definition names it with."""
+    prompt: PromptText | None
+    """The prompt; of several steps that of the first, with all others beside it. None where there is none, or it cannot
+    be read."""
+
+
+def files_of(
+    definition: Mapping[str, Any], folder: Path, document: Document, allowed: Sequence[Path] = ()
+) -> FilesRead:
+    """Read the files of a definition, step by step where its transform has steps."""
+    whole = PromptFiles(definition, folder, document, allowed)
+    problems, texts, prompts = whole.read(), dict(whole.texts), [] if whole.prompt is None else [whole.prompt]
+    if not has_steps(said(definition, "transform")):
+        return FilesRead(problems, texts, whole.prompt)
+    for place, alone in definitions_by_step(definition):
+        files = PromptFiles(alone, folder, document.seen_from(place), allowed)
+        problems += [replace(each, path=relocated(place, each.path)) for each in files.read()]
+        texts.update(files.texts)
+        if files.prompt is not None:
+            prompts += [
+                replace(each, at=relocated(place, each.at), document=document, beside=())
+                for each in (files.prompt, *files.prompt.beside)
+            ]
+    first = replace(prompts[0], beside=tuple(prompts[1:])) if prompts else None
+    return FilesRead(problems, texts, first)
 
 
 def neighbour(path: Path, written: Path) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
@@ -18,6 +18,7 @@ from loom.project.yaml_syntax import reused_anchors, syntax_problem
 from loom_common.errors import InvalidDefinition, Problem
 
 KeyPath = tuple[str | int, ...]
+V = TypeVar("V")
 Place = tuple[int, int]
 """Line and column, both 1-based, as editors count them."""
 
@@ -54,6 +55,17 @@ class Document:
         if line > 1 or node.end_mark.line > node.start_mark.line or column is None:
             return self.locate(path)
         return self.file, first, start + column - 1 + (node.style in ("'", '"'))
+
+    def seen_from(self, place: KeyPath) -> Document:
+        """Return the document in which the section at `place` stands where its first key leads, as the only one."""
+        top, size = place[:1], len(place)
+
+        def moved(found: Mapping[KeyPath, V]) -> dict[KeyPath, V]:
+            kept = {path: value for path, value in found.items() if path[:1] != top}
+            inside = {(*top, *path[size:]): value for path, value in found.items() if path[:size] == place}
+            return {**kept, **inside}
+
+        return Document(self.file, self.data, moved(self.places), moved(self.bodies))
 
     def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
         """Return a mistake at `path`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from loom_common.domain.run.attempts import Attempt
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.in_flight import InFlightMessage
-from loom_common.worker.usage import Usage
+from loom_common.worker.usage import StepBook, Usage
 
 
 class Progress:
@@ -57,3 +57,5 @@ class Context:
     """Model calls made for the message are entered here; the facts about the message report them."""
     progress: Progress = field(default_factory=Progress)
     clock: Clock = field(default_factory=SystemClock)
+    steps: StepBook = field(default_factory=StepBook)
+    """What became of its records in each step of a transform is entered here, likewise."""

@@ -140,6 +140,7 @@ def transformed(batch: BatchExtracted, result: Transformed, context: Context) ->
         calls=calls,
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
+        steps=result.steps,
     )
     return _of_batch(forward.outgoing, result.kept, fact, context)
 

@@ -17,6 +17,7 @@ from loom_common.contracts.v1 import (
     ExtractedRecord,
     KeptRecord,
     RecordOutput,
+    StepCount,
     TransformedRecord,
 )
 from loom_common.domain.definition.failing import OnFailure
@@ -67,10 +68,14 @@ class Transformed(StageResult):
     """Holds the schema of the outputs, where a contract looks at it."""
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batch visits, by its plan."""
+    filtered: int = 0
+    """Says how many records a filter dropped."""
+    steps: tuple[StepCount, ...] = ()
+    """Holds what each step counted, of a transform that consists of steps."""
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"transformed": len(self.records)}
+        return {"transformed": len(self.records), "filtered": self.filtered}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

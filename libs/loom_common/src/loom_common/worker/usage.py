@@ -6,11 +6,13 @@ failed, or was given up."""
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
+from loom_common.contracts.v1 import StepCount
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.run.budget import Budget
-from loom_common.domain.run.calls import Calls, summed
+from loom_common.domain.run.calls import Calls, advanced, summed
 from loom_common.errors import BudgetExhausted
 
 
@@ -53,3 +55,78 @@ class Usage:
         """Wait for the calls under way, at most so long."""
         if self.under_way:
             await asyncio.wait(self.under_way, timeout=seconds)
+
+
+class StepUsage(Usage):
+    """Counts the calls of one step of a message, and enters them in the usage of the whole message, with which it
+    shares the budget, the prices and the calls under way."""
+
+    def __init__(self, whole: Usage) -> None:
+        self._whole = whole
+        super().__init__(whole.budget, whole.epoch)
+        self.prices = whole.prices
+        self.under_way = whole.under_way
+
+    @property
+    def exhausted(self) -> BudgetExhausted | None:
+        """Return why a call was not made, of whichever step."""
+        return self._whole.exhausted
+
+    @exhausted.setter
+    def exhausted(self, error: BudgetExhausted | None) -> None:
+        if error is not None:
+            self._whole.exhausted = error
+
+    def has(self, key: str, record_id: str, *, paid: bool) -> bool:
+        """Tell whether an answer is entered, for this step or for another one: two that ask the same pay once."""
+        return self._whole.has(key, record_id, paid=paid)
+
+    def enter(self, key: str, record_id: str, calls: Calls) -> None:
+        """Count an answer for the step, and for the message."""
+        super().enter(key, record_id, calls)
+        self._whole.enter(key, record_id, calls)
+
+
+class StepBook:
+    """Counts what became of the records of one message in each step. Each record counts once, however often the step is
+    tried on it."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, dict[str, tuple[str, float]]] = {}
+        self._usages: dict[str, StepUsage] = {}
+
+    def usage(self, step: str, whole: Usage) -> StepUsage:
+        """Return the usage of a step."""
+        if step not in self._usages:
+            self._usages[step] = StepUsage(whole)
+        return self._usages[step]
+
+    def enter(self, step: str, record_id: str, end: str, seconds: float = 0.0) -> None:
+        """Count a record that the step `made` an output of, `passed` by, `filtered` or `failed` on; or, after a dot,
+        the branch of a router that it took."""
+        self._ends.setdefault(step, {})[record_id] = (end, seconds)
+
+    def counts(self) -> tuple[StepCount, ...]:
+        """Return what was counted, by step."""
+        made = []
+        for step, ends in self._ends.items():
+            by_end = Counter(end for end, _ in ends.values())
+            spent = advanced(self._usages[step].lines(), "step") if step in self._usages else {}
+            made.append(
+                StepCount(
+                    name=step,
+                    seen=len(ends) - by_end["passed"],
+                    passed=by_end["passed"],
+                    filtered=by_end["filtered"],
+                    failed=by_end["failed"],
+                    seconds=sum(seconds for _, seconds in ends.values()),
+                    calls_made=int(spent.get("calls_made", 0)),
+                    calls_from_cache=int(spent.get("calls_from_cache", 0)),
+                    tokens_in=int(spent.get("tokens_in", 0)),
+                    tokens_out=int(spent.get("tokens_out", 0)),
+                    cost=spent.get("cost_step", 0.0),
+                )
+            )
+            branches = ((end, number) for end, number in by_end.items() if end.startswith("."))
+            made += [StepCount(name=f"{step}{end}", seen=number) for end, number in sorted(branches)]
+        return tuple(made)

@@ -14,6 +14,7 @@ from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
 from loom_common.flow import Stage
+from loom_coordinator.accounting import steps
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
@@ -135,6 +136,8 @@ async def enter_lineage(unit: UnitOfWork, run: Run, total: Tally) -> None:
         Stage.EVALUATE: (total.transformed, total.passed),
         Stage.LOAD: (total.passed, total.loaded),
     }
+    found = await steps.summaries(unit.connection, run.run_id, run.definition)
+    stepped = [each.model_dump(mode="json") for each in found]
     row = {
         "run_id": run.run_id,
         "input_source": redacted(pipeline.extract.source),
@@ -144,6 +147,7 @@ async def enter_lineage(unit: UnitOfWork, run: Run, total: Tally) -> None:
         "output_record_count": total.loaded,
         "stages": [
             {"stage": stage.value, "records_in": entered, "records_out": left}
+            | ({"steps": stepped} if stage is Stage.TRANSFORM and stepped else {})
             for stage, (entered, left) in counts.items()
         ],
         "created_at": unit.now,

@@ -27,7 +27,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run import waiting_text
 from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, usage
+from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, steps, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outputs import record_outputs
@@ -62,6 +62,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     known |= {run_id: replace(known[run_id], totals=totals) for run_id, totals in applied.totals.items()}
     await usage.book(unit, applied.paid)
     await quality.keep(unit, known, new)
+    await steps.keep(unit, new)
     await schemas.keep(unit, new)
     await incremental.keep(unit, known, new)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])

@@ -27,6 +27,7 @@ from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.params import example, resolved
 from loom_common.domain.question.template import written_question
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.views import by_step
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import content_hash, new_run_id, run_id_for
 from loom_common.domain.values.stored_records import name_in, owner_of
@@ -285,14 +286,12 @@ async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
 
 
 async def register_prompt(unit: UnitOfWork, plan: Plan) -> None:
-    """Enter the prompt as a version of its own, where it is not one already."""
-    transform = plan.pipeline.transform
-    if not isinstance(transform, AiTransformConfig):
-        return
-    text = written_question(plan, transform)
-    row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
-    row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
-    await unit.upsert(prompt_versions, [row], update=())
+    """Enter the prompt, or that of each step, as a version of its own, where it is not one already."""
+    for transform in _asking(plan):
+        text = written_question(plan, transform)
+        row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
+        row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
+        await unit.upsert(prompt_versions, [row], update=())
 
 
 def _content_row(name: str, version: str | None, text: str, unit: UnitOfWork) -> dict[str, Any]:
@@ -307,19 +306,23 @@ def _content_row(name: str, version: str | None, text: str, unit: UnitOfWork) ->
 
 
 def prompt_version(plan: Plan) -> str | None:
-    """Return the user's name for the prompt's version, else the beginning of its content hash."""
-    transform = plan.pipeline.transform
-    if not isinstance(transform, AiTransformConfig):
-        return None
-    return transform.prompt_version or _version(written_question(plan, transform))
+    """Return the user's name for the prompt's version, else the beginning of its content hash; of several steps that
+    of all their prompts together."""
+    texts = [each.prompt_version or _version(written_question(plan, each)) for each in _asking(plan)]
+    return (texts[0] if len(texts) == 1 else _version("\n".join(texts))) if texts else None
+
+
+def _asking(plan: Plan) -> list[AiTransformConfig]:
+    """Return the transform, or the steps of it, that asks a model with a prompt."""
+    transforms = (alone.transform for _, alone in by_step(plan.pipeline))
+    return [each for each in transforms if isinstance(each, AiTransformConfig)]
 
 
 def _contexts(plan: Plan) -> dict[str, str]:
-    """Return the text of every context file and file of examples of the prompt, by path."""
-    transform = plan.pipeline.transform
-    if not isinstance(transform, AiTransformConfig):
-        return {}
-    paths = [*transform.context, *([transform.examples.file] if transform.examples else [])]
+    """Return the text of every context file and file of examples of the prompts, by path."""
+    paths = [
+        path for each in _asking(plan) for path in (*each.context, *([each.examples.file] if each.examples else []))
+    ]
     return {path: plan.files.get(path, "") for path in paths}
 
 

@@ -18,12 +18,13 @@ from loom_common.contracts.v1 import (
     RunReport,
     SchemaDrift,
     StageCalls,
+    StepSummary,
 )
 from loom_common.domain.quality.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
-from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, tallies, usage
+from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, steps, tallies, usage
 from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
@@ -49,7 +50,10 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     drift = await schemas.drift_of(connection, run)
     pieces = await count(connection, run_id)
     saved = await counts.summaries(connection, run, spent)
-    return build(run, tally, evaluation, spent, told, why, checks, drift, saved, partitions=max(1, pieces.total))
+    stepped = await steps.summaries(connection, run_id, run.definition)
+    return build(
+        run, tally, evaluation, spent, told, why, checks, drift, saved, stepped, partitions=max(1, pieces.total)
+    )
 
 
 def build(
@@ -62,6 +66,7 @@ def build(
     checks: Sequence[CheckSummary] = (),
     drift: Sequence[SchemaDrift] = (),
     saved: Sequence[CascadeSummary] = (),
+    stepped: Sequence[StepSummary] = (),
     *,
     partitions: int = 1,
 ) -> RunReport:
@@ -83,6 +88,7 @@ def build(
                 "quarantined",
                 "skipped",
                 "cancelled",
+                "filtered",
                 "loaded",
                 "second",
                 "staged",
@@ -114,6 +120,7 @@ def build(
         fail_on=checked_limits(run.definition.get("fail_on") or {}),
         unchanged=_left_as_it_was(run, tally),
         partitions=partitions,
+        steps=tuple(stepped),
     )
 
 

@@ -23,6 +23,7 @@ from loom_common.domain.definition.transform import (
     PluginTransform,
     PythonTransformConfig,
     ScorerTransformConfig,
+    StepsTransformConfig,
     TransformConfig,
 )
 from loom_common.domain.model_options.asking import LogprobsConfig, options_of
@@ -38,6 +39,7 @@ from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
+from loom_transformer.steps.building import steps_transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, PROBABILITY, Cascade, Cheap
@@ -113,6 +115,8 @@ class Catalog:
 
     def _made(self, plan: Plan) -> Transform | None:
         config, folder = plan.pipeline.transform, self._project / plan.base
+        if isinstance(config, StepsTransformConfig):
+            return steps_transform(plan, config, self.transform_of)
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))

@@ -141,6 +141,10 @@ def _print_estimate(made: Estimate) -> None:
     from loom_common.flow import Stage
 
     _print_calls(made.calls, "This pipeline asks no model: it costs nothing.")
+    if made.steps:
+        from loom.cli.output import step_counts
+
+        terminal.stdout().print(step_counts.of_estimate(made.steps))
     records, sampled = counted(made.records, "record"), terminal.count(made.sampled)
     transform, evaluate = (terminal.money(made.cost_of(stage)) for stage in (Stage.TRANSFORM, Stage.EVALUATE))
     source = "in earlier runs" if made.learned else "made-up ones of the same shape: no earlier run tells"

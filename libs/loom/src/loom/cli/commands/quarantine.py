@@ -124,6 +124,10 @@ def retry(
         typer.Option("--prompt", metavar="FILE", exists=True, dir_okay=False, help="With the prompt of this file."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="With this model.")] = None,
+    step: Annotated[
+        str | None,
+        typer.Option("--step", metavar="NAME", help="The step that --prompt and --model are for, of several."),
+    ] = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(
@@ -148,7 +152,7 @@ def retry(
     from loom.cli.commands import follow, quarantine_retry
 
     settings = common.configuration()
-    changes = _changes(prompt, model, threshold or [], edit or [])
+    changes = _changes(prompt, model, step, threshold or [], edit or [])
     code = follow.wait_for(quarantine_retry.carry_out(settings, which.of(run_id), changes, form, common))
     raise typer.Exit(code)
 
@@ -218,13 +222,16 @@ def _none(meant: RecordFilter) -> str:
     return "No record is in quarantine." if everything else "No record in quarantine is one of those asked for."
 
 
-def _changes(prompt: Path | None, model: str | None, thresholds: list[str], edits: list[str]) -> Changes | None:
+def _changes(
+    prompt: Path | None, model: str | None, step: str | None, thresholds: list[str], edits: list[str]
+) -> Changes | None:
     from loom.project import yaml_positions
     from loom_common.domain.run.replaying import Changes
 
     changes = Changes(
         prompt=None if prompt is None else yaml_positions.read_text(prompt, str(prompt)),
         model=model,
+        step=step,
         thresholds={name: _number(value) for name, value in pairs_of(thresholds, "--threshold").items()},
         edits=pairs_of(edits, "--edit"),
     )

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loom.cli.output import sample_rows, schema_changes, terminal
+from loom.cli.output import sample_rows, schema_changes, step_counts, terminal
 from loom_common.domain.values.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
@@ -18,7 +18,18 @@ _OUTCOMES = {"warned": "yellow", "quarantined": "yellow", "failed": "red"}
 _MANY = 100
 """The number of records from which on a share that is far from what was expected is told."""
 _FAR = 0.1
-_COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "staged", "loaded")
+_COUNTS = (
+    "extracted",
+    "filtered",
+    "passed",
+    "unscored",
+    "rejected",
+    "quarantined",
+    "skipped",
+    "cancelled",
+    "staged",
+    "loaded",
+)
 _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
 
@@ -32,6 +43,8 @@ def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -
 def render(report: Mapping[str, Any]) -> RenderableType:
     """Return the report without the commands that may follow."""
     parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
+    if report.get("steps"):
+        parts += [step_counts.table(report["steps"]), Text()]
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
     if report.get("checks"):

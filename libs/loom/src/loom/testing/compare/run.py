@@ -12,7 +12,8 @@ from loom.testing.definition.expectations import IntegrationExpectation
 from loom.testing.outcomes import Failure
 from loom_common.contracts.v1 import RunReport
 
-_LOST = "extracted = loaded + rejected + quarantined + skipped + cancelled"
+_ENDS = ("loaded", "filtered", "rejected", "quarantined", "skipped", "cancelled")
+_LOST = "extracted = loaded + filtered + rejected + quarantined + skipped + cancelled"
 
 
 def compare(
@@ -28,7 +29,7 @@ def compare(
     counts = report.records
     for name, bounds in expected.records.items():
         to.bound(f"records.{name}", bounds, float(counts.get(name, 0)))
-    ended = sum(counts.get(name, 0) for name in ("loaded", "rejected", "quarantined", "skipped", "cancelled"))
+    ended = sum(counts.get(name, 0) for name in _ENDS)
     if report.status in ("succeeded", "partial") and ended != counts["extracted"]:
         to.failures.append(Failure("records", _LOST, f"{counts['extracted']} extracted, {ended} accounted for"))
     to.bound("cost", expected.cost, report.cost.get("total", 0.0))

@@ -171,9 +171,9 @@ class IntegrationExpectation(Section):
     """Says what a run from source to destination is to come to."""
 
     status: Literal["succeeded", "partial", "failed"] = Field("succeeded", description="How the run ends.")
-    records: dict[Literal["extracted", "passed", "loaded", "rejected", "quarantined", "skipped", "failed"], Bounds] = (
-        Field(default_factory=dict, description="Bounds of the number of records, by what became of them.")
-    )
+    records: dict[
+        Literal["extracted", "filtered", "passed", "loaded", "rejected", "quarantined", "skipped", "failed"], Bounds
+    ] = Field(default_factory=dict, description="Bounds of the number of records, by what became of them.")
     columns: list[str] = Field(default_factory=list, description="Columns that the destination has.")
     unique: list[str] = Field(default_factory=list, description="Columns that identify a row there, together.")
     cost: Bounds | None = Field(None, description="Bounds of what the run costs, in USD, by the tokens recorded.")

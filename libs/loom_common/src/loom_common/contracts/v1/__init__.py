@@ -37,6 +37,7 @@ from loom_common.contracts.v1.facts import (
     SourceSplit,
     StageDelayed,
     StageFailed,
+    StepCount,
 )
 from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.reports import (
@@ -52,6 +53,7 @@ from loom_common.contracts.v1.reports import (
     SchemaDrift,
     StageCalls,
     StageProgress,
+    StepSummary,
 )
 from loom_common.contracts.v1.work import (
     BatchEvaluated,
@@ -131,6 +133,8 @@ __all__ = [
     "StageDelayed",
     "StageFailed",
     "StageProgress",
+    "StepCount",
+    "StepSummary",
     "TransformedRecord",
     "WorkUnderWay",
     "WorkerBeat",

@@ -77,6 +77,23 @@ class CheckCount(Part):
     newest: float | None = Field(None, description="`freshness`: the newest time seen, in seconds since 1970.")
 
 
+class StepCount(Part):
+    """Counts what became of the records of a batch in one step of the transform, or on one branch of a router, whose
+    name is `ROUTER.BRANCH`."""
+
+    name: str
+    seen: int = Field(description="Records that the step worked on, or that took the branch.")
+    passed: int = Field(0, description="Records that it passed by, because its `when` is not true of them.")
+    filtered: int = Field(0, description="Of those seen: records that it dropped.")
+    failed: int = Field(0, description="Of those seen: records that it failed on.")
+    seconds: float = Field(0.0, description="What it took for these records, added up.")
+    calls_made: int = 0
+    calls_from_cache: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = Field(0.0, description="USD.")
+
+
 class SlicedBatch(Part):
     """Describes a batch of a slice, as the extractor made it."""
 
@@ -160,6 +177,7 @@ class BatchFact(Message):
     checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
     columns: dict[str, Column] | None = Field(None, description="The schema of the outputs or the rows, if looked at.")
     outputs: tuple[RecordOutput, ...] = Field((), description="Of a run that keeps them: what was loaded.")
+    steps: tuple[StepCount, ...] = Field((), description="Of a transform that consists of steps: what each counted.")
 
     @property
     def correlation_id(self) -> str:

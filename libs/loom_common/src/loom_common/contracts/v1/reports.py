@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.v1.facts import StepCount
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.schema.drift import SchemaChange
@@ -137,6 +138,14 @@ class KeptReason(Part):
     example: str = Field(description="The id of one of these records: `loom quarantine show` tells all of it.")
 
 
+class StepSummary(StepCount):
+    """Says what one step of the transform came to over a run."""
+
+    kind: str = Field(description="Its `type`.")
+    made_by: str | None = Field(None, description="Its model, scorer or function; null where the type says it all.")
+    branches: dict[str, int] = Field(default_factory=dict, description="Of a router: records by branch.")
+
+
 class RunReport(Part):
     """Represents the report that `loom run --format json` prints."""
 
@@ -146,9 +155,9 @@ class RunReport(Part):
     status: str
     error: str | None
     records: dict[str, int] = Field(
-        description="Counts. `extracted` is the sum of `loaded`, `rejected`, `quarantined`, `skipped` and `cancelled` "
-        "once the run has ended; `loaded` can be read in a destination, `second` of them in `load.fallback`; `staged` "
-        "were written and not put in place."
+        description="Counts. `extracted` is the sum of `loaded`, `filtered`, `rejected`, `quarantined`, `skipped` and "
+        "`cancelled` once the run has ended; `loaded` can be read in a destination, `second` of them in "
+        "`load.fallback`; `staged` were written and not put in place."
     )
     evaluation: dict[str, EvaluatorSummary]
     cost: dict[str, float]
@@ -190,6 +199,7 @@ class RunReport(Part):
         description="Whether the run has ended and left `destination` as it was, because it put no row there.",
     )
     partitions: int = Field(1, description="How many pieces of the source were read at the same time, at most.")
+    steps: tuple[StepSummary, ...] = Field((), description="What each step of the transform came to, in their order.")
 
 
 class RunFinished(Message):

@@ -54,9 +54,11 @@ def calibrator_of(plan: Plan, name: str) -> Calibrator:
 def named_in(definition: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the calibrator files that a definition names, as written or as a model, with their places."""
     transform = said(definition, "transform")
+    steps = enumerate(items(transform, "steps"))
+    places = [(("transform",), transform), *((("transform", "steps", at), step) for at, step in steps)]
     written: list[tuple[tuple[str | int, ...], Any]] = [
-        (("transform", "calibration"), said(transform, "calibration")),
-        (("transform", "scorer", "calibration"), said(said(transform, "scorer"), "calibration")),
+        *(((*place, "calibration"), said(each, "calibration")) for place, each in places),
+        *(((*place, "scorer", "calibration"), said(said(each, "scorer"), "calibration")) for place, each in places),
         *(
             (("evaluate", "evaluators", at, "calibration"), said(each, "calibration"))
             for at, each in enumerate(items(said(definition, "evaluate"), "evaluators"))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from loom_common.domain.definition.output import TEXT, json_schema
+from loom_common.domain.definition.steps import made_by_steps, read_by_steps, seen_by_steps
 from loom_common.domain.definition.transform import OF_VADER
 from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.views import has_steps
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.near import closest
 from loom_common.errors import Problem
@@ -22,7 +24,8 @@ _SHOWN = 20
 _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
 """Holds the keys of evaluators that name a field of the source."""
 
-Side = Literal["source", "output", "row", "record"]
+Side = str | int
+"""Says whose fields: `source`, `output`, `row`, `record`, or, of a number, those that the step of that place sees."""
 _CHECKED: tuple[tuple[str, Side], ...] = (("extract", "source"), ("load", "row"))
 """Holds the sections with quality checks, and whose fields these look at."""
 
@@ -41,6 +44,11 @@ class WrittenPrompt(Protocol):
     @property
     def text(self) -> str:
         """Return the prompt."""
+        ...
+
+    @property
+    def at(self) -> KeyPath:
+        """Return its key in the definition."""
         ...
 
     @property
@@ -81,7 +89,14 @@ def compared(
     """Return every name that is no field of what it should be one of. Where that cannot be known, what was not looked
     at. `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
     output = output_fields(definition, source)
-    there = {"source": source, "output": output, "row": _row(definition, output), "record": _either(source, output)}
+    stepped = seen_by_steps(items(said(definition, "transform"), "steps"), source)
+    there: dict[Side, Fields | None] = {
+        **{at: fields for at, fields in stepped.items()},  # noqa: C416 - the keys are wider than those of a step
+        "source": source,
+        "output": output,
+        "row": _row(definition, output),
+        "record": _either(source, output),
+    }
     problems, unsure, unknown = [], [], list[str]()
     for named in chain(
         _named(document, definition, prompt), _checked(document, definition), _sensitive(document, definition)
@@ -119,6 +134,8 @@ def _answered(transform: Any, source: Fields | None) -> Fields | None:
         return Fields((TEXT,), certain=True)
     if isinstance(spec, Mapping):
         return _declared(spec)
+    if has_steps(transform):
+        return made_by_steps(items(transform, "steps"), source)
     if kind == "passthrough":
         return source
     if kind == "embed" and isinstance(into := said(transform, "into") or "embedding", str):
@@ -168,12 +185,10 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
     transform = said(definition, "transform")
     if said(transform, "type") in ("scorer", "embed"):
         yield from at(("transform", "field"), said(transform, "field"), "source")
-    if prompt is not None and said(transform, "type") in ("ai", "embed"):
-        from loom_common.domain.prompts.prompt_check import fields_of
-
-        for template in (prompt, *prompt.beside):
-            for field in fields_of(template.text):
-                yield Named(field.name, "source", _in_prompt(template, field.line, field.column))
+    for path, name, step in read_by_steps(items(transform, "steps")):
+        yield from at(("transform", "steps", *path), name, step)
+    if prompt is not None and (said(transform, "type") in ("ai", "embed") or has_steps(transform)):
+        yield from _prompted(prompt, in_steps=has_steps(transform))
     for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
         place = ("evaluate", "evaluators", position)
         yield from at((*place, "field"), said(evaluator, "field"), "output")
@@ -181,6 +196,17 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
             yield from at((*place, key), said(evaluator, key), "source")
     yield from listed("load", "include", "source")
     yield from listed("load", "key", "row")
+
+
+def _prompted(prompt: WrittenPrompt, *, in_steps: bool) -> Iterator[Named]:
+    """Yield the fields that the templates of the question name, or those of the questions of steps."""
+    from loom_common.domain.prompts.prompt_check import fields_of
+
+    for template in (prompt, *prompt.beside):
+        place = template.at[2] if in_steps else None
+        side: Side = place if isinstance(place, int) else "source"
+        for field in fields_of(template.text):
+            yield Named(field.name, side, _in_prompt(template, field.line, field.column))
 
 
 def _sensitive(document: Places, definition: Mapping[str, Any]) -> Iterator[Named]:
@@ -215,7 +241,7 @@ def _problem(named: Named, fields: Fields, source: Fields | None, output: Fields
         "output": "a field of the output",
         "row": "a column of what is loaded",
         "record": "a field of the source or of the output",
-    }[named.side]
+    }.get(str(named.side), "a field of the source or of a step that it needs")
     near = closest(named.name, fields.names)
     elsewhere = ""
     if near is None and named.side == "source" and output is not None and named.name in output.names:

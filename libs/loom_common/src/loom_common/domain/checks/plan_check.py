@@ -5,14 +5,16 @@ A pipeline file's reader has made the same checks, but anyone may write a run re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePath
 
 from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.calibrator import named_in, parsed
-from loom_common.domain.definition.transform import AiTransformConfig, embedded_text
+from loom_common.domain.definition.transform import AiTransformConfig, TransformConfig, embedded_text
 from loom_common.domain.question.files import names_a_file
 from loom_common.domain.question.written import KeyPath, in_a_file, templates_beside
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.views import by_step, relocated
 from loom_common.errors import Problem
 
 _AMONG = "that is among the request's `files`"
@@ -28,7 +30,12 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
         except ValueError as error:
             yield Problem(place, f"{name!r}", f"a calibrator that can be used ({error})")
     yield from cascade_file.mistakes(plan.pipeline, plan.files)
-    transform = plan.pipeline.transform
+    for place, alone in by_step(plan.pipeline):
+        for each in _of_transform(plan, alone.transform):
+            yield replace(each, path=relocated(place, each.path))
+
+
+def _of_transform(plan: Plan, transform: TransformConfig) -> Iterator[Problem]:
     if isinstance(transform, AiTransformConfig):
         yield from _question_problems(plan, transform)
     if (text := embedded_text(transform)) is not None:

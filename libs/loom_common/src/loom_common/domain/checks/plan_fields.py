@@ -14,6 +14,7 @@ from loom_common.domain.checks.field_names import Compared, KeyPath, compared
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.question.written import templates_beside
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.views import by_step, relocated
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import Problem
 
@@ -63,11 +64,15 @@ def prompt_text(plan: Plan) -> str | None:
 
 
 def _prompt(plan: Plan) -> _Prompt | None:
-    transform = plan.pipeline.transform
-    if not isinstance(transform, AiTransformConfig):
-        return None
-    beside = tuple(_written(plan, text, at) for at, text in templates_beside(transform))
-    return replace(_written(plan, transform.prompt, _PROMPT), beside=beside)
+    """Return the prompt, and what is asked besides; of several steps the first, with all others beside it."""
+    prompts: list[_Prompt] = []
+    for place, alone in by_step(plan.pipeline):
+        transform = alone.transform
+        if isinstance(transform, AiTransformConfig):
+            prompts.append(_written(plan, transform.prompt, relocated(place, _PROMPT)))
+            beside = templates_beside(transform)
+            prompts += [_written(plan, text, relocated(place, at)) for at, text in beside]
+    return replace(prompts[0], beside=tuple(prompts[1:])) if prompts else None
 
 
 def _written(plan: Plan, text: str, at: KeyPath) -> _Prompt:

@@ -1,5 +1,5 @@
-"""Defines the settings of failure handling: what happens to a record that fails, and how many failures a run
-accepts."""
+"""Defines the settings of failure handling: what happens to a record that fails, how many failures a run accepts, and
+what may take how long."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from loom_common.domain.section import Mistake, Section, mistake, said
+from loom_common.domain.values.durations import Limit
 
 OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
 OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
@@ -83,3 +84,15 @@ class FallbackConfig(Section):
         if named != 1:
             expected = "one of a list of models, `value: {...}` and `cached: true`"
             yield mistake((), "missing_for_type", expected, written)
+
+
+class Timeouts(Section):
+    """Holds the time limits, written as `30s`, `15m`, `12h` or `7d`."""
+
+    record: Limit = Field("2m", description="One record in the transform, or in the evaluators. Past it: quarantined.")
+    batch: Limit = Field("30m", description="One batch in a worker. Past it, the batch is tried again later.")
+    run: Limit = Field("1h", description="The run, from its start or from being resumed. Past it, it fails.")
+    extract: Limit = Field("15m", description="A slice being read. Without a fact about it for so long: asked again.")
+    transform: Limit = Field("45m", description="Where no batch leaves the transform for so long: sent again.")
+    evaluate: Limit = Field("30m", description="Where no batch leaves the evaluators for so long: sent again.")
+    load: Limit = Field("15m", description="Where no batch is loaded for so long: sent again.")

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.definition.cascades import cheap_models
+from loom_common.domain.definition.across_sections import mistakes_between, models_in
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluator_kinds import asks_a_model
 from loom_common.domain.definition.failing import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
-    FallbackConfig,
     OnFailure,
     OnFailureHere,
     Recovery,
+    Timeouts,
     fallback_fits,
     meant_by_presence,
 )
 from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.monitoring import MonitoringConfig
-from loom_common.domain.definition.overwritten_fields import overwriting
-from loom_common.domain.definition.timeouts import Timeouts
-from loom_common.domain.definition.transform import AnyTransform, asks_models
+from loom_common.domain.definition.transform import AnyTransform
 from loom_common.domain.incremental.settings import IncrementalConfig
-from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
-from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.fail_on import FailOn
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
@@ -243,18 +238,14 @@ class Pipeline(Section):
         """Demand providers that can be reached, models of providers that there are, packages that are installed, and
         outputs that overwrite nothing."""
         yield from provider_mistakes(written)
-        yield from overwriting(written)
-        yield from _updating_by_no_key(written)
-        yield from _losing_what_was_read(written)
-        yield from _known_by_no_key(written)
-        yield from _waiting_in_clear(written)
+        yield from mistakes_between(written)
         yield from needed_in_clear(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
         own = said(written, "providers")
         configured = list(own) if isinstance(own, Mapping) else []
-        for at, model in _models(written):
+        for at, model in models_in(written):
             if (wrong := model_mistake(model, configured)) is not None:
                 yield mistake(at, "unknown_provider", wrong, model)
             provider, colon, _ = model.partition(":")
@@ -307,68 +298,6 @@ class Pipeline(Section):
         return value
 
 
-def _updating_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Demand a key of rows that are updated: of the load itself, or the one that identifies a record."""
-    load = said(written, "load")
-    if said(load, "mode") == "upsert" and not said(load, "key") and not said(said(written, "extract"), "key"):
-        yield mistake(("load",), "missing_for_type", "`key`, here or in `extract`, which mode upsert needs", load)
-
-
-def _losing_what_was_read(written: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Demand that incremental extraction adds to its destination: a replacement would hold the newest records alone."""
-    load = said(written, "load")
-    incremental = said(said(written, "extract"), "incremental")
-    if incremental is None or load is None or said(load, "mode") in ("append", "upsert"):
-        return
-    why = "because incremental extraction adds to what earlier runs have loaded"
-    if said(load, "mode") is None:
-        yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
-    else:
-        yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", said(load, "mode"))
-
-
-def _known_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Demand a key by which a record is known that comes again."""
-    ingest = IngestConfig.long_form(said(written, "ingest"))
-    if ingest is not None and not said(ingest, "key") and not said(said(written, "extract"), "key"):
-        yield mistake(
-            ("ingest",), "missing_for_type", "`key`, here or in `extract`, by which a record is known again", ingest
-        )
-
-
-def _waiting_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Demand that questions with sensitive fields are asked directly: those that wait for a batch are not encrypted."""
-    if not said(written, "sensitive"):
-        return
-    for section in ("transform", "evaluate"):
-        execution = ExecutionConfig.long_form(said(said(written, section), "execution"))
-        if said(execution, "type") == "batch":
-            expected = "`direct` where the pipeline has `sensitive` fields: what waits for a batch is not encrypted"
-            yield mistake((section, "execution"), "strange_for_type", expected, execution)
-
-
 def models_of(pipeline: Pipeline) -> list[str]:
     """Return every model that a pipeline names."""
-    return [model for _, model in _models({"transform": pipeline.transform, "evaluate": pipeline.evaluate})]
-
-
-def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield every model that a definition names, with its path."""
-    evaluate = said(written, "evaluate")
-    transform = said(written, "transform")
-    embeds, asks = said(transform, "type") == "embed", asks_models(transform)
-    asked = transform if asks else None
-    fallback = FallbackConfig.long_form(said(asked, "fallback"))
-    named: list[tuple[tuple[str | int, ...], Any]] = [
-        (("transform", "model"), said(transform, "model") if asks or embeds else None),
-        *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
-        *((("transform", *at), model) for at, model in judges_named(asked)),
-        *cheap_models(written),
-        (("evaluate", "model"), said(evaluate, "model")),
-        *(
-            (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))
-            for at, evaluator in enumerate(items(evaluate, "evaluators"))
-            if asks_a_model(evaluator)
-        ),
-    ]
-    yield from ((at, model) for at, model in named if isinstance(model, str))
+    return [model for _, model in models_in({"transform": pipeline.transform, "evaluate": pipeline.evaluate})]

@@ -125,6 +125,7 @@ def _words(
     from loom_common.domain.definition.transform import transform_names
     from loom_common.domain.model_options.providers import provider_names
     from loom_common.domain.quality.check import QualityCheck, same_bound
+    from loom_common.domain.steps.keys import DECIDING
 
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
@@ -140,7 +141,8 @@ def _words(
             return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            options = transform_names() if path == ("transform", "type") else options
+            if path and path[0] == "transform" and path[-1] == "type" and len(path) in (2, 4):
+                options = [*transform_names(), *(DECIDING if len(path) == 4 else ())]
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
@@ -165,18 +167,26 @@ def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
     """Return the section that contains the last key of `loc`."""
     from loom_common.domain.definition.evaluator_kinds import evaluator_model
     from loom_common.domain.definition.evaluators import Evaluator
-    from loom_common.domain.definition.transform import TransformConfig, transform_model
+    from loom_common.domain.definition.transform import TransformConfig, step_model, transform_model
     from loom_common.domain.quality.check import QualityCheck
     from loom_common.domain.quality.kinds import CHECKS
+    from loom_common.domain.steps.keys import StepKeys
 
     members: Sequence[type[BaseModel]] = ()
     for part in loc[:-1]:
-        if isinstance(part, str) and (member := next((each for each in members if part in _tags(each)), None)):
+        is_key = isinstance(part, str) and _annotation(model, part) is not None
+        if (
+            isinstance(part, str)
+            and not is_key
+            and (member := next((each for each in members if part in _tags(each)), None))
+        ):
             model = member
         elif isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named
         elif isinstance(part, str) and issubclass(model, QualityCheck) and part in CHECKS:
             model = CHECKS[part]
+        elif isinstance(part, int) and issubclass(model, StepKeys):
+            model = step_model(written["transform"]["steps"][part])
         elif isinstance(part, str) and (annotation := _annotation(model, part)) is not None:
             members = list(_sections_of(annotation))
             model = next(iter(members), model)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import (
     AliasChoices,
     Field,
+    PlainSerializer,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapSerializer,
@@ -26,6 +27,8 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
+from loom_common.domain.definition.steps import OF_VADER as MADE_BY_VADER
+from loom_common.domain.definition.steps import dump_step, made_by, merged_schema, strange_in_step, with_step_keys
 from loom_common.domain.json_values.whole_numbers import Turn, whole_numbers
 from loom_common.domain.model_options.asking import AskingOptions, LogprobsConfig, asking_mistakes
 from loom_common.domain.model_options.caching import CacheConfig
@@ -47,13 +50,19 @@ from loom_common.domain.section import (
     refusal,
     said,
 )
+from loom_common.domain.steps.keys import DECIDING, StepKeys
+from loom_common.domain.steps.mistakes import step_mistakes
 from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 
-OF_VADER = ("sentiment", "confidence", "compound")
+STEPS = "steps"
+"""The `type` of a transform that has steps, which nobody has to write."""
+_SHOWN = 4
+_LONGEST = 200
+OF_VADER = tuple(MADE_BY_VADER)
 """Names the fields of what the scorer `vader` says of a text."""
 
 
@@ -338,12 +347,96 @@ class PluginTransform(PluginSection, TransformConfig):
         each pipeline version in every transformer process."""
 
 
+def _step(written: Any) -> Any:
+    """A step is read by the model of its type, with the keys of every step besides."""
+    if isinstance(written, StepKeys):
+        return written
+    if said(written, "type") == "steps" or said(written, "steps") is not None:
+        raise refusal("step", [mistake((), "strange_for_type", "a step without `steps` of its own", written)])
+    try:
+        model = step_model(written)
+        found = list(strange_in_step(written)) if model not in DECIDING.values() else []
+        made = model.model_validate(written)
+    except PluginUnusable as error:
+        raise refusal("step", [unusable(("type",), error, said(written, "type"))]) from error
+    except ValidationError as error:
+        found += mistakes_in(error)
+        mistaken = _of_the_type(found, written) if model not in DECIDING.values() else found
+        raise refusal("step", mistaken) from None
+    if found:
+        raise refusal("step", found)
+    return made
+
+
+def step_model(written: Any) -> type[StepKeys]:
+    """Return the model of a step's keys. Raises `PluginUnusable`."""
+    kind = said(written, "type")
+    if isinstance(kind, str) and kind not in TRANSFORMS and closest(kind, (*TRANSFORMS, *DECIDING)) in DECIDING:
+        kind = closest(kind, DECIDING)
+    if isinstance(kind, str) and kind in DECIDING:
+        return DECIDING[kind]
+    return with_step_keys(transform_model(written))
+
+
+AnyStep = Annotated[StepKeys, WrapValidator(lambda written, _: _step(written)), PlainSerializer(dump_step)]
+
+
+class StepsTransformConfig(TransformConfig):
+    """Named steps make the output together: each adds its fields to the record, which later steps see."""
+
+    type: Literal["steps"]
+    steps: list[AnyStep] = Field(
+        min_length=1, max_length=200, description="The steps. In what order they run, `needs` says, and not the list."
+    )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        """The steps say what the type is."""
+        written = TransformConfig.long_form(written)
+        return {"type": "steps", **written} if isinstance(written, Mapping) else written
+
+    @property
+    def made_by(self) -> str | None:
+        """Return the models, scorers and functions of the steps, each once."""
+        steps: list[Any] = list(self.steps)
+        named = list(
+            dict.fromkeys(step.made_by for step in steps if isinstance(step, TransformConfig) and step.made_by)
+        )
+        shown = ", ".join(named[:_SHOWN])
+        return (f"{shown} and {len(named) - _SHOWN} more" if len(named) > _SHOWN else shown)[:_LONGEST] or None
+
+    @cached_property
+    def declared_schema(self) -> Mapping[str, Any] | None:
+        if self.shape is not None:
+            return json_schema(self.shape)
+        return merged_schema(self.steps)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """The steps make a graph; what fails, fails in a step."""
+        yield from TransformConfig.mistakes(written)
+        steps = said(written, "steps")
+        if isinstance(steps, list):
+            made = {name: made_by(step) for step in steps if isinstance(name := said(step, "name"), str)}
+            for each in step_mistakes(steps, made):
+                yield {**each, "loc": ("steps", *each.get("loc", ()))}
+        for key, where in (("calibration", "the step whose output it is for"), ("fallback", "the step that may fail")):
+            if said(written, key) is not None:
+                yield mistake((key,), "strange_for_type", f"no `{key}` beside `steps`; it belongs to {where}")
+        if said(written, "on_failure") in ("retry", "fallback"):
+            expected = "`quarantine`, `skip` or `abort` beside `steps`; a step that tries again or falls back says so"
+            yield mistake(("on_failure",), "strange_for_type", expected, said(written, "on_failure"))
+        if said(written, "output") == TEXT:
+            yield mistake(("output",), "strange_for_type", "fields beside `steps`, as each step adds its own", TEXT)
+
+
 BuiltIn = (
     AiTransformConfig
     | EmbedTransformConfig
     | ScorerTransformConfig
     | PythonTransformConfig
     | PassthroughTransformConfig
+    | StepsTransformConfig
 )
 TRANSFORMS: dict[str, type[TransformConfig]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(BuiltIn)
@@ -360,8 +453,8 @@ _KEYS_OF_A_TYPE = frozenset[str]().union(*_OWN_KEYS.values())
 
 
 def transform_names() -> list[str]:
-    """Return every transform that may be named here."""
-    return [*TRANSFORMS, *names(Kind.TRANSFORM)]
+    """Return every transform that may be named here. One that has steps is known by them."""
+    return [*(name for name in TRANSFORMS if name != STEPS), *names(Kind.TRANSFORM)]
 
 
 def transform_model(written: Any) -> type[TransformConfig]:
@@ -370,6 +463,8 @@ def transform_model(written: Any) -> type[TransformConfig]:
     if isinstance(written, TransformConfig):
         return type(written)
     kind = said(written, "type")
+    if kind is None and said(written, "steps") is not None:
+        return StepsTransformConfig
     if not isinstance(kind, str):
         return _most_alike(written)
     model = TRANSFORMS.get(kind) or plugin_model(Kind.TRANSFORM, kind, PluginTransform)  # type: ignore[type-abstract]

@@ -26,6 +26,7 @@ class Changes(BaseModel):
 
     prompt: str | None = Field(None, description="The text of another prompt.")
     model: str | None = Field(None, description="Another model for the transform.")
+    step: str | None = Field(None, description="The step whose prompt or model is another one, of several.")
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="Other thresholds, by evaluator; of a weighted gate: `gate`."
     )
@@ -51,10 +52,9 @@ class Changes(BaseModel):
 def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     """Return the definition with the changes applied. Raises `InvalidDefinition` for changes that do not fit it."""
     made: dict[str, Any] = copy.deepcopy(dict(definition))
-    transform = made.get("transform", {})
-    problems = []
+    transform, problems = _asking(made.get("transform", {}), changes)
     for name in ("prompt", "model"):
-        if getattr(changes, name) is not None and transform.get("type") != "ai":
+        if not problems and getattr(changes, name) is not None and transform.get("type") != "ai":
             found = f"a transform of type {transform.get('type')}"
             problems.append(Problem((name,), found, f"a transform of type ai, which has a {name}"))
     if changes.prompt is not None:
@@ -81,6 +81,23 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     if problems:
         raise InvalidDefinition(problems)
     return made
+
+
+def _asking(transform: dict[str, Any], changes: Changes) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the transform, or the step of it, that the changes are about."""
+    steps = {str(step.get("name")): step for step in transform.get("steps") or ()}
+    if changes.step is not None and changes.step not in steps:
+        near = difflib.get_close_matches(changes.step, steps, n=1, cutoff=0.5)
+        expected = f"a step of the transform: {', '.join(steps) or 'it has none'}"
+        return transform, [Problem(("step",), repr(changes.step), expected, near[0] if near else None)]
+    if changes.step is not None:
+        return steps[changes.step], []
+    asking = [name for name, step in steps.items() if step.get("type") == "ai"]
+    if len(asking) == 1:
+        return steps[asking[0]], []
+    if asking and (changes.prompt is not None or changes.model is not None):
+        return transform, [Problem((), "no step", f"`step`, as several ask models: {', '.join(asking)}")]
+    return transform, []
 
 
 def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, Any]) -> list[Problem]:

@@ -31,6 +31,8 @@ class Tally(BaseModel):
     second: int = 0
     """Loaded records that are in the second destination, `load.fallback`."""
     cancelled: int = 0
+    filtered: int = 0
+    """Records that a filter among the steps of the transform dropped: they are neither loaded nor kept."""
     calls_made: int = 0
     """Model calls that this run paid for."""
     calls_from_cache: int = 0
@@ -54,13 +56,14 @@ class Tally(BaseModel):
 
     @property
     def kept(self) -> int:
-        """Return the number of records in `quarantined_records`: all that were neither loaded nor cancelled."""
+        """Return the number of records in `quarantined_records`: all that were neither loaded, filtered nor
+        cancelled."""
         return self.rejected + self.skipped + self.quarantined
 
     @property
     def ended(self) -> int:
-        """Return the number of records that have reached one of the five final outcomes."""
-        return self.loaded + self.kept + self.cancelled
+        """Return the number of records that have reached one of the six final outcomes."""
+        return self.loaded + self.kept + self.filtered + self.cancelled
 
     @property
     def underway(self) -> int:
@@ -86,5 +89,5 @@ class Tally(BaseModel):
 
     @property
     def balanced(self) -> bool:
-        """Tell whether `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
+        """Tell whether `extracted = loaded + filtered + rejected + skipped + quarantined + cancelled`."""
         return self.underway == 0

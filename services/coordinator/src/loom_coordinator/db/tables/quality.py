@@ -1,4 +1,5 @@
-"""Defines the tables of what quality checks counted, and of what each came to over a run."""
+"""Defines the tables of what quality checks and the steps of a transform counted, and of what each check came to over
+a run."""
 
 from __future__ import annotations
 
@@ -34,4 +35,22 @@ quality_results = Table(
     Column("outcome", String(20), nullable=False, comment="passed, warned, quarantined or failed"),
     Column("reason", Text),
     Column("judged_at", UtcDateTime, nullable=False),
+)
+
+step_counts = Table(
+    "step_counts",
+    metadata,
+    run_key(),
+    Column("step", String(130), primary_key=True, comment="its name; of a branch that of the router and its own"),
+    Column("part", String(40), primary_key=True, comment="a batch"),
+    Column("seen", Integer, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("filtered", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("calls_made", Integer, nullable=False),
+    Column("calls_from_cache", Integer, nullable=False),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("cost", Double, nullable=False),
 )

@@ -1,0 +1,125 @@
+"""Finds what does not fit together in different sections of a pipeline file, and the models that it names. It does no
+I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from loom_common.domain.definition.cascades import cheap_models
+from loom_common.domain.definition.evaluator_kinds import asks_a_model
+from loom_common.domain.definition.failing import FallbackConfig
+from loom_common.domain.definition.output import TEXT, is_json_schema
+from loom_common.domain.definition.transform import asks_models
+from loom_common.domain.model_options.execution import ExecutionConfig
+from loom_common.domain.model_options.several_calls import judges_named
+from loom_common.domain.section import Mistake, items, mistake, said
+from loom_common.domain.steps.views import definitions_by_step
+
+Place = tuple[str | int, ...]
+
+
+def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
+    """Yield what does not fit together in different sections of a definition."""
+    yield from _overwriting(written)
+    yield from _updating_by_no_key(written)
+    yield from _losing_what_was_read(written)
+    yield from _known_by_no_key(written)
+    yield from _waiting_in_clear(written)
+
+
+def _overwriting(written: Mapping[str, Any]) -> Iterable[Mistake]:
+    """Yield the output fields of an `ai` transform that have the name of a key field or of a field in
+    `load.include`."""
+    extract, load = said(written, "extract"), said(written, "load")
+    key = said(extract, "key")
+    keys = [key] if isinstance(key, str) else key if isinstance(key, list) else []
+    included = items(load, "include")
+    for place, definition in definitions_by_step(written):
+        transform = said(definition, "transform")
+        for at, name in _fields(said(transform, "output")) if said(transform, "type") == "ai" else ():
+            if name in keys:
+                expected = (
+                    f"another name: it would overwrite the record's key `{name}`, which is loaded with the output"
+                )
+                yield mistake((*place, *at), "overwrites_key", expected, name)
+            elif name in included:
+                expected = f"another name: it would overwrite the input's field `{name}`, which `load.include` names"
+                yield mistake((*place, *at), "overwrites_included", expected, name)
+
+
+def _fields(output: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if output == TEXT:
+        yield ("output",), TEXT
+    elif isinstance(output, Mapping):
+        whole = is_json_schema(output) and isinstance(output.get("properties"), Mapping)
+        where = ("output", "properties") if whole else ("output",)
+        for name in output["properties"] if whole else output:
+            yield (*where, str(name)), str(name)
+
+
+def _updating_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand a key of rows that are updated: of the load itself, or the one that identifies a record."""
+    load = said(written, "load")
+    if said(load, "mode") == "upsert" and not said(load, "key") and not said(said(written, "extract"), "key"):
+        yield mistake(("load",), "missing_for_type", "`key`, here or in `extract`, which mode upsert needs", load)
+
+
+def _losing_what_was_read(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand that incremental extraction adds to its destination: a replacement would hold the newest records alone."""
+    load = said(written, "load")
+    incremental = said(said(written, "extract"), "incremental")
+    if incremental is None or load is None or said(load, "mode") in ("append", "upsert"):
+        return
+    why = "because incremental extraction adds to what earlier runs have loaded"
+    if said(load, "mode") is None:
+        yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
+    else:
+        yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", said(load, "mode"))
+
+
+def _known_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand a key by which a record is known that comes again."""
+    ingest = said(written, "ingest")
+    ingest = {"window": ingest} if isinstance(ingest, str) else ingest
+    if ingest is not None and not said(ingest, "key") and not said(said(written, "extract"), "key"):
+        yield mistake(
+            ("ingest",), "missing_for_type", "`key`, here or in `extract`, by which a record is known again", ingest
+        )
+
+
+def _waiting_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand that questions with sensitive fields are asked directly: those that wait for a batch are not encrypted."""
+    if not said(written, "sensitive"):
+        return
+    for section in ("transform", "evaluate"):
+        execution = ExecutionConfig.long_form(said(said(written, section), "execution"))
+        if said(execution, "type") == "batch":
+            expected = "`direct` where the pipeline has `sensitive` fields: what waits for a batch is not encrypted"
+            yield mistake((section, "execution"), "strange_for_type", expected, execution)
+
+
+def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield every model that a definition names, as written or as models, with its place."""
+    evaluate = said(written, "evaluate")
+    named: list[tuple[Place, Any]] = []
+    for place, definition in definitions_by_step(written):
+        transform = said(definition, "transform")
+        embeds, asks = said(transform, "type") == "embed", asks_models(transform)
+        asked = transform if asks else None
+        fallback = FallbackConfig.long_form(said(asked, "fallback"))
+        named += [
+            ((*place, "model"), said(transform, "model") if asks or embeds else None),
+            *(((*place, "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
+            *(((*place, *at), model) for at, model in judges_named(asked)),
+        ]
+    named += [
+        *cheap_models(written),
+        (("evaluate", "model"), said(evaluate, "model")),
+        *(
+            (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))
+            for at, evaluator in enumerate(items(evaluate, "evaluators"))
+            if asks_a_model(evaluator)
+        ),
+    ]
+    yield from ((at, model) for at, model in named if isinstance(model, str))

@@ -1,0 +1,166 @@
+"""Reads the steps of a transform: each has the keys of its type, besides those of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+from pydantic import SerializationInfo, create_model
+
+from loom_common.domain.definition.output import TEXT, json_schema
+from loom_common.domain.model_options.asking import probability_field
+from loom_common.domain.model_options.several_calls import agreement_field
+from loom_common.domain.section import Mistake, Section, mistake, said
+from loom_common.domain.steps.graph import graph_of
+from loom_common.domain.steps.keys import DECIDING, StepKeys
+from loom_common.domain.steps.mistakes import fields_read
+from loom_common.domain.values.fields import Fields
+
+Made = Mapping[str, Mapping[str, Any] | None]
+"""Holds the fields of an output with the JSON Schema of each; None for one whose type nobody declares."""
+NOT_IN_STEPS = ("schema", "cascade", "max_failures", "max_failure_rate")
+"""Names the keys of a transform that hold for all steps together, or for a transform that is one step."""
+OF_VADER: Made = {
+    "sentiment": {"enum": ["positive", "negative", "neutral"]},
+    "confidence": {"type": "number"},
+    "compound": {"type": "number"},
+}
+
+
+@cache
+def with_step_keys(model: type[Section]) -> type[StepKeys]:
+    """Return the model of a step whose keys, besides those of every step, are those of `model`."""
+    bases: Any = (StepKeys, model)
+    made: Any = create_model(f"{model.__name__}Step", __base__=bases, __doc__=model.__doc__)
+    return cast("type[StepKeys]", made)
+
+
+def dump_step(step: StepKeys, info: SerializationInfo) -> Any:
+    """Return a step with the keys of its own type."""
+    return step.model_dump(
+        mode=info.mode,
+        by_alias=info.by_alias,
+        exclude_unset=info.exclude_unset,
+        exclude_defaults=info.exclude_defaults,
+        exclude_none=info.exclude_none,
+    )
+
+
+def made_by(step: Any) -> Made | None:
+    """Return what is known of the fields that a step makes, as written or as a model; None where nothing is."""
+    kind, spec = said(step, "type"), said(step, "output")
+    if kind in DECIDING or kind == "passthrough":
+        return {}
+    if spec == TEXT or (kind == "ai" and spec is None):
+        return {TEXT: {"type": "string"}, **_added(step)}
+    if isinstance(spec, Mapping):
+        try:
+            schema = json_schema(spec)
+        except ValueError:
+            return None
+        properties = schema.get("properties")
+        return {**properties, **_added(step)} if isinstance(properties, Mapping) and properties else None
+    if kind == "embed":
+        return {str(said(step, "into") or "embedding"): {"type": "array", "items": {"type": "number"}}}
+    return OF_VADER if kind == "scorer" and said(step, "scorer") == "vader" else None
+
+
+def _added(step: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the fields that Loom adds to what a model answered: the share of its answers that agreed, and how probable
+    the answer was to it."""
+    if said(step, "type") != "ai":
+        return {}
+    added: dict[str, Mapping[str, Any]] = {}
+    if (agreement := agreement_field(step)) is not None:
+        added[agreement] = {"type": "number", "minimum": 0, "maximum": 1}
+    if (probability := probability_field(step)) is not None:
+        added[probability] = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+    return added
+
+
+def is_sealed(step: Any) -> bool:
+    """Tell whether a step makes the fields that `made_by` knows, and no other."""
+    made, spec = made_by(step), said(step, "output")
+    if made is None or not isinstance(spec, Mapping):
+        return made is not None
+    return json_schema(spec).get("additionalProperties") is False
+
+
+def strange_in_step(written: Any) -> Iterable[Mistake]:
+    """Yield the keys of a step that belong to the transform as a whole."""
+    for key in NOT_IN_STEPS:
+        if said(written, key) is not None:
+            expected = f"no `{key}` in a step; beside `steps` it holds for all of them"
+            if key == "cascade":
+                expected = "no `cascade` in a step: two steps and a `when` say the same"
+            yield mistake((key,), "strange_for_type", expected, said(written, key))
+    execution = said(written, "execution")
+    if execution == "batch" or said(execution, "type") == "batch":
+        expected = "`direct` in a step: each step would wait for a batch of its own"
+        yield mistake(("execution",), "strange_for_type", expected, execution)
+    failing, critical = said(written, "on_failure"), said(written, "criticality")
+    if failing in ("skip", "abort", "quarantine") and critical in ("critical", "optional"):
+        expected = (
+            f"no `on_failure: {failing}` in a step with `criticality: {critical}`, which says what a failure means"
+        )
+        yield mistake(("on_failure",), "strange_for_type", expected, failing)
+
+
+def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
+    """Return the JSON Schema of what all steps make of a record, field by field; None where nobody knows it. Required
+    is what every record gets."""
+    graph = graph_of(steps)
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for node in graph.order:
+        step = steps[node.at]
+        made = made_by(step)
+        if made is None or not is_sealed(step):
+            return None
+        always = node.when is None and said(step, "criticality") != "optional" and graph.is_on_every_way(node.name)
+        for field, schema in made.items():
+            properties[field] = dict(schema or {})
+            if always and field not in required:
+                required.append(field)
+    if not properties:
+        return None
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def made_by_steps(steps: Sequence[Any], source: Fields | None) -> Fields | None:
+    """Return the fields that all steps make; those of the source where none makes any, and None where nobody knows."""
+    graph = graph_of(steps)
+    if not any(said(step, "type") not in (*DECIDING, "passthrough") for step in steps):
+        return source
+    names: list[str] = []
+    for node in graph.nodes:
+        made = made_by(steps[node.at])
+        if made is None or not is_sealed(steps[node.at]):
+            return None
+        names += made
+    return Fields(tuple(dict.fromkeys(names)), certain=True)
+
+
+def seen_by_steps(steps: Sequence[Any], source: Fields | None) -> dict[int, Fields | None]:
+    """Return the fields that each step sees, by its place: those of the source, and those of the steps before it; None
+    where nobody knows them."""
+    graph = graph_of(steps)
+    seen: dict[int, Fields | None] = {}
+    for node in graph.nodes:
+        above = [steps[graph.by_name[name].at] for name in graph.ancestors.get(node.name, ())]
+        if source is None or any(not is_sealed(step) for step in above):
+            seen[node.at] = None
+            continue
+        made = [field for step in above for field in made_by(step) or ()]
+        seen[node.at] = Fields(tuple(dict.fromkeys((*source.names, *made))), source.certain)
+    return seen
+
+
+def read_by_steps(steps: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...], str, int]]:
+    """Yield the fields that the keys of steps name, with their places, which begin at the list, and that of the step.
+    Those that another step makes are left out: that it has to come before is told with the graph."""
+    made = {field for step in steps for field in made_by(step) or ()}
+    for path, name in fields_read(graph_of(steps), steps):
+        if name not in made:
+            yield path, name, int(path[0])

@@ -1,0 +1,111 @@
+"""Draws a graph of steps: as text for a terminal, and as a Mermaid flowchart. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from loom_common.domain.section import said
+from loom_common.domain.steps.graph import Graph, Node, graph_of
+
+_SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}")}
+_LONGEST = 48
+
+
+def levels(graph: Graph) -> list[list[Node]]:
+    """Return the steps by the moment at which they can begin: those of one list wait for none of the same list."""
+    depth: dict[str, int] = {}
+    found: list[list[Node]] = []
+    for node in graph.order:
+        depth[node.name] = max((depth[each] + 1 for each in graph.before[node.name]), default=0)
+        while len(found) <= depth[node.name]:
+            found.append([])
+        found[depth[node.name]].append(node)
+    return found
+
+
+def as_text(steps: Sequence[Any], counts: Mapping[str, int] | None = None) -> Iterator[str]:
+    """Yield the lines of a drawing: steps that begin at the same moment stand between the same lines. `counts` holds
+    how many records each step saw, and how many took each branch, by the name of the branch."""
+    graph = graph_of(steps)
+    width = max((len(node.name) for node in graph.nodes), default=0)
+    kinds = max((len(node.kind) for node in graph.nodes), default=0)
+    mark = len("source") // 2
+    yield "source"
+    for level in levels(graph):
+        yield f"{' ' * mark}|"
+        for at, node in enumerate(level):
+            corner = "+" if at == 0 or at == len(level) - 1 else "|"
+            line = f"{' ' * mark}{corner}-- {node.name:<{width}}  {node.kind:<{kinds}}  {_told(node, steps[node.at])}"
+            yield f"{line}{_counted(node, counts)}".rstrip()
+    yield f"{' ' * mark}|"
+    yield "output"
+
+
+def as_mermaid(steps: Sequence[Any], counts: Mapping[str, int] | None = None) -> Iterator[str]:
+    """Yield the lines of a Mermaid flowchart."""
+    graph = graph_of(steps)
+    yield "flowchart TD"
+    yield "    source([source])"
+    for node in graph.order:
+        begin, end = _SHAPES.get(node.kind, ("[", "]"))
+        what = _what(steps[node.at])
+        label = "<br/>".join(_escaped(each) for each in (node.name, what, _counted(node, counts).strip()) if each)
+        yield f'    {_id(node.name)}{begin}"{label}"{end}'
+    for node in graph.order:
+        needed = {need.step for need in node.needs}
+        arrows = [(need.step, need.branch) for need in node.needs]
+        arrows += [(each, None) for each in graph.before[node.name] if each not in needed]
+        for step, branch in arrows or [("source", None)]:
+            label = "" if branch is None else f"|{_escaped(branch)}|"
+            origin = "source" if step == "source" and not arrows else _id(step)
+            yield f"    {origin} -->{label} {_id(node.name)}"
+    yield "    output([output])"
+    for node in graph.last:
+        yield f"    {_id(node.name)} --> output"
+
+
+def _told(node: Node, step: Any) -> str:
+    """Return what a step needs and does, in one line."""
+    needs = ", ".join(map(str, node.needs))
+    when = f"when {_short(node.when)}" if node.when else ""
+    return "  ".join(each for each in (_what(step), when, f"<- {needs}" if needs else "") if each)
+
+
+def _what(step: Any) -> str:
+    """Return what a step is made of: a model, a scorer, a function, an expression, or the branches of a router."""
+    routes, otherwise = said(step, "routes"), said(step, "otherwise")
+    if isinstance(routes, Mapping):
+        named = ", ".join([*map(str, routes), *([otherwise] if isinstance(otherwise, str) else [])])
+        return f"by {said(step, 'by')}: {named}" if said(step, "by") else f"to {named}"
+    for key in ("where", "model", "scorer", "function"):
+        value = said(step, key)
+        if isinstance(value, str):
+            return _short(value)
+    return ""
+
+
+def _counted(node: Node, counts: Mapping[str, int] | None) -> str:
+    if counts is None:
+        return ""
+    branches = ", ".join(f"{each} {counts.get(f'{node.name}.{each}', 0):,}" for each in node.branches)
+    return f"  [{counts.get(node.name, 0):,}{f': {branches}' if branches else ''}]"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _id(name: str) -> str:
+    """Return a name that no word of Mermaid is, and that no two steps share."""
+    return f"step_{name.replace('_', '__').replace('-', '_m')}"
+
+
+def _escaped(text: str) -> str:
+    return (
+        text.replace("&", "#amp;")
+        .replace('"', "#quot;")
+        .replace("<", "#lt;")
+        .replace(">", "#gt;")
+        .replace("|", "#124;")
+    )

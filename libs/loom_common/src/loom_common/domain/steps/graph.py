@@ -1,0 +1,219 @@
+"""Orders steps by what they need: which come before which, which branch of which router leads to them, and what they
+see of each other. Pure; of a definition with mistakes it knows what can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from loom_common.domain.section import items, said
+from loom_common.domain.steps.keys import PHASES
+
+Way = frozenset[tuple[str, str]]
+"""Holds choices of routers, each a router with a branch, all of which a record has to take."""
+Ways = frozenset[Way]
+_ANYWHERE: Ways = frozenset([Way()])
+_MOST_WAYS = 256
+"""With more ways to a step than this, it counts as one that every record may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Names a step that another one needs, and the branch of a router that leads to it."""
+
+    step: str
+    branch: str | None = None
+
+    @staticmethod
+    def of(written: str) -> Need:
+        """Read `classify`, or `triage.complaint`."""
+        step, dot, branch = written.partition(".")
+        return Need(step, branch if dot else None)
+
+    def __str__(self) -> str:
+        return self.step if self.branch is None else f"{self.step}.{self.branch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Holds what the graph knows of one step."""
+
+    name: str
+    at: int
+    """Its place in the list."""
+    kind: str
+    needs: tuple[Need, ...]
+    phase: str | None
+    when: str | None
+    branches: tuple[str, ...] = ()
+    """Names the branches of a router in their order, `otherwise` last."""
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """Return the branches that lead to it, by router: a record takes it only on one of them of each."""
+        found: dict[str, list[str]] = {}
+        for need in self.needs:
+            if need.branch is not None:
+                found.setdefault(need.step, []).append(need.branch)
+        return found
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Holds the steps in the order of the file."""
+
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Return the steps by their names; of two with the same name the first."""
+        found: dict[str, Node] = {}
+        for node in self.nodes:
+            found.setdefault(node.name, node)
+        return found
+
+    @cached_property
+    def before(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the steps that have to end before each begins: those that it needs, and those of earlier phases."""
+        ranks = {node.name: PHASES.index(node.phase) for node in self.nodes if node.phase in PHASES}
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.nodes:
+            needed = [need.step for need in node.needs if need.step in self.by_name and need.step != node.name]
+            rank = ranks.get(node.name)
+            # One that a step of an earlier phase needs is a mistake of its own, and no circle.
+            needed = [each for each in needed if rank is None or ranks.get(each, rank) <= rank]
+            if rank is not None:
+                needed += [each.name for each in self.nodes if ranks.get(each.name, rank) < rank]
+            found[node.name] = tuple(dict.fromkeys(needed))
+        return found
+
+    @cached_property
+    def sorted(self) -> tuple[tuple[Node, ...], list[str]]:
+        """Return the steps in an order in which each comes after those before it, and a circle where there is one;
+        steps in and after circles are left out."""
+        order: list[Node] = []
+        left = {node.name: set(self.before[node.name]) for node in self.by_name.values()}
+        while ready := [node for node in self.by_name.values() if node.name in left and not left[node.name]]:
+            ready.sort(key=lambda node: node.at)
+            for node in ready:
+                del left[node.name]
+            done = {node.name for node in ready}
+            for needed in left.values():
+                needed.difference_update(done)
+            order += ready
+        return tuple(order), _circle(left)
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """Return the steps, each after those before it."""
+        return self.sorted[0]
+
+    @cached_property
+    def ancestors(self) -> Mapping[str, frozenset[str]]:
+        """Return all steps that come before each, also by way of others: it sees their outputs."""
+        found: dict[str, frozenset[str]] = {}
+        for node in self.order:
+            direct = self.before[node.name]
+            found[node.name] = frozenset(direct).union(*(found[each] for each in direct))
+        return found
+
+    @cached_property
+    def paths(self) -> Mapping[str, Ways]:
+        """Return the choices of routers that lead to each step, of which any will do; none where nothing leads to
+        it."""
+        found: dict[str, Ways] = {}
+        for node in self.order:
+            ways = _ANYWHERE
+            if plain := [need.step for need in node.needs if need.branch is None and need.step in found]:
+                ways = frozenset[Way]().union(*(found[step] for step in plain))
+            for router, branches in node.choices.items():
+                leading = found.get(router, _ANYWHERE)
+                taken = [frozenset([(router, branch)]) for branch in branches]
+                ways = frozenset(way | led | choice for way in ways for led in leading for choice in taken)
+            found[node.name] = self._shortest({way for way in ways if _is_possible(way)})
+        return found
+
+    def _shortest(self, ways: set[Way]) -> Ways:
+        """Leave out what does not matter: a choice all of whose branches lead on, and ways that others contain."""
+        for router, branches in ((node.name, set(node.branches)) for node in self.nodes if node.branches):
+            by_rest: dict[Way, set[str]] = {}
+            for way in ways:
+                for choice in way:
+                    if choice[0] == router:
+                        by_rest.setdefault(way - {choice}, set()).add(choice[1])
+            ways |= {rest for rest, taken in by_rest.items() if taken == branches}
+        if len(ways) > _MOST_WAYS:
+            return _ANYWHERE
+        return frozenset(way for way in ways if not any(other < way for other in ways))
+
+    def related(self, one: str, other: str) -> bool:
+        """Tell whether one of two steps comes before the other."""
+        return one in self.ancestors.get(other, ()) or other in self.ancestors.get(one, ())
+
+    def exclusive(self, one: str, other: str) -> bool:
+        """Tell whether no record takes both steps, because they are on different branches."""
+        pairs = ((way, more) for way in self.paths.get(one, _ANYWHERE) for more in self.paths.get(other, _ANYWHERE))
+        return all(not _is_possible(way | more) for way, more in pairs)
+
+    def is_on_every_way(self, step: str) -> bool:
+        """Tell whether every record takes a step, as far as routers decide."""
+        return self.paths.get(step) == _ANYWHERE
+
+    @property
+    def last(self) -> tuple[Node, ...]:
+        """Return the steps that no other one waits for."""
+        awaited = {name for names in self.before.values() for name in names}
+        return tuple(node for node in self.nodes if node.name not in awaited)
+
+
+def graph_of(steps: Sequence[Any]) -> Graph:
+    """Return the graph of steps, as written or as models. What is no step, or has no name, is left out."""
+    return Graph(tuple(_nodes(steps)))
+
+
+def _nodes(steps: Sequence[Any]) -> Iterator[Node]:
+    for at, step in enumerate(steps):
+        name = said(step, "name")
+        if not isinstance(name, str):
+            continue
+        written = said(step, "needs")
+        needs = [written] if isinstance(written, str) else items(step, "needs")
+        phase, when = said(step, "phase"), said(step, "when")
+        yield Node(
+            name,
+            at,
+            str(said(step, "type")),
+            tuple(Need.of(each) for each in needs if isinstance(each, str)),
+            phase if isinstance(phase, str) else None,
+            when if isinstance(when, str) else None,
+            branches_of(step),
+        )
+
+
+def branches_of(step: Any) -> tuple[str, ...]:
+    """Return the branches of a router; none of another step."""
+    routes, otherwise = said(step, "routes"), said(step, "otherwise")
+    if said(step, "type") != "router" or not isinstance(routes, Mapping):
+        return ()
+    named = [str(name) for name in routes]
+    return tuple(dict.fromkeys([*named, otherwise] if isinstance(otherwise, str) else named))
+
+
+def _is_possible(way: Way) -> bool:
+    return len({router for router, _ in way}) == len(way)
+
+
+def _circle(left: Mapping[str, set[str]]) -> list[str]:
+    """Return one circle among steps that wait for each other, beginning with its first; empty where there is none."""
+    if not left:
+        return []
+    way = [next(iter(left))]
+    while True:
+        after = next((each for each in sorted(left[way[-1]]) if each in left), None)
+        if after is None:  # it waits for nothing that waits
+            return []
+        if after in way:
+            return way[way.index(after) :]
+        way.append(after)

@@ -1,0 +1,151 @@
+"""Builds the transform that a plan with steps means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from loom_ai.answers.shape import Shape
+from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.steps import is_sealed, made_by
+from loom_common.domain.definition.transform import (
+    AiTransformConfig,
+    EmbedTransformConfig,
+    PassthroughTransformConfig,
+    StepsTransformConfig,
+    TransformConfig,
+)
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.expressions import Expression, expression
+from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.keys import FilterStep, RouterStep, StepKeys
+from loom_common.errors import RecordError
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Risk
+from loom_common.user_code.record_retry import retried
+from loom_common.worker.context import Context
+from loom_transformer.outcome import Transform, TransformOutcome
+from loom_transformer.recovered import finished, joined, may_be_tried_again
+from loom_transformer.steps.stepping import Applied, Output, Step, StepsTransform
+
+Make = Callable[[Plan], Transform | None]
+"""Makes the transform of a plan whose transform is one step."""
+
+
+def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> StepsTransform:
+    """Build the transform of the plan's steps. Raises what `make` raises."""
+    graph = graph_of(config.steps)
+    asking = [node.name for node in graph.order if isinstance(config.steps[node.at], AiTransformConfig)]
+    steps: dict[str, Step] = {}
+    risks: list[Risk] = []
+    for node in graph.order:
+        transform = None
+        if isinstance(step := config.steps[node.at], TransformConfig):
+            transform = make(_alone(plan, step, judged=node.name in asking[-1:]))
+            if transform is not None and transform.risk is not None:
+                risks.append(transform.risk)
+        steps[node.name] = _step(node, step, transform)
+    risk = USER_CODE if USER_CODE in risks else MODEL_CALLS if risks else None
+    return StepsTransform(graph, steps, _output(config, graph), risk)
+
+
+def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:
+    """Return the plan as if the step were its whole transform. What judging an answer may cost is reserved with the
+    answer of the last step that asks a model; what a step remembers of a record is its own."""
+    pipeline = plan.pipeline
+    changes = {
+        "transform": step,
+        "name": f"{pipeline.name}/{step.name}",
+        "evaluate": pipeline.evaluate if judged else None,
+    }
+    return plan.model_copy(update={"pipeline": pipeline.model_copy(update=changes)})
+
+
+def _step(node: Node, config: StepKeys, transform: Transform | None) -> Step:
+    apply = where = route = None
+    on_failure: OnFailure | None = None
+    if isinstance(config, TransformConfig):
+        on_failure = config.on_failure if config.on_failure in ("skip", "abort") else None
+        apply = None if transform is None else _applied(transform, config)
+    elif isinstance(config, FilterStep):
+        where = expression(config.where)
+    elif isinstance(config, RouterStep):
+        route = _route(config)
+    return Step(
+        node,
+        None if config.when is None else expression(config.when),
+        config.criticality,
+        on_failure,
+        apply,
+        where,
+        route,
+        waits=isinstance(config, AiTransformConfig | EmbedTransformConfig),
+    )
+
+
+def _applied(transform: Transform, config: TransformConfig) -> Applied:
+    """Return what applies a transform to records, tried again as the step says, with the fixed output where it has
+    one."""
+    attempts = config.max_attempts if config.on_failure == "retry" else 1
+
+    async def apply(
+        run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int
+    ) -> list[TransformOutcome]:
+        async def once(some: Sequence[ExtractedRecord], tried: int) -> list[TransformOutcome]:
+            return await transform.apply(run_id, some, context, again + tried)
+
+        outcomes = await retried(records, once, may_be_tried_again, joined, max_attempts=attempts, clock=context.clock)
+        return [finished(outcome, config) for outcome in outcomes]
+
+    return apply
+
+
+def _route(config: RouterStep) -> Callable[[Mapping[str, Any]], str]:
+    if config.by is not None:
+        return _by_value(config, config.by)
+    routes: list[tuple[str, Expression]] = [(name, expression(str(text))) for name, text in config.routes.items()]
+
+    def by_expression(view: Mapping[str, Any]) -> str:
+        for name, read in routes:
+            if read.holds(view):
+                return name
+        return _otherwise(config, "no expression of its branches is true")
+
+    return by_expression
+
+
+def _by_value(config: RouterStep, field: str) -> Callable[[Mapping[str, Any]], str]:
+    values = [(name, config.values_of(name)) for name in config.routes]
+
+    def by_value(view: Mapping[str, Any]) -> str:
+        if field not in view:
+            raise RecordError(f"the record has no field '{field}'", code="missing_field")
+        value = view[field]
+        for name, leading in values:
+            if value in leading:
+                return name
+        return _otherwise(config, f"no branch is for the value of '{field}'")
+
+    return by_value
+
+
+def _otherwise(config: RouterStep, why: str) -> str:
+    if config.otherwise is None:
+        raise RecordError(f"{why}, and there is no `otherwise`", code="no_route")
+    return config.otherwise
+
+
+def _output(config: StepsTransformConfig, graph: Graph) -> Output:
+    making = [step for step in config.steps if isinstance(step, TransformConfig)]
+    makes_any = any(not isinstance(step, PassthroughTransformConfig) for step in making)
+    shape = None if config.shape is None else Shape(config.shape)
+    properties = (config.declared_schema or {}).get("properties") if shape is not None else None
+    unsealed = {node.name for node in graph.nodes if not is_sealed(config.steps[node.at])}
+    making_names = [node.name for node in graph.nodes if made_by(config.steps[node.at]) != {}]
+    pairs = combinations(making_names, 2)
+    may_conflict = any(
+        (one in unsealed or other in unsealed) and not graph.related(one, other) and not graph.exclusive(one, other)
+        for one, other in pairs
+    )
+    return Output(makes_any, shape, frozenset(properties) if properties else None, may_conflict)

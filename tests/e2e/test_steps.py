@@ -1,0 +1,112 @@
+"""Runs pipelines with steps: embedded, killed amid them, and on RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from loom.session import open_session
+from support.books import assert_balanced
+from support.clients import ended, request_of
+from support.command import Command, runs
+from support.command import loom as loom_at
+from support.places import Place, spent
+from support.projects import project
+from support.simulated_model import SimulatedModel
+
+EXAMPLE = Path(__file__).parents[2] / "examples/customer_sentiment"
+RECORDS = 24
+AT_ONCE = 3
+
+
+def steps(url: str) -> dict[str, object]:
+    """Return a filter, a question, a router on its answer, a further question on one branch, and one beside."""
+    ask = {"type": "ai", "model": "gpt-4o-mini", "base_url": url}
+    topic, mood = {"topic": "string"}, {"mood": {"enum": ["good", "bad"]}}
+    return {
+        "steps": [
+            {"name": "some", "type": "filter", "where": "id != 'r000003'"},
+            {**ask, "name": "mood", "needs": "some", "prompt": "Mood of {{ input.id }}", "output": mood},
+            {"name": "route", "type": "router", "needs": "mood", "by": "mood", "routes": {"bad": "bad"},
+             "otherwise": "good"},
+            {**ask, "name": "why", "needs": "route.bad", "prompt": "Why {{ input.mood }}, {{ input.id }}?",
+             "output": {"why": "string"}},
+            {**ask, "name": "topic", "needs": "some", "prompt": "Topic of {{ input.id }}", "output": topic},
+        ]
+    }  # fmt: skip
+
+
+def stepped(folder: Path, model: SimulatedModel, destination: str):
+    extract = {"batch_size": 6}
+    return project(
+        folder, RECORDS, name="stepped", transform=steps(model.base_url), destination=destination, extract=extract
+    )
+
+
+def assert_true(report, rows, model: SimulatedModel) -> None:
+    """The books balance by step, each question was asked, and each record was loaded once, with its branch's fields."""
+    assert (report["status"], report["error"]) == ("succeeded", None)
+    assert_balanced(report)
+    seen = {each["name"]: each for each in report["steps"]}
+    bad = sum(row["mood"] == "bad" for row in rows)
+    assert (report["records"]["filtered"], seen["some"]["filtered"], len(rows)) == (1, 1, RECORDS - 1)
+    assert {name: each["seen"] for name, each in seen.items()} == {
+        "some": RECORDS, "mood": len(rows), "route": len(rows), "why": bad, "topic": len(rows),
+    }  # fmt: skip
+    assert seen["route"]["branches"] == {"bad": bad, "good": len(rows) - bad}
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert all(bool(row.get("why")) is (row["mood"] == "bad") and row["topic"] for row in rows)
+    assert report["calls"]["made"] == len(model.asked) == 2 * len(rows) + bad
+    assert sum(each["cost"] for each in report["steps"]) == pytest.approx(report["cost"]["total"])
+
+
+async def test_steps_run_on_rabbitmq_as_they_do_embedded(here, fleet, model):
+    rows = {}
+    for place in (here, fleet):
+        model.asked.clear()
+        report, rows[place.clustered] = await run_there(place, model)
+        assert_true(report, rows[place.clustered], model)
+    assert [dict(row) for row in rows[True]] == [dict(row) for row in rows[False]]
+
+
+async def run_there(place: Place, model: SimulatedModel):
+    destination = "${RESULTS}?table=stepped" if place.clustered else "out.jsonl"
+    made = stepped(place.folder / "stepped", model, destination)
+    async with open_session(place.config, cluster=place.clustered) as session:
+        accepted = await session.start(request_of(made, place.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
+    return report, await made.loaded(place.environ)
+
+
+async def test_a_run_killed_amid_steps_pays_again_what_was_in_flight_alone(tmp_path, model):
+    made = stepped(tmp_path, model, "out.jsonl")
+    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    model.hold_after(20)
+    command = await Command.begin(tmp_path, "run", made.pipeline.name, environ=environ)
+    await command.reach(lambda: model.calls > 20)
+    await command.kill()
+    model.let_go()
+    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    assert_true(report, await made.loaded(), model)
+    assert 0 <= model.calls - len(model.asked) <= AT_ONCE
+    assert max(model.asked.values()) <= 2
+    assert report["cost"]["total"] <= spent(model)
+
+
+def test_the_example_runs_without_a_key_and_its_lineage_tells_the_steps(loom, tmp_path):
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results", ".loom"))
+    ran = loom("run", "pipeline-steps.yaml", "--sample", "200", "--format", "json")
+    report = json.loads(ran.out)
+    assert report["records"]["extracted"] == report["records"]["loaded"] + report["records"]["filtered"]
+    assert report["records"]["filtered"] > 0
+    (line,) = json.loads(loom("lineage", "customer_letters", "--format", "json").out)
+    stages = {each["stage"]: each for each in line["stages"]}
+    assert [each["name"] for each in stages["transform"]["steps"]] == [each["name"] for each in report["steps"]]
+    shown = loom("status", report["run_id"]).out
+    assert "triage" in shown
+    assert "filtered" in shown
+    drawn = loom("graph", "pipeline-steps.yaml", "--run-id", report["run_id"]).out
+    assert f"[{report['records']['extracted']:,}]" in drawn
