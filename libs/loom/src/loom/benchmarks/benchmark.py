@@ -23,6 +23,7 @@ from loom.project.config import LoomConfig
 from loom.session import Session, open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.steps.views import by_step
 from loom_common.errors import ConfigurationError
 from loom_common.statistics.thresholds import Goal
 from loom_connectors.ports.source import ReadRecord
@@ -264,7 +265,8 @@ def _see_evaluators(candidate: Candidate, request: ScoreRequest) -> None:
             raise ConfigurationError(
                 f"{candidate.pipeline.name} has no evaluator '{name}'; it has {', '.join(known)}. See --evaluator."
             )
-    if request.outputs is None and isinstance(candidate.pipeline.transform, AiTransformConfig):
+    transforms = [alone.transform for _, alone in by_step(candidate.pipeline)]
+    if request.outputs is None and any(isinstance(each, AiTransformConfig) for each in transforms):
         raise ConfigurationError(
             f"The transform of {candidate.pipeline.name} asks a model, and `loom bench score` pays for evaluators "
             "alone. Say where its outputs are with --outputs, e.g. the destination of an earlier run."

@@ -7,10 +7,16 @@ from typing import Any
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.definition.transform import (
+    AiTransformConfig,
+    EmbedTransformConfig,
+    StepsTransformConfig,
+    TransformConfig,
+)
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.replaying import Changes, changed
+from loom_common.domain.steps.keys import StepKeys
 from loom_coordinator.db.run import Run
 
 _LOCAL = frozenset({"exact_match", "contains", "regex", "json_schema", "range", "length"})
@@ -33,14 +39,27 @@ def of_outputs(plan: Plan) -> Plan:
     and what another record or run was answered stands in for none."""
     pipeline = plan.pipeline
     extract = pipeline.extract.model_copy(update={"on_failure": "quarantine", "quality_checks": []})
-    transform = pipeline.transform
+    made = {"extract": extract, "transform": _had_once_more(pipeline.transform)}
+    return plan.model_copy(update={"pipeline": pipeline.model_copy(update=made), "replay": None, "every_hop": True})
+
+
+def _had_once_more(transform: TransformConfig) -> TransformConfig:
+    """Return the transform, or the step of one, by which outputs are had once more."""
     changes: dict[str, Any] = {} if transform.on_failure == "retry" else {"on_failure": "quarantine"}
+    if isinstance(transform, StepsTransformConfig):
+        steps: list[Any] = list(transform.steps)
+        steps = [_had_once_more(step) if isinstance(step, TransformConfig) else step for step in steps]
+        changes["steps"] = [_of_its_record(step) for step in steps]
     if isinstance(transform, AiTransformConfig | EmbedTransformConfig):
         changes["cache"] = CacheConfig(enabled=transform.cache.enabled)
     if transform.fallback is not None:
         changes["fallback"] = transform.fallback.model_copy(update={"cached": False})
-    made = {"extract": extract, "transform": transform.model_copy(update=changes)}
-    return plan.model_copy(update={"pipeline": pipeline.model_copy(update=made), "replay": None, "every_hop": True})
+    return transform.model_copy(update=changes)
+
+
+def _of_its_record(step: StepKeys) -> StepKeys:
+    """Return the step, whose failure is a trouble of its record alone."""
+    return step.model_copy(update={"criticality": "required"}) if step.criticality == "critical" else step
 
 
 def of_judging(plan: Plan, run: Run, changes: Changes) -> Plan:

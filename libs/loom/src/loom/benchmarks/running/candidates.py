@@ -13,6 +13,7 @@ from loom.project.definition_file import LoadedPipeline, built
 from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import split_model
+from loom_common.domain.steps.views import has_steps
 from loom_common.errors import ConfigurationError
 
 _LONGEST_NAME = 94
@@ -39,6 +40,11 @@ def candidates(
     asking = [each for each in files if isinstance(each.pipeline.transform, AiTransformConfig)]
     if (models or prompts) and not asking:
         names = " and ".join(each.pipeline.name for each in files)
+        if any(has_steps(each.pipeline.transform) for each in files):
+            raise ConfigurationError(
+                f"--model and --prompt are for a transform that is one step, and that of {names} is not. Write the "
+                "models and prompts to compare into files of their own."
+            )
         raise ConfigurationError(f"{names} asks no model in its transform: --model and --prompt change nothing there.")
     return _with_names_of_their_own(
         [
