@@ -185,6 +185,19 @@ EXPRESSIONS = {
 }
 
 
+READS = {
+    "tags.exists(tag, tag == 'vip')": {"tags"},
+    "record.tags.map(t, t.kind)[0] == kind": {"tags", "kind"},
+    "has(record.note) || 'c' in record": set(),
+    "record['Review Text'] != 'record.other'": {"Review Text"},
+}
+
+
+@pytest.mark.parametrize("text", READS)
+def test_it_is_known_which_fields_an_expression_needs(text):
+    assert set(expression(text).reads) == READS[text]
+
+
 @pytest.mark.parametrize("text", EXPRESSIONS)
 def test_an_expression_is_true_of_a_record_or_not(text):
     view, value = EXPRESSIONS[text]

@@ -20,6 +20,9 @@ _DEEPEST = 40
 WHOLE = "record"
 """The name by which an expression sees the whole record, e.g. for fields whose names are no identifiers."""
 _TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_TEXT_OR_KEY = re.compile(rf"(\brecord\[\s*)?(?:{_TEXT.pattern})")
+_BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
+"""The name that an expression gives to each item of a list."""
 _FIELD = re.compile(r"""\brecord(?:\.([A-Za-z_]\w*)|\[\s*(?:'([^']+)'|"([^"]+)")\s*\])""")
 _MAY_LACK = re.compile(r"""\bhas\(\s*record\.([A-Za-z_]\w*)|['"]([^'"]+)['"]\s+in\s+record\b""")
 _COMPARED = re.compile(
@@ -93,9 +96,11 @@ def expression(text: str) -> Expression:
         names = frozenset(map(str, program.variables()))
     except Exception as error:
         raise ExpressionMistake(f"an expression that can be read ({_parsing(error)})") from error
-    bare = [each.group(1) or each.group(2) or each.group(3) for each in _FIELD.finditer(text)]
+    without_texts = _TEXT_OR_KEY.sub(lambda found: found.group() if found.group(1) else "''", text)
+    bare = [each.group(1) or each.group(2) or each.group(3) for each in _FIELD.finditer(without_texts)]
     may_lack = {each.group(1) or each.group(2) for each in _MAY_LACK.finditer(text)}
-    reads = tuple(dict.fromkeys([*sorted(names - {WHOLE}), *(each for each in bare if each not in may_lack)]))
+    fields = sorted(names - {WHOLE, *_BOUND.findall(without_texts)})
+    reads = tuple(dict.fromkeys([*fields, *(each for each in bare if each not in may_lack)]))
     return Expression(text, names, reads, program)
 
 
