@@ -153,8 +153,10 @@ def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loo
 
 
 def test_a_run_of_another_pipeline_is_told(loom, ran):
-    _, run_id = ran
-    for command in (("lineage", "other"), ("cost", "other"), ("quarantine", "list", "--pipeline", "other")):
+    made, run_id = ran
+    made.say(name="other")
+    of_another = ("lineage", "other"), ("cost", "other"), ("graph", "pipeline.yaml")
+    for command in (*of_another, ("quarantine", "list", "--pipeline", "other")):
         ended = loom(*command, "--run-id", run_id)
         assert (ended.code, ended.out) == (2, ""), command
         assert f"Run {run_id} is one of 'scored', not of 'other'. `loom history other`" in ended.err

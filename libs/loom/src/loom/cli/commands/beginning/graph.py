@@ -26,7 +26,8 @@ def graph(
         Drawing.ASCII
     ),
     run_id: Annotated[
-        str | None, typer.Option("--run-id", help="Show how many records each step of this run saw, so far.")
+        str | None,
+        typer.Option("--run-id", metavar="RUN", help="Show how many records each step of this run saw, so far."),
     ] = None,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
@@ -49,6 +50,7 @@ def graph(
     ]
     counts = None
     if run_id is not None:
+        follow.wait_for(state.refuse_other(settings, run_id, pipeline.name))
         run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
         if run is None:
             raise no_run(settings, run_id)
