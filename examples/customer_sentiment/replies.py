@@ -21,5 +21,5 @@ def measure(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def letter(record: dict[str, Any]) -> dict[str, Any]:
-    """Write the letter."""
+    """Return the letter to whoever wrote the review, with the opening that its branch chose."""
     return {"letter": f"{record['opening']}. We have read all {record['words']} words of your review."}

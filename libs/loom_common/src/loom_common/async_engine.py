@@ -211,7 +211,7 @@ class AsyncConnection:
         return await greenlet_spawn(self.sync_connection.execute, statement, parameters)
 
     async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows."""
+        """Insert rows as part of this transaction, by a statement that is compiled once for all rows."""
         connection = self.sync_connection
         values = insert.values(connection.dialect, rows)
         await greenlet_spawn(connection.exec_driver_sql, insert.sql(connection.dialect), values)

@@ -73,7 +73,7 @@ class _Answers:
             text = _written(await tool.asked(arguments))
         except LoomError as error:
             return _failed(str(error))
-        except Exception as error:
+        except Exception as error:  # the rim of the server: the agent gets the error as its answer
             log.exception("a tool failed", tool=name)
             return _failed(told(error) or f"unexpected {type(error).__name__}: {words_of(error)}")
         content: list[Any] = [types.TextContent(type="text", text=text)]

@@ -32,7 +32,7 @@ class RunResult:
 
     @property
     def records_processed(self) -> int:
-        """Records extracted."""
+        """Return the number of records that were extracted."""
         return self.report.records["extracted"]
 
     @property

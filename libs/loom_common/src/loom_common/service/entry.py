@@ -83,7 +83,7 @@ def call_on_interrupt(handler: Callable[[], None]) -> None:
     for number in INTERRUPTING:
         try:
             loop.add_signal_handler(number, handler)
-        except NotImplementedError:
+        except NotImplementedError:  # the loop is one of Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(handler))
 
 

@@ -34,7 +34,7 @@ class BatchInFlight(Shown):
     position: int
     """Its place in the slice, from 0."""
     records: int
-    """Records extracted."""
+    """It is the number of records that were extracted."""
     waits_for: str
     """The stage that is to come, or `quarantine`."""
     silent_seconds: float

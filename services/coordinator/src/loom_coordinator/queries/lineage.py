@@ -42,7 +42,7 @@ class Lineage(Shown):
     """The source's URL without credentials."""
     input_query: str | None
     input_record_count: int | None
-    """Records extracted."""
+    """It is the number of records that were extracted."""
     stages: Sequence[Mapping[str, Any]] | None
     """Holds per stage in order its name as `stage`, `records_in` and `records_out`."""
     output_destination: str | None

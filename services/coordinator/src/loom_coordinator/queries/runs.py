@@ -47,7 +47,7 @@ class RunSummary(Shown):
     duration_seconds: float | None
     """None for a run that has not ended."""
     records_processed: int
-    """Records extracted."""
+    """It is the number of records that were extracted."""
     records_validated: int
     """The number of records that passed their gate."""
     records_rejected: int

@@ -42,7 +42,7 @@ class Node:
 
     name: str
     at: int
-    """Its place in the list."""
+    """It is the place of the step in the list `transform.steps`, from 0."""
     kind: str
     needs: tuple[Need, ...]
     phase: str | None
