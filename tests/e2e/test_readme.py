@@ -61,7 +61,7 @@ def test_the_example_ends_with_the_report_that_the_readme_shows(checkout):
     ("page", "told"),
     [
         ("README.md", ["succeeded 3708"]),
-        ("docs/python.md", ["succeeded 2", "1 {'sentiment': 'positive'", "None 0.0 "]),
+        ("docs/python.md", ["succeeded 2", "1 {'sentiment': 'positive'", "[{'id': 'b', 'mood': 'good'}]", "None 0.0 "]),
     ],
 )
 def test_the_scripts_of_a_page_run_as_they_are_printed(checkout, page, told):

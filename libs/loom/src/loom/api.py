@@ -12,6 +12,7 @@ from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline, built, load
 from loom.project.person import person
+from loom.sdk.callables import for_workers
 from loom.sdk.following import report_of
 from loom.sdk.listed import Lineage, QuarantinedRecord
 from loom.sdk.pipeline import Pipeline
@@ -69,16 +70,9 @@ class Loom(RunControl):
         made._config = config
         return made
 
-    def load_pipeline(self, path: str | Path) -> Pipeline:
-        """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
-        loaded = load(Path(path), self._config.applied_to, self._config.allowed)
-        pipeline = Pipeline.model_validate(loaded.definition)
-        pipeline._path = loaded.path.resolve()
-        return pipeline
-
     async def run_pipeline(
         self,
-        pipeline: Pipeline,
+        pipeline: Pipeline | str | Path,
         params: Mapping[str, Any] | None = None,
         *,
         records: Records | None = None,
@@ -89,14 +83,15 @@ class Loom(RunControl):
         cluster: bool = False,
         wait: bool = False,
     ) -> RunResult:
-        """Run it to its end, embedded unless `cluster`. A `sample` of so many records goes beside the destination
-        unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an iterator of
-        either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's state, in place
-        of the pipeline's destination, also those of a cluster, and the result gives them. With `wait` an embedded run
-        waits for a model, a source or a destination that was never there, instead of failing. Raises
+        """Run a pipeline, or its file, to its end, embedded unless `cluster`. A `sample` of so many records goes beside
+        the destination unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an
+        iterator of either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's
+        state, in place of the pipeline's destination, also those of a cluster, and the result gives them. With `wait`
+        an embedded run waits for a model, a source or a destination that was never there, instead of failing. Raises
         `ConfigurationError` where it cannot start."""
         config = self._config.for_cluster() if cluster else self._config
-        definition = pipeline.definition()
+        pipeline = self._meant(pipeline)
+        definition = for_workers(pipeline.definition()) if config.distributed else pipeline.definition()
         place = collecting(config) if collect else None
         if place is not None:
             definition = place.of_run(definition)
@@ -133,7 +128,7 @@ class Loom(RunControl):
 
     def stream_pipeline(
         self,
-        pipeline: Pipeline,
+        pipeline: Pipeline | str | Path,
         params: Mapping[str, Any] | None = None,
         *,
         input_records: Records | None = None,
@@ -142,9 +137,9 @@ class Loom(RunControl):
         reuse: bool = True,
         wait: bool = False,
     ) -> RecordStream:
-        """Run it, embedded, and yield each record once it is settled: `async for record in loom.stream_pipeline(...)`,
-        with `id`, `status`, `output`, `evaluation_score` and `failure_reason`. The records go to this code in place of
-        the destination, which nothing is written to.
+        """Run a pipeline, or its file, embedded, and yield each record once it is settled: `async for record in
+        loom.stream_pipeline(...)`, with `id`, `status`, `output`, `evaluation_score` and `failure_reason`. The records
+        go to this code in place of the destination, which nothing is written to.
 
         `input_records` are read in place of the source. With a `handler`, a function or coroutine function of a
         record, `await` calls it for each and returns the run's report. At most `max_concurrent` records wait to be
@@ -160,7 +155,9 @@ class Loom(RunControl):
             )
         if max_concurrent < 1:
             raise ConfigurationError(f"`max_concurrent` is {max_concurrent}; give 1 or more.")
-        asked = Asked(self._config, pipeline, dict(params or {}), input_records, reuse, wait, max_concurrent)
+        asked = Asked(
+            self._config, self._meant(pipeline), dict(params or {}), input_records, reuse, wait, max_concurrent
+        )
         return RecordStream(asked, handler)
 
     async def evaluate(
@@ -224,7 +221,7 @@ class Loom(RunControl):
             return [each.as_json() for each in await views.costs(pipeline_name, by)]
 
     async def get_quarantined_records(
-        self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
+        self, /, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
     ) -> list[QuarantinedRecord]:
         """Return what `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`:
         `stage`, `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""

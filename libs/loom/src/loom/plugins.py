@@ -20,6 +20,7 @@ from loom_common.domain.plugin_section import concrete, plugin_model
 from loom_common.domain.quality.kinds import Custom, Reference
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import ConfigurationError, UserCodeError
+from loom_common.plugins.callables import name_elsewhere
 from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import PLUGIN_API, Kind
 from loom_common.plugins.registry import find, register, registered
@@ -173,9 +174,10 @@ def refuse_registered(pipeline: Pipeline) -> None:
     process alone: the cluster's workers would not find it."""
     for kind, name in _named(pipeline):
         if name in registered(kind):
+            elsewhere = name_elsewhere(registered(kind)[name]) or "module:name"
             raise ConfigurationError(
                 f"The {kind} '{name}' was registered in this Python process, and the workers of a cluster would not "
-                f"find it. Name it `module:name`, or offer it by an entry point of the group {kind.group} in a package "
+                f"find it. Name it `{elsewhere}`, or offer it by an entry point of the group {kind.group} in a package "
                 "that is installed where they run."
             )
 

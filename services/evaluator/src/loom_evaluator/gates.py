@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from loom_common.domain.definition.quality_gate import GATES, GateConfig, PluginGate
 from loom_common.domain.plugin_section import concrete
@@ -36,12 +38,30 @@ def gate_of(settings: GateConfig, folder: Path) -> Gate:
     if make is None:
         known = ", ".join((*GATES, *names(Kind.GATE)))
         raise UserCodeError(f"There is no quality gate '{settings.type}'; known: {known}, or module:Class.")
+    if not isinstance(make, type) and callable(apply := getattr(make, "apply", None)):
+        return cast("Gate", apply)
     if not callable(make):
         raise UserCodeError(f"The quality gate {settings.type} is no class.")
     if isinstance(make, type) and issubclass(make, PluginGate):
         model = concrete(Kind.GATE, settings.type, make)
         return _made(lambda: model(type=settings.type).build(), settings.type)
+    if takes_scores(make):
+        return cast("Gate", make)
     return _made(make, settings.type)
+
+
+def takes_scores(make: object) -> bool:
+    """Tell whether a function is a gate itself, which takes scores, and does not make one without any argument."""
+    if not inspect.isroutine(make):
+        return False
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except ValueError:  # what is written in C may not tell its parameters
+        return False
+    return any(
+        each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        for each in parameters
+    )
 
 
 def _made(make: Callable[[], object], name: str) -> Gate:

@@ -16,9 +16,11 @@ _IN_PYTHON = "pipeline.py"
 
 class Pipeline(OwnErrors, domain.Pipeline):
     """Represents a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else
-    here. Raises `InvalidDefinition` with every mistake."""
+    here. Where a file names a function, an evaluator, a gate or a connector, its object may stand. Raises
+    `InvalidDefinition` with every mistake."""
 
     _path: Path = PrivateAttr(default_factory=lambda: Path.cwd() / _IN_PYTHON)
+    _of_file: bool = PrivateAttr(default=False)
 
     @property
     def folder(self) -> Path:

@@ -43,13 +43,13 @@ class RunControl:
         return await validation.validate(read, path, self._config, connect=connect)
 
     async def estimate(
-        self, pipeline: Pipeline, params: Mapping[str, Any] | None = None, *, sample: int = 100
+        self, pipeline: Pipeline | str | Path, params: Mapping[str, Any] | None = None, *, sample: int = 100
     ) -> Estimate:
         """Estimate what a run would cost, by its first `sample` records, as `loom cost --estimate` does: `cost` in USD,
         `records`, `calls`. No model is asked. Raises `ConfigurationError`, and what reading the source raises."""
         from loom.requests.estimates import estimated
 
-        return await estimated(self._loaded(pipeline), self._config, sample, dict(params or {}))
+        return await estimated(self._loaded(self._meant(pipeline)), self._config, sample, dict(params or {}))
 
     async def history(self, pipeline_name: str | None = None, limit: int = 20) -> list[RunSummary]:
         """Return the newest runs of a pipeline, or of all, as `loom history` does."""
@@ -108,6 +108,19 @@ class RunControl:
 
         return await report_of(config, ask, wait=False)
 
+    def load_pipeline(self, path: str | Path) -> Pipeline:
+        """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
+        from loom.sdk.pipeline import Pipeline
+
+        loaded = load(Path(path), self._config.applied_to, self._config.allowed)
+        pipeline = Pipeline.model_validate(loaded.definition)
+        pipeline._path, pipeline._of_file = loaded.path.resolve(), True
+        return pipeline
+
+    def _meant(self, pipeline: Pipeline | str | Path) -> Pipeline:
+        """Return a pipeline, read from its file where this is the file's path."""
+        return self.load_pipeline(pipeline) if isinstance(pipeline, str | Path) else pipeline
+
     async def _knowing(self, run_id: str, *, cluster: bool) -> LoomConfig:
         """Return the configuration for a run. Raises `NotFound` where an embedded one is not known here; of a
         cluster's, its coordinator says so."""
@@ -119,7 +132,7 @@ class RunControl:
 
     def _loaded(self, pipeline: Pipeline) -> LoadedPipeline:
         """Return a pipeline with the files that it names, from its file where it has one that says the same."""
-        if pipeline._path.exists():
+        if pipeline._of_file and pipeline._path.exists():
             loaded = load(pipeline._path, self._config.applied_to, self._config.allowed)
             if loaded.definition == pipeline.definition():
                 return loaded

@@ -14,6 +14,7 @@ from collections.abc import Container
 from loom_common.errors import ConfigurationError, PluginUnusable
 from loom_common.foreign_code.imports import imported
 from loom_common.foreign_code.process_guard import own_frame
+from loom_common.plugins.callables import given, is_given
 from loom_common.plugins.installed import Offered, offered, offers, remedy
 from loom_common.plugins.kinds import API_VARIABLE, PLUGIN_API, Kind
 from loom_common.text import named
@@ -57,6 +58,8 @@ def find(kind: Kind, name: str) -> object | None:
     serve: it cannot be imported, it was written for another version of Loom, or two packages offer it."""
     if (kind, name) in _registered:
         return _registered[kind, name]
+    if is_given(name):
+        return given(name)  # type: ignore[no-any-return]
     if ":" in name:
         return _of_module(kind, name)
     found = offers(kind, name)

@@ -24,6 +24,7 @@ from typing import Any
 from loom_common.errors import UserCodeError
 from loom_common.foreign_code.imports import ImportHangs, imported
 from loom_common.foreign_code.process_guard import own_frame
+from loom_common.plugins.callables import given, is_given
 from loom_common.text import named
 
 _PREFIX = "_loom_beside_"
@@ -36,6 +37,8 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     """Load what `module:name` names, for a pipeline in `folder`: a function, or a class or object that can be called.
 
     Raises `UserCodeError` naming module, name, folder and what was found."""
+    if is_given(reference):
+        return given(reference)  # type: ignore[no-any-return]
     module_name, _, name = reference.partition(":")
     module = _module(module_name, reference, folder.resolve())
     found = getattr(module, name, None)

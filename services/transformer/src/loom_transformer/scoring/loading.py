@@ -8,6 +8,8 @@ from typing import Any
 
 from loom_common.errors import UserCodeError
 from loom_common.foreign_code.process_guard import foreign
+from loom_common.plugins.callables import importable as importable_name
+from loom_common.plugins.callables import is_given
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names, registered
 from loom_common.text import named
@@ -21,6 +23,8 @@ BUILTIN: dict[str, Callable[[], Score]] = {"vader": vader}
 def importable(reference: str) -> str:
     """Return a name of the scorer that another process knows, too: what was registered in this one alone is named by
     its module. Raises `UserCodeError` where it has none."""
+    if is_given(reference):
+        return importable_name(reference)
     if reference in BUILTIN or ":" in reference or (found := registered(Kind.SCORER).get(reference)) is None:
         return reference
     module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", "<")
