@@ -7,6 +7,7 @@ import json
 import pytest
 
 from loom.session import open_session
+from loom.views import open_views
 from loom_ai.simulated.answers import answer_for
 from loom_common.domain.definition.output import json_schema
 from support.batches import quick
@@ -91,10 +92,25 @@ async def seven_in_ten_never_reach_it(place: Place, model: SimulatedModel, name:
     assert counts == {"stage": "transform", "records": 20, "asked": 6, "saved_calls": 14, "promise": None}
     assert (cascade["cheap"], cascade["dear"]) == ("transforms:guess", "gpt-4o-mini")
     assert cascade["saved_usd"] == pytest.approx(spent(model) / 6 * 14)
+    assert cascade["answered"] == {"cheap": 14, "dear": 6}
+    assert await kept_answers(place, report["run_id"]) == [
+        ("cheap", "transforms:guess", 14), ("dear", "gpt-4o-mini", 6),
+    ]  # fmt: skip
     rows = await made.loaded(place.environ)
     assert len(rows) == RECORDS
     assert sum(float(row["confidence"]) == 0.9 for row in rows) >= 14
     assert not any("why" in row for row in rows)  # it is not declared
+
+
+async def kept_answers(place: Place, run_id: str) -> list[tuple[str, str, int]]:
+    """Return how many records each tier answered, by the stored records; the lineage says the same."""
+    query = f"SELECT tier, answered_by, COUNT(*) AS n FROM record_answers WHERE run_id = '{run_id}' GROUP BY 1, 2"
+    stored = sorted((row["tier"], row["answered_by"], row["n"]) for row in await table(place, query))
+    async with open_views(place.config) as views:
+        run = await views.known(run_id)
+        (lineage,) = await views.lineage(run.pipeline_name, run_id)
+    assert [(each.tier, each.name, each.records) for each in lineage.answered_by] == stored
+    return stored
 
 
 async def test_a_run_that_was_killed_pays_neither_tier_twice(tmp_path, model):

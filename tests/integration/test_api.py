@@ -140,8 +140,10 @@ async def test_records_are_listed_in_pages_with_their_scores(client):
 
 
 async def test_a_record_of_a_run_has_its_scores_and_why_it_was_kept_back(client):
-    assert (await json_of(client, f"/runs/{RUN}/records/r1"))["kept"] is None
+    loaded = await json_of(client, f"/runs/{RUN}/records/r1")
+    assert (loaded["kept"], loaded["answered_by"]) == (None, {"tier": "cheap", "name": "gpt-4o-mini"})
     document = await json_of(client, f"/runs/{RUN}/records/r2")
+    assert document["kept"]["answered_by"] == document["answered_by"] == {"tier": "dear", "name": "gpt-4o"}
     assert document["kept"]["reason"] == "No evaluators passed threshold"
     assert document["scores"] == document["kept"]["scores"]
 

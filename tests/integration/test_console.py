@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_answers, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
@@ -99,6 +99,9 @@ async def test_contents_of_records_are_never_markup(engine, client):
             )
         )
         await connection.execute(update(evaluation_results).values(evaluator_name=HOSTILE))
+        await connection.execute(
+            update(record_answers).values(record_id=record_answers.c.record_id + HOSTILE, answered_by=HOSTILE)
+        )
         await connection.execute(
             update(pipeline_runs).values(
                 definition={"name": HOSTILE, "evaluate": {HOSTILE: HOSTILE}},

@@ -24,7 +24,7 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
-from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations, run_calls
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_answers, record_evaluations, run_calls
 from loom_coordinator.db.tables.runs import context_versions, prompt_versions
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_migrations.engine import open_engine
@@ -59,6 +59,10 @@ async def fill(engine: AsyncEngine) -> None:
         await _spend(unit)
         await _alert(unit)
         await tallies.enter_lineage(unit, await the_run(unit), Tally(extracted=9, transformed=9, passed=4, loaded=4))
+        answers = [("r1", "cheap", "gpt-4o-mini"), ("r2", "dear", "gpt-4o")]
+        for record, tier, name in answers:
+            row = {"run_id": RUN, "record_id": record, "tier": tier, "answered_by": name}
+            await unit.connection.execute(record_answers.insert().values(**row))
     await _texts(engine)
     await store.keep(engine, message(*(kept(each, scores={"exact": 0.0}) for each in KEPT), run_id=RUN), NOW)
 

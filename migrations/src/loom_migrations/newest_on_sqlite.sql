@@ -68,7 +68,7 @@ CREATE TABLE record_evaluations (
 	confidence FLOAT, 
 	explanation TEXT, 
 	evaluated_at DATETIME NOT NULL, 
-	latency_ms FLOAT, interactions JSON, 
+	latency_ms FLOAT, interactions JSON, tier VARCHAR(10), answered_by TEXT, 
 	PRIMARY KEY (run_id, record_id, evaluator_name)
 );
 CREATE TABLE rejected_requests (
@@ -735,4 +735,11 @@ CREATE TABLE step_counts (
 	PRIMARY KEY (run_id, step, part), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
-INSERT INTO alembic_version VALUES ('0052');
+CREATE TABLE record_answers (
+	run_id VARCHAR(255) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	tier VARCHAR(10), 
+	answered_by TEXT NOT NULL, 
+	PRIMARY KEY (run_id, record_id)
+);
+INSERT INTO alembic_version VALUES ('0054');

@@ -14,6 +14,7 @@ from loom_common.contracts.v1 import (
     ExtractSlice,
     FinalizeLoad,
     LoadFinalized,
+    RecordsAnswered,
     RunFinished,
     SlicedBatch,
     SliceExtracted,
@@ -27,6 +28,7 @@ from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.lifecycle import partitions, slices
+from loom_coordinator.queries import records
 from support.run_rows import run_state, sent, the_run
 
 RUN = "run_1"
@@ -155,7 +157,9 @@ async def test_what_a_paused_run_says_is_not_overwritten_by_what_a_stage_waited_
 
 
 async def test_scores_of_records_are_stored(unit):
-    scored = Evaluation(record_id="a", name="fit", score=0.5, passed=False, seconds=0.25)
+    scored = Evaluation(
+        record_id="a", name="fit", score=0.5, passed=False, seconds=0.25, tier="cheap", answered_by="length"
+    )
     tally = Tally(extracted=5, transformed=5, passed=5)
     await apply_facts.take(unit, [batch_fact(Stage.EVALUATE, tally, evaluations=(scored,))])
     [row] = (await unit.connection.execute(record_evaluations.select())).mappings().all()
@@ -163,6 +167,19 @@ async def test_scores_of_records_are_stored(unit):
     assert row["score"] == 0.5
     assert row["passed"] is False
     assert row["latency_ms"] == 250.0
+    assert (row["tier"], row["answered_by"]) == ("cheap", "length")
+
+
+async def test_what_answered_a_record_is_stored_once_however_often_it_is_told(unit):
+    cheap = RecordsAnswered(tier="cheap", answered_by="small", record_ids=("a", "b"))
+    dear = RecordsAnswered(tier="dear", answered_by="big", record_ids=("c",))
+    fact = batch_fact(Stage.TRANSFORM, EVALUATED, answered=(cheap, dear))
+    await apply_facts.take(unit, [fact, fact])
+    await apply_facts.take(unit, [fact])
+    found = {name: await records.answered_by(unit.connection, RUN, name) for name in "abcd"}
+    assert {name: by and (by.tier, by.name) for name, by in found.items()} == {
+        "a": ("cheap", "small"), "b": ("cheap", "small"), "c": ("dear", "big"), "d": None,
+    }  # fmt: skip
 
 
 async def test_the_first_rows_of_a_sample_are_kept_by_the_place_of_their_batch(unit):

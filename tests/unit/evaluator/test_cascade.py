@@ -66,6 +66,8 @@ async def test_a_local_evaluator_decides_and_the_judge_is_asked_about_the_rest(j
     assert [each.scores[0].value for each in results] == [1.0, 0.9, 1.0]
     assert "length scores 1, and from 1 up it passes unasked" in results[0].evaluations[0].explanation
     assert [(each.name, each.seen, each.missed) for each in counts] == [("relevance", 3, 1)]
+    said = [(each.evaluations[0].tier, each.evaluations[0].answered_by) for each in results]
+    assert said == [("cheap", "length"), ("dear", "gpt-4o"), ("cheap", "length")]
 
 
 async def test_a_cheaper_model_is_asked_the_same_question_first(judging):

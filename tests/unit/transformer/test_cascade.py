@@ -48,9 +48,9 @@ def asked(tmp_path):
 
 async def test_the_dear_model_is_asked_where_the_cheap_one_is_unsure(asked):
     model, outcomes, context = await asked({"cheap": "small", "threshold": 0.8}, "sure", "hm")
-    assert [(each.output["mood"], each.unsure, each.answered_by) for each in outcomes] == [
-        ("good", False, "small"),
-        ("bad", True, None),
+    assert [(each.output["mood"], each.tier, each.answered_by) for each in outcomes] == [
+        ("good", "cheap", "small"),
+        ("bad", "dear", "big"),
     ]
     assert {(each.model, each.purpose) for each in model.calls} == {("small", "cheap"), ("big", "transform")}
     assert {(each.purpose, each.model): each.made for each in context.usage.lines()} == {
@@ -61,7 +61,7 @@ async def test_the_dear_model_is_asked_where_the_cheap_one_is_unsure(asked):
 
 async def test_a_confidence_of_no_use_counts_as_unsure(asked):
     _, outcomes, _ = await asked({"cheap": "small", "threshold": 0.0}, "odd", "wild", "sure")
-    assert [each.unsure for each in outcomes] == [True, True, False]
+    assert [each.tier for each in outcomes] == ["dear", "dear", "cheap"]
 
 
 async def test_a_batch_that_comes_again_decides_the_same_and_pays_nothing(asked):
@@ -86,14 +86,14 @@ async def test_an_answer_of_a_scorer_that_does_not_fit_is_not_kept(asked):
     _, (outcome,), _ = await asked(
         {"cheap": {"scorer": "mine:say", "field": "review"}, "threshold": 0.1}, "sure", code=code
     )
-    assert (outcome.unsure, outcome.output["mood"]) == (True, "bad")
+    assert (outcome.tier, outcome.output["mood"]) == ("dear", "bad")
 
 
 async def test_a_function_may_say_how_sure_the_answer_is(asked):
     code = "def sure(output, record):\n    return {'sure': 1.0, 'hm': 0.2}[record['review']]\n"
     cascade = {"cheap": "small", "confidence": {"function": "mine:sure"}, "threshold": 0.8}
     _, outcomes, _ = await asked(cascade, "sure", "hm", "odd", code=code)
-    assert [each.unsure for each in outcomes] == [False, True, True]  # it raises at the last
+    assert [each.tier for each in outcomes] == ["cheap", "dear", "dear"]  # it raises at the last
 
 
 async def test_a_record_that_is_tried_again_asks_the_dear_model_anew_alone(tmp_path):

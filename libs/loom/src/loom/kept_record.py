@@ -24,7 +24,7 @@ from loom_common.service.bootstrap import open_payloads
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.queries import records
-from loom_coordinator.queries.records import Answer, CallsForRecord, Score
+from loom_coordinator.queries.records import Answer, AnsweredBy, CallsForRecord, Score
 from loom_migrations.engine import open_engine
 from loom_quarantine import queries
 from loom_quarantine.queries import WholeRecord
@@ -57,6 +57,8 @@ class RecordStory(Shown):
     """Times that a later replay kept it back again, the newest first."""
     kept_before: Sequence[KeptTime]
     """Times that it had been kept back before, the newest first."""
+    answered_by: AnsweredBy | None = None
+    """Says what gave its output, where there was a choice."""
 
     @property
     def cost(self) -> float | None:
@@ -84,6 +86,7 @@ class RecordStory(Shown):
             "input": row.record_data,
             "prompt": self.prompt,
             "output": row.output,
+            "answered_by": as_json(self.answered_by),
             "scores": as_json(self.scores),
             "attempts": row.attempts,
             "calls": as_json(self.calls),
@@ -112,6 +115,7 @@ async def story(
     async with engine.connect() as connection:
         run = await run_rows.find(connection, row.run_id)
         scores: Sequence[Score] = await records.scores(connection, row.run_id, record_id)
+        answered_by = await records.answered_by(connection, row.run_id, record_id)
     if reveal and run is not None:
         row, scores = await _revealed(config, run, row, scores)
     return RecordStory(
@@ -122,6 +126,7 @@ async def story(
         replay_of=run.replay_of if run else None,
         replays=[_time(each) for each in thread if each.id > row.id],
         kept_before=[_time(each) for each in thread if each.id < row.id],
+        answered_by=answered_by,
     )
 
 

@@ -293,14 +293,15 @@ class Reads(Views):
         await self.known(run_id)
         async with self._engine.connect() as connection:
             scores = await records.scores(connection, run_id, record_id)
+            answered_by = await records.answered_by(connection, run_id, record_id)
         calls = await kept_record.calls(self._config, run_id, record_id)
         kept = await self.quarantined_record(record_id, run_id)
-        if not (scores or calls or kept):
+        if not (scores or calls or kept or answered_by):
             raise NotFound(
                 f"Nothing is known of a record {record_id!r} in run {run_id}: it was not evaluated, no model was asked "
                 "for it, and it was not kept back."
             )
-        return RecordOfRun(run_id, record_id, scores, calls, kept)
+        return RecordOfRun(run_id, record_id, scores, calls, kept, answered_by)
 
     async def refuse_other(self, run_id: str | None, pipeline: str | None) -> None:
         """Raise `NotFound` where a run is named that is not known here, and `ConfigurationError` where it is not one of

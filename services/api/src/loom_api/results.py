@@ -16,7 +16,7 @@ from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.queries.costs.spans import CostSpan, CostTotal
 from loom_coordinator.queries.pipeline_figures import EvaluatorFigures
 from loom_coordinator.queries.pipelines import PipelineVersion
-from loom_coordinator.queries.records import CallsForRecord, KeptRecord, Score
+from loom_coordinator.queries.records import AnsweredBy, CallsForRecord, KeptRecord, Score
 from loom_coordinator.queries.run_details import BatchCounts, CallCounts, PartitionLine, StageLine
 
 Item = TypeVar("Item")
@@ -46,6 +46,8 @@ class RecordOfRun(Shown):
     """Says what was paid for it; None where the journal cannot tell record by record."""
     kept: RecordStory | None
     """The record as the run kept it back; None where it did not."""
+    answered_by: AnsweredBy | None
+    """Says what gave its output, where there was a choice: the tier of a cascade, or a fallback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +343,7 @@ class KeptDocument(BaseModel):
     input: dict[str, Any]
     prompt: str | None
     output: Any
+    answered_by: AnsweredBy | None
     scores: list[Score]
     attempts: int | None
     calls: list[CallsForRecord] | None
@@ -363,6 +366,7 @@ class RecordDocument(BaseModel):
     scores: list[Score]
     calls: list[CallsForRecord] | None
     kept: KeptDocument | None
+    answered_by: AnsweredBy | None
 
 
 class SpanDocument(BaseModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 from loom_common.contracts.v1 import CheckCount, TransformedRecord
 from loom_common.domain.checks.cascade_file import by_hand
 from loom_common.domain.definition.evaluators import ModelJudged
+from loom_common.domain.run.calls import DEAR
 from loom_common.errors import RecordError
 from loom_common.statistics.cascades import Band
 from loom_evaluator.evaluation_call import EvaluationCall
@@ -82,9 +83,8 @@ def counted(judges: Sequence[ModelJudged], results: Sequence[RecordResult]) -> t
     """Count for each cascade the records that were scored, and those of them that the judge was asked about."""
     counts = []
     for judge in judges:
-        scored = [each for each in results if any(score.name == judge.name for score in each.scores)]
-        asked = sum(judge.name not in each.decided for each in scored)
-        counts.append(CheckCount(name=judge.name, seen=len(scored), missed=asked))
+        tiers = [said.tier for each in results for said in each.evaluations if said.name == judge.name and said.tier]
+        counts.append(CheckCount(name=judge.name, seen=len(tiers), missed=tiers.count(DEAR)))
     return tuple(counts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loom_common.contracts.v1 import Evaluation, Interaction, TransformedRecord
+from loom_common.domain.run.calls import Tier
 from loom_common.domain.run.gates import Score, Verdict
 from loom_common.errors import RecordError
 from loom_common.text import bounded, storable
@@ -33,16 +34,18 @@ class RecordResult:
     outcome: Verdict | RecordError
     scored: bool = True
     """False where the sample left it out: it passes unseen."""
-    decided: frozenset[str] = frozenset()
-    """Names the evaluators whose cheap tier decided."""
 
 
 def _told(explanation: str | None) -> str | None:
     return None if explanation is None else bounded(storable(explanation), _LONGEST)
 
 
-def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None) -> Evaluation:
-    """Return an answer as it is told and kept. Without a score it is the evaluator's error."""
+def evaluation_of(
+    record_id: str, name: str, answer: Answer, score: Score | None, by: tuple[Tier, str] | None = None
+) -> Evaluation:
+    """Return an answer as it is told and kept. Without a score it is the evaluator's error. `by` is the tier of a
+    cascade that gave the score, with its name."""
+    tier, answered_by = (None, None) if by is None else by
     return Evaluation(
         record_id=record_id,
         name=name,
@@ -52,4 +55,6 @@ def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None
         seconds=round(answer.seconds, 6),
         confidence=None if score is None else score.confidence,
         interactions=answer.interactions,
+        tier=tier,
+        answered_by=answered_by,
     )

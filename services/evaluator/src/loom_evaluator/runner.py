@@ -17,7 +17,7 @@ from loom_common.domain.definition.evaluators import ModelJudged, PythonEvaluato
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.run import gates
-from loom_common.domain.run.calls import CHEAP
+from loom_common.domain.run.calls import CHEAP, DEAR, Tier
 from loom_common.domain.run.gates import BUILTIN, PASSED, Score, Verdict
 from loom_common.domain.values import durations
 from loom_common.domain.values.sampling import sampled
@@ -101,6 +101,7 @@ class EvaluatorRunner:
         judging = [each for each in config.evaluators if isinstance(each, ModelJudged)]
         self.cascaded = [each for each in judging if each.cascade is not None]
         """The evaluators that have a cheap tier."""
+        self._judges = {each.name: each.model or config.model or "" for each in self.cascaded}
         self._verdicts = {each.name: Verdicts(each, (bands or {}).get(each.name)) for each in self.cascaded}
         cheap = cheap_rules(self.cascaded, folder)
         self._cheap = {
@@ -228,18 +229,21 @@ class EvaluatorRunner:
         failure: RecordError | None = None
         for settings, answer in zip(self._settings, answers, strict=True):
             score = _score(settings, answer.opinion, self._calibrators.get(settings.name))
-            evaluations.append(evaluation_of(row.record.id, settings.name, answer, score))
+            by = None if score is None else self._answered_by(settings.name, answer)
+            evaluations.append(evaluation_of(row.record.id, settings.name, answer, score, by))
             if score is not None:
                 scores.append(score)
             elif isinstance(error := answer.opinion, RecordError) and failure is None:
                 failure = RecordError(f"Evaluator {settings.name}: {error}", code=error.code, details=error.details)
         outcome = failure or self._decide(scores)
-        cheap = (
-            settings.name
-            for settings, answer in zip(self._settings, answers, strict=True)
-            if isinstance(answer.opinion, Opinion) and answer.opinion.decided_by is not None
-        )
-        return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome, decided=frozenset(cheap))
+        return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome)
+
+    def _answered_by(self, name: str, answer: Answer) -> tuple[Tier, str] | None:
+        """Return the tier of an evaluator's cascade that gave an answer, with its name; None without a cascade."""
+        if name not in self._judges:
+            return None
+        cheap = answer.opinion.decided_by if isinstance(answer.opinion, Opinion) else None
+        return (DEAR, self._judges[name]) if cheap is None else (CHEAP, cheap)
 
     def _decide(self, scores: Sequence[Score]) -> Verdict | RecordError:
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, TransformedRecord
+from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, RecordsAnswered, TransformedRecord
 from loom_common.domain.definition.cascades import CASCADE
 from loom_common.domain.definition.transform import AiTransformConfig, TransformConfig
+from loom_common.domain.run.calls import DEAR, Tier
 from loom_common.domain.run.stages import visited
 from loom_common.domain.values.latency import histogram
 from loom_common.user_code.stage_runner import StageRunner
@@ -67,6 +68,7 @@ class Transformer:
             filtered=gone,
             steps=context.steps.counts(),
             checks=_cascaded(config, outcomes),
+            answered=_answered(records, outcomes),
             stages=visited(plan),
         )
 
@@ -75,8 +77,19 @@ def _cascaded(config: TransformConfig, outcomes: Sequence[TransformOutcome]) -> 
     """Count the outputs that a cascade made, and those of them that its dear model was asked for."""
     if not isinstance(config, AiTransformConfig) or config.cascade is None:
         return ()
-    made = [each for each in outcomes if each.error is None]
-    return (CheckCount(name=CASCADE, seen=len(made), missed=sum(each.unsure for each in made)),)
+    made = [each for each in outcomes if each.error is None and each.tier is not None]
+    return (CheckCount(name=CASCADE, seen=len(made), missed=sum(each.tier == DEAR for each in made)),)
+
+
+def _answered(records: Sequence[ExtractedRecord], outcomes: Sequence[TransformOutcome]) -> tuple[RecordsAnswered, ...]:
+    """Return what gave the outputs of which records, where there was a choice."""
+    found: dict[tuple[Tier | None, str], list[str]] = {}
+    for record, outcome in zip(records, outcomes, strict=True):
+        if outcome.error is None and outcome.answered_by is not None:
+            found.setdefault((outcome.tier, outcome.answered_by), []).append(record.id)
+    return tuple(
+        RecordsAnswered(tier=tier, answered_by=name, record_ids=tuple(ids)) for (tier, name), ids in found.items()
+    )
 
 
 def _transformed(

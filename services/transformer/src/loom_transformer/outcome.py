@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.run.calls import Tier
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
@@ -28,9 +29,9 @@ class TransformOutcome:
     error: RecordError | None = None
     spent: Spent = NOTHING
     answered_by: str | None = None
-    """Says which fallback gave the output, where one did."""
-    unsure: bool = False
-    """Tells whether the cheap tier of a cascade left the record to the dear model."""
+    """Says what gave the output, where there is a choice: the tier of a cascade, or a fallback."""
+    tier: Tier | None = None
+    """Names the tier of a cascade that was asked last: the dear one where the cheap one was unsure."""
     waits: bool = False
     """Tells whether some of the time went by waiting for models, which is not theirs."""
     filtered: str | None = None

@@ -141,6 +141,7 @@ def transformed(batch: BatchExtracted, result: Transformed, context: Context) ->
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
         steps=result.steps,
+        answered=result.answered,
     )
     return _of_batch(forward.outgoing, result.kept, fact, context)
 

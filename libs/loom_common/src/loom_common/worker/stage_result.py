@@ -17,6 +17,7 @@ from loom_common.contracts.v1 import (
     ExtractedRecord,
     KeptRecord,
     RecordOutput,
+    RecordsAnswered,
     StepCount,
     TransformedRecord,
 )
@@ -72,6 +73,8 @@ class Transformed(StageResult):
     """Says how many records a filter dropped."""
     steps: tuple[StepCount, ...] = ()
     """Holds what each step counted, of a transform that consists of steps."""
+    answered: tuple[RecordsAnswered, ...] = ()
+    """Says what gave the outputs of which records, where there is a choice: the tier of a cascade, or a fallback."""
 
     @property
     def counts(self) -> dict[str, int]:

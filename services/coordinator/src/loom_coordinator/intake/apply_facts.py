@@ -30,7 +30,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, steps, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.outputs import record_outputs
+from loom_coordinator.db.outputs import record_answers, record_outputs
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -66,6 +66,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     await schemas.keep(unit, new)
     await incremental.keep(unit, known, new)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
+    await record_answers.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.answered])
     await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
     for fact in new:
         if isinstance(fact, SliceExtracted):
@@ -148,6 +149,8 @@ async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> Non
             "latency_ms": evaluation.seconds * 1000,
             "confidence": evaluation.confidence,
             "interactions": [asked.model_dump() for asked in evaluation.interactions] or None,
+            "tier": evaluation.tier,
+            "answered_by": evaluation.answered_by,
         }
         for fact in facts
         for evaluation in fact.evaluations

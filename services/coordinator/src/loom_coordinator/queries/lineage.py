@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
+from loom_common.domain.run.calls import CHEAP
+from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.run_totals import LABELLED
@@ -31,6 +33,19 @@ class ReplayOf(Shown):
     status: str
     loaded: int | None
     """Records it has loaded; None before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierCount(Shown):
+    """Counts the records of a run that one tier of a cascade answered."""
+
+    of: str
+    """`transform`, or the name of an evaluator."""
+    tier: str
+    """`cheap` or `dear`."""
+    name: str
+    """Is the tier's model, scorer, function or type of evaluator."""
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class Lineage(Shown):
     started_at: dt.datetime
     replays: Sequence[ReplayOf]
     """Holds the replays in the order in which they were started."""
+    answered_by: Sequence[TierCount] = ()
+    """Says how many records each tier of each cascade answered; empty for a run without cascades."""
 
 
 async def of_pipeline(
@@ -102,6 +119,7 @@ async def of_pipeline(
                 status=run.status,
                 started_at=run.started_at,
                 replays=replays[run.run_id],
+                answered_by=await _tiers(connection, run),
             )
         )
     return found
@@ -120,6 +138,14 @@ async def newest_of_each(connection: AsyncConnection, alive: Alive = always_aliv
         for run_id in (await connection.execute(newest)).scalars().all():
             found += [(name, each) for each in await of_pipeline(connection, name, run_id, alive)]
     return found
+
+
+async def _tiers(connection: AsyncConnection, run: Run) -> list[TierCount]:
+    return [
+        TierCount(each.name, tier, each.cheap if tier == CHEAP else each.dear, records)
+        for each in await counts.summaries(connection, run, ())
+        for tier, records in each.answered.items()
+    ]
 
 
 async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:

@@ -16,7 +16,7 @@ from loom_ai.journal.tables import journal
 from loom_ai.ports import NOTED
 from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations
+from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_answers, record_evaluations
 from loom_coordinator.queries import runs
 
 
@@ -34,6 +34,10 @@ class Score(Shown):
     explanation: str | None
     interactions: Sequence[dict[str, Any]] | None
     """Each question to a model with its answer, as the evaluator recorded it."""
+    tier: str | None
+    """Names the tier of a cascade whose score it is, `cheap` or `dear`."""
+    answered_by: str | None
+    """Names that tier's model, or its type of evaluator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ _SCORES = (
         _SAID.confidence,
         _SAID.explanation,
         _SAID.interactions,
+        _SAID.tier,
+        _SAID.answered_by,
     )
     .select_from(
         record_evaluations.outerjoin(
@@ -99,6 +105,24 @@ _SCORES = (
     )
     .order_by(_SAID.record_id, _SAID.evaluator_name)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy(Shown):
+    """Says what gave the output of a record, where there was a choice."""
+
+    tier: str | None
+    """Names the tier of a cascade that was asked last, `cheap` or `dear`; None for a fallback without a cascade."""
+    name: str
+    """Is the model, scorer or function; or the fallback in the place of the model."""
+
+
+async def answered_by(connection: AsyncConnection, run_id: str, record_id: str) -> AnsweredBy | None:
+    """Return what gave the record's output; None where the run had one model alone, or none."""
+    kept = record_answers.c
+    query = select(kept.tier, kept.answered_by).where(kept.run_id == run_id, kept.record_id == record_id)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else AnsweredBy(row.tier, row.answered_by)
 
 
 async def scores(connection: AsyncConnection, run_id: str, record_id: str) -> list[Score]:

@@ -6,12 +6,13 @@ that comes again finds the same confidences, decides the same, and pays for noth
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.cascades import CascadeConfig
+from loom_common.domain.run.calls import CHEAP, DEAR, Tier
 from loom_common.statistics.cascades import Band
 from loom_common.user_code.poison_isolation import USER_CODE, Risk
 from loom_common.worker.context import Context
@@ -112,11 +113,11 @@ class Cheap:
 class Cascade:
     """Keeps what the cheap tier says with enough confidence, and asks the dear model about the other records."""
 
-    def __init__(self, cheap: Cheap, dear: Transform, name: str, band: Band) -> None:
-        """Take the `name` of the cheap tier, which is noted with the records that it answers."""
+    def __init__(self, cheap: Cheap, dear: Transform, names: Mapping[Tier, str], band: Band) -> None:
+        """Take the `names` of the tiers, which are noted with the records that they answer."""
         self.cheap = cheap
         self._dear = dear
-        self._name = name
+        self._names = names
         self._band = band
         risks = (dear.risk, cheap.risk)
         self.risk = USER_CODE if USER_CODE in risks else next((each for each in risks if each is not None), None)
@@ -127,13 +128,17 @@ class Cascade:
         """The cheap tier is not asked anew for a record that is tried again: what failed is the dear model."""
         found = await self.cheap.answers(run_id, records, context)
         unsure = [place for place, each in enumerate(found) if self._asks(each)]
-        outcomes = [replace(each.outcome, answered_by=self._name) for each in found]
+        outcomes = [replace(each.outcome, answered_by=self._names[CHEAP], tier=CHEAP) for each in found]
         if unsure:
             asked = await self._dear.apply(run_id, [records[place] for place in unsure], context, again)
             for place, outcome in zip(unsure, asked, strict=True):
                 cheap = found[place].outcome
                 outcomes[place] = replace(
-                    outcome, seconds=outcome.seconds + cheap.seconds, spent=outcome.spent + cheap.spent, unsure=True
+                    outcome,
+                    seconds=outcome.seconds + cheap.seconds,
+                    spent=outcome.spent + cheap.spent,
+                    answered_by=outcome.answered_by or self._names[DEAR],
+                    tier=DEAR,
                 )
         return outcomes
 

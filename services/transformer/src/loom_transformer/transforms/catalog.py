@@ -28,7 +28,7 @@ from loom_common.domain.definition.transform import (
 )
 from loom_common.domain.model_options.asking import LogprobsConfig, options_of
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
-from loom_common.domain.run.calls import CHEAP
+from loom_common.domain.run.calls import CHEAP, DEAR
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError, UserCodeError
@@ -128,7 +128,8 @@ class Catalog:
                 if config.cascade is None:
                     return dear
                 cheap = self.cheap_tier(plan)
-                return Cascade(cheap, dear, config.cascade.cheap.name, band_of(plan, TRANSFORM))
+                names = {CHEAP: config.cascade.cheap.name, DEAR: config.model}
+                return Cascade(cheap, dear, names, band_of(plan, TRANSFORM))
             case EmbedTransformConfig():
                 return EmbedTransform(plan, config, self._models, self._threads)
             case ScorerTransformConfig():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loom.project.config import LoomConfig
-    from loom_coordinator.queries.lineage import ReplayOf
+    from loom_coordinator.queries.lineage import ReplayOf, TierCount
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
 
@@ -154,6 +154,7 @@ def lineage(
         Column("input_source", "source", optional=True),
         Column("input_record_count", "read", terminal.count, number=True, keep=True),
         Column("model", "by", optional=True),
+        *([Column("answered_by", "answered by", _tiers)] if any(row.answered_by for row in rows) else []),
         Column("prompt_version", "prompt", optional=True),
         Column("output_record_count", "loaded", terminal.count, number=True, keep=True),
         Column("output_destination", "destination", optional=True),
@@ -181,6 +182,10 @@ def _print_related(config: LoomConfig, name: str, form: Format, *, upstream: boo
         Column("by", "by", keep=True),
     ]
     print_rows(rows, columns, form, f"No pipeline of this project is {' or '.join(directions)} of '{name}'.")
+
+
+def _tiers(counts: Sequence[TierCount]) -> str:
+    return ", ".join(f"{each.of}: {each.name} {each.records:,}" for each in counts) or "-"
 
 
 def _runs(replays: Sequence[ReplayOf]) -> str:

@@ -40,6 +40,8 @@ def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "prompt", record["prompt"]
     if record["output"] is not None:
         yield "output", _json(record["output"])
+    if record["answered_by"] is not None:
+        yield "answered", _answered(record["answered_by"])
     if record["details"]:
         yield "details", _json(record["details"])
     if record["scores"]:
@@ -57,11 +59,16 @@ def _cost(record: Mapping[str, Any]) -> str:
     return f"{terminal.money(record['cost'])} ({calls or 'no call paid for it'})"
 
 
+def _answered(by: Mapping[str, Any]) -> str:
+    return f"by {by['name']}" + (f", the {by['tier']} tier of the cascade" if by["tier"] else "")
+
+
 def _score(score: Mapping[str, Any]) -> Iterator[str]:
     threshold = "" if score["threshold"] is None else f", threshold {score['threshold']:g}"
     sure = "" if score["confidence"] is None else f", confidence {score['confidence']:.2f}"
     value = "no score" if score["score"] is None else f"{score['score']:.2f}"
-    yield f"{score['evaluator_name']}: {value}{threshold}{sure}"
+    by = f", by {score['answered_by']}, the {score['tier']} tier" if score["tier"] else ""
+    yield f"{score['evaluator_name']}: {value}{threshold}{sure}{by}"
     for line in (score["explanation"] or "").splitlines():
         yield f"  {line}"
 

@@ -10,7 +10,7 @@ from loom_common.contracts.envelope import Message, Part
 from loom_common.contracts.v1.preflight import PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.work import BatchHeader
 from loom_common.domain.incremental.window import Window
-from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.calls import Calls, Tier
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.schema.columns import Column
@@ -148,6 +148,18 @@ class Evaluation(Part):
     seconds: float = 0.0
     confidence: float | None = Field(None, description="How sure the judging model said it was, from 0 to 1.")
     interactions: tuple[Interaction, ...] = ()
+    tier: Tier | None = Field(None, description="Of a cascade: the tier whose score it is; null without a score.")
+    answered_by: str | None = Field(None, description="Of a cascade: that tier's model, or its type of evaluator.")
+
+
+class RecordsAnswered(Part):
+    """Names records of a batch whose output one tier of a cascade gave, or one fallback."""
+
+    tier: Tier | None = Field(
+        description="Of a cascade: the tier that was asked last; null for a fallback without one."
+    )
+    answered_by: str = Field(description="The model, scorer or function; or the fallback in the place of the model.")
+    record_ids: tuple[str, ...]
 
 
 class RecordOutput(Part):
@@ -177,6 +189,9 @@ class BatchFact(Message):
     checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
     columns: dict[str, Column] | None = Field(None, description="The schema of the outputs or the rows, if looked at.")
     outputs: tuple[RecordOutput, ...] = Field((), description="Of a run that keeps them: what was loaded.")
+    answered: tuple[RecordsAnswered, ...] = Field(
+        (), description="Of a transform with a cascade or a fallback: what gave the outputs of which records."
+    )
     steps: tuple[StepCount, ...] = Field((), description="Of a transform that consists of steps: what each counted.")
 
     @property

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.contracts.v1.facts import StepCount
-from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.calls import Calls, Tier
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.schema.drift import SchemaChange
 from loom_common.domain.values.ids import message_id
@@ -54,6 +54,7 @@ class CascadeSummary(Part):
     records: int = Field(description="The records that were decided about.")
     asked: int = Field(description="Of these: records that the dear model was asked about.")
     saved_calls: int = Field(description="The records that the dear model was not asked about.")
+    answered: dict[Tier, int] = Field(default_factory=dict, description="The records by the tier that answered them.")
     saved_usd: float | None = Field(
         description="USD less than with the dear model alone, by what its calls cost on average; below 0 where the "
         "cascade cost more. Null where the run paid for none of its calls, or its price is not known."

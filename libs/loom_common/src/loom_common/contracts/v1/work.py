@@ -127,7 +127,9 @@ class TransformedRecord:
     id: str
     input: dict[str, Any]
     output: Annotated[dict[str, Any] | None, Field(description="Null: the output is the input (passthrough).")]
-    answered_by: Annotated[str | None, Field(description="Which fallback gave the output, where one did.")] = None
+    answered_by: Annotated[
+        str | None, Field(description="What gave the output: of a cascade the tier, or a fallback.")
+    ] = None
 
     @property
     def result(self) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import add, attrgetter
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CHEAP = "cheap"
-"""The purpose of calls of the cheap tier of a cascade."""
+Tier: TypeAlias = Literal["cheap", "dear"]
+"""The tiers of a cascade, in the order in which they are asked."""
+CHEAP: Tier = "cheap"
+"""The cheap tier of a cascade, and the purpose of its calls."""
+DEAR: Tier = "dear"
 Kind = tuple[str, str, str]
 """The purpose, the provider and the model."""
 

@@ -14,6 +14,7 @@ from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import split_model
+from loom_common.domain.run.calls import CHEAP, DEAR
 from loom_common.domain.run.plan import Plan
 from loom_common.flow import Stage
 
@@ -47,6 +48,7 @@ def summed_up(
             records=records,
             asked=asked,
             saved_calls=records - asked,
+            answered={CHEAP: records - asked, DEAR: asked},
             saved_usd=saved(records - asked, _named(cheap, pipeline), _named(dear, pipeline), stage, spent),
             promise=promise.get("words"),
             expected=promise.get("asked"),

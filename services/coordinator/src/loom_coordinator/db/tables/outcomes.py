@@ -60,6 +60,17 @@ record_evaluations = Table(
     Column("evaluated_at", UtcDateTime, nullable=False),
     Column("latency_ms", Float),
     Column("interactions", Json, comment="each question to a model, answered"),
+    Column("tier", String(10), comment="of a cascade: whose score it is"),
+    Column("answered_by", Text, comment="the name of that tier"),
+)
+
+record_answers = Table(
+    "record_answers",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("tier", String(10), comment="`cheap` or `dear`; null for a fallback without a cascade"),
+    Column("answered_by", Text, nullable=False, comment="the model, or what stood in for it"),
 )
 
 record_outputs = Table(
