@@ -119,7 +119,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -145,6 +145,9 @@ fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 example
 
 fuzz-api: $(VENV)/.dev compiled ## whatever the REST API may be asked, 500 examples for each route (some minutes)
 	@LOOM_API_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest -q tests/integration/test_api_fuzzed.py $(ARGS)
+
+notebooks: $(VENV)/.dev compiled ## execute the notebooks of examples/notebooks from their first cell to their last
+	@LOOM_NOTEBOOKS=all $(BIN)/python -m pytest -q tests/e2e/test_notebooks.py $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from loom.project.definition_file import LoadedPipeline, built, load
 from loom.project.person import person
 from loom.sdk.callables import for_workers
 from loom.sdk.following import report_of
-from loom.sdk.listed import Lineage, QuarantinedRecord
+from loom.sdk.listed import Lineage, Listed, QuarantinedRecord
 from loom.sdk.pipeline import Pipeline
 from loom.sdk.run_control import RunControl
 from loom.sdk.run_result import RunResult
@@ -222,9 +222,9 @@ class Loom(RunControl):
 
     async def get_quarantined_records(
         self, /, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
-    ) -> list[QuarantinedRecord]:
+    ) -> Listed[QuarantinedRecord]:
         """Return what `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`:
         `stage`, `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
         async with open_views(self._config) as views:
             found = await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)
-        return [QuarantinedRecord(each.as_json()) for each in found]
+        return Listed(QuarantinedRecord(each.as_json()) for each in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from loom.display.live_progress import LiveProgress
 from loom.project.config import LoomConfig
 from loom.session import Session, open_session, settled_report
 from loom_common.contracts.v1 import RunAccepted, RunFinished, RunReport
@@ -20,20 +21,24 @@ async def _nothing() -> None:
 async def report_of(
     config: LoomConfig, ask: Ask, *, wait: bool, refused: Callable[[], Awaitable[None]] = _nothing
 ) -> RunReport:
-    """Return the report of the run that is asked for, at its end. `refused` is called where it cannot start. Raises
-    `ConfigurationError` then, and `PermanentError` where it was paused."""
-    finished, notice = None, None
+    """Return the report of the run that is asked for, at its end, and show its progress in a notebook. `refused` is
+    called where it cannot start. Raises `ConfigurationError` then, and `PermanentError` where it was paused."""
+    finished, notice, live = None, None, LiveProgress()
     async with open_session(config, cluster=config.distributed, wait=wait) as session:
         try:
             accepted = await ask(session)
         except ConfigurationError:
             await refused()
             raise
-        async for event in session.follow(accepted.run_id):
-            if isinstance(event, RunFinished):
-                finished = event
-            else:
-                notice = event.notice if event.reason else None
+        try:
+            async for event in session.follow(accepted.run_id):
+                if isinstance(event, RunFinished):
+                    finished = event
+                else:
+                    notice = event.notice if event.reason else None
+                    live.show(event)
+        finally:
+            live.end()
     if finished is not None:
         return await settled_report(config, finished.report)
     if notice:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from loom_common.domain.json_values.html_tables import as_html
+from loom_common.domain.json_values.shown import as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,18 @@ class LineageNode:
     records_out: int | None
 
 
-class Lineage(list[dict[str, Any]]):
+T = TypeVar("T")
+
+
+class Listed(list[T]):
+    """Lists results, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        """Return the results as a table, of at most 50 rows."""
+        return as_html(as_json(self))
+
+
+class Lineage(Listed[dict[str, Any]]):
     """Lists the documents of `loom lineage --format json`, one for each run, the newest first."""
 
     @property

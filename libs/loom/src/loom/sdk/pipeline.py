@@ -27,6 +27,12 @@ class Pipeline(OwnErrors, domain.Pipeline):
         """Return the folder where relative paths of the pipeline start."""
         return self._path.parent
 
+    def _repr_html_(self) -> str:
+        """Return a drawing of the pipeline, which notebooks show."""
+        from loom.display.pipeline_graph import pipeline_svg
+
+        return pipeline_svg(self)
+
     def definition(self) -> dict[str, Any]:
         """Return the pipeline as its file would say it."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loom.project.config import LoomConfig
 from loom.project.definition_file import built, load
 from loom.sdk.following import report_of
+from loom.sdk.listed import Listed
 from loom.session import open_session
 from loom.views import open_views
 from loom_common.contracts.v1 import RunAccepted, RunReport
@@ -51,10 +52,10 @@ class RunControl:
 
         return await estimated(self._loaded(self._meant(pipeline)), self._config, sample, dict(params or {}))
 
-    async def history(self, pipeline_name: str | None = None, limit: int = 20) -> list[RunSummary]:
+    async def history(self, pipeline_name: str | None = None, limit: int = 20) -> Listed[RunSummary]:
         """Return the newest runs of a pipeline, or of all, as `loom history` does."""
         async with open_views(self._config) as views:
-            return await views.history(pipeline_name, limit)
+            return Listed(await views.history(pipeline_name, limit))
 
     async def resume(self, run_id: str, *, budget: float | None = None, cluster: bool = False) -> RunReport:
         """Go on with a run that was interrupted, paused, cancelled or failed, and return its report at its end. It may

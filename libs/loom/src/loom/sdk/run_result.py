@@ -67,6 +67,12 @@ class RunResult:
         """Return the rows as a polars frame. Raises as `records` does."""
         return self._collected().to_polars(types)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return the report as notebooks show it: with plots, or in one line where there is no HTML."""
+        from loom.display.run_report import run_html, run_text
+
+        return {"text/html": run_html(self.report), "text/plain": run_text(self.report)}
+
     def _collected(self) -> CollectedRows:
         if self.rows is None:
             raise ConfigurationError(

@@ -24,6 +24,12 @@ class Shown:
         assert dataclasses.is_dataclass(self)
         return {field.name: as_json(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
+    def _repr_html_(self) -> str:
+        """Return the same as a table, which notebooks show."""
+        from loom_common.domain.json_values.html_tables import as_html
+
+        return as_html(self.as_json())
+
 
 def as_json(value: Any) -> Any:
     """Return the value as `json.dumps` takes it, with `***` for every sealed value. What else is JSON already is given

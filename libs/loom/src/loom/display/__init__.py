@@ -1,0 +1,1 @@
+"""Shows pipelines, runs and their progress in notebooks, as HTML and SVG that holds nothing but data."""
