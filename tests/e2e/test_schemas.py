@@ -14,7 +14,7 @@ from loom.views import open_views
 from support.books import assert_balanced
 from support.clients import ended, request_of
 from support.drift_cases import DRIFTED, FAILS, STORED, of_record, words
-from support.projects import PASSTHROUGH, project
+from support.projects import PASSTHROUGH, project, python
 
 FIRST = [{"id": f"r{n}", "age": n, "mail": f"{n}@x.de"} for n in range(8)]
 LATER = [{"id": "r1", "age": 2.5, "mail": None}, {"id": "r2", "age": "old", "mail": "2@x.de", "extra": True}]
@@ -152,3 +152,36 @@ def test_columns_are_compared_before_a_run_and_what_is_done_is_told(tmp_path, lo
     with closing(sqlite3.connect(tmp_path / "out.db")) as db:
         mails = [mail for (mail,) in db.execute("SELECT mail FROM people ORDER BY id LIMIT 2")]
     assert mails == ["0@x.de", "1@x.de"]
+
+
+ASKED = """
+from pathlib import Path
+
+def answered(record):
+    with open(Path(__file__).with_name("asked.txt"), "a") as asked:
+        asked.write(record["id"])
+    return {"mood": "good"}
+"""
+
+
+def test_what_is_not_there_yet_is_refused_before_anything_is_asked_where_it_is_frozen(tmp_path, loom):
+    made = project(
+        tmp_path, 3, name="moods", transform={**python("asking:answered"), "schema": "freeze"},
+        extract={"schema": "freeze"}, destination="sqlite:///out.db?table=moods", load={"schema": {"tables": "freeze"}},
+    )  # fmt: skip
+    made.path("asking.py").write_text(ASKED)
+    made.path("moods.yaml").write_text("columns: {mood: {type: string}}")
+    tried = loom("run", "pipeline.yaml", "--sample", "1")
+    assert (tried.code, made.path("asked.txt").read_text()) == (0, "r000000")
+    refused = loom("run", "pipeline.yaml")
+    assert (refused.code, "has no table moods" in refused.err, "`tables: freeze`" in refused.err) == (2, True, True)
+    with closing(sqlite3.connect(tmp_path / "out.db")) as db:
+        db.execute("CREATE TABLE moods (id TEXT PRIMARY KEY, mood TEXT)")
+    for stage, more in {"extract": (), "transform": ("--stage", "transform", "--from", "moods.yaml")}.items():
+        refused = loom("run", "pipeline.yaml")
+        assert (refused.code, f"{stage}.schema: found no stored version" in refused.err) == (2, True)
+        assert "`loom schema apply FILE" in refused.err
+        assert loom("schema", "apply", "pipeline.yaml", *more).code == 0
+    assert made.path("asked.txt").read_text() == "r000000"
+    ran = loom("run", "pipeline.yaml", "--format", "json")
+    assert (ran.code, ran.report["records"]["loaded"]) == (0, 3)

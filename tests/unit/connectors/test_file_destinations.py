@@ -42,6 +42,18 @@ async def written(folder: Path, *rows: dict, location: str = "out.csv", mode: st
 
 
 @pytest.mark.parametrize("mode", ["append", "replace"])
+async def test_a_file_is_not_made_where_the_contract_of_the_rows_freezes_tables(tmp_path, mode):
+    config = LoadConfig(destination="out.csv", mode=mode, schema={"tables": "freeze"})
+    opened = open_destination(config, ConnectorContext(tmp_path, Credentials({})))
+    with pytest.raises(DestinationError, match=r"There is no .*out\.csv.*`tables: freeze`"):
+        await opened.check()
+    (tmp_path / "out.csv").write_text("id\n")
+    await opened.check()
+    beside = open_destination(config, ConnectorContext(tmp_path, Credentials({}), sample=True))
+    await beside.check()
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
 @pytest.mark.parametrize("more", [False, True], ids=["at the end", "before the last batch"])
 async def test_loaded_rows_that_somebody_removed_are_never_reported_as_a_result(tmp_path, mode, more):
     opened = destination(tmp_path, "out/out.csv", mode)

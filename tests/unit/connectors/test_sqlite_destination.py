@@ -16,9 +16,9 @@ from support.load_batches import RUN, batch
 from support.sqlite_files import run_sql
 
 
-def destination(folder, *, schema=None, **load):
+def destination(folder, *, schema=None, contract=None, **load):
     context = ConnectorContext(folder, Credentials({}), output_schema=schema)
-    return open_destination(LoadConfig(destination="sqlite:///x.db?table=t", **load), context)
+    return open_destination(LoadConfig(destination="sqlite:///x.db?table=t", schema=contract, **load), context)
 
 
 async def test_a_table_is_made_by_the_declared_output(tmp_path):
@@ -58,6 +58,17 @@ async def test_a_missing_table_is_not_made_where_that_is_switched_off(tmp_path):
     for attempt in (opened.check(), opened.load(batch({"id": 1}))):
         with pytest.raises(DestinationError, match="has no table t"):
             await attempt
+    await opened.close()
+
+
+async def test_a_missing_table_is_not_made_where_the_contract_of_the_rows_freezes_tables(tmp_path):
+    opened = destination(tmp_path, contract={"tables": "freeze"}, options={"create_table": True})
+    for attempt in (opened.check(), opened.load(batch({"id": 1}))):
+        with pytest.raises(DestinationError, match=r"has no table t, .*`tables: freeze`"):
+            await attempt
+    run_sql(tmp_path, "CREATE TABLE t (id)")
+    await opened.check()
+    assert (await opened.load(batch({"id": 1}))).loaded == 1
     await opened.close()
 
 

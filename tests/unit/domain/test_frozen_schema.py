@@ -12,14 +12,16 @@ MOOD = {"mood": Column(type="string", format="email")}
 ROW = {"id": Column(type="string"), **MOOD}
 
 
-def plan(output, *, answers=None, rows=None, stored=MOOD, row=ROW):
+def plan(output, *, read=None, answers=None, rows=None, source=None, stored=MOOD, row=ROW, beside=False):
     definition = {
         "name": "p",
-        "extract": {"source": "x.csv", "key": "id"},
+        "extract": {"source": "x.csv", "key": "id", "schema": read},
         "transform": {"type": "ai", "prompt": "{{ input.text }}", "model": "m", "output": output, "schema": answers},
         "load": {"destination": "y.csv", "schema": rows},
     }
-    return Plan(pipeline=parse(definition), schemas={"transform": stored, "load": row})
+    versions = {"extract": source, "transform": stored, "load": row}
+    schemas = {stage: columns for stage, columns in versions.items() if columns is not None}
+    return Plan(pipeline=parse(definition), schemas=schemas, beside=beside)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,26 @@ def test_a_declared_output_that_a_frozen_schema_does_not_take_is_told(made, word
     found = [str(each) for each in frozen_mistakes(made)]
     assert len(found) == len(words), found
     assert all(word in said for word, said in zip(words, found, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (plan({"mood": "string"}, answers="freeze", stored=None), []),
+        (plan(None, answers="freeze", stored=None), ["transform.schema: found no stored version of the schema"]),
+        (plan(None, answers={"tables": "freeze"}, stored=MOOD), []),
+        (plan(None, answers="manual", stored=None), []),
+        (plan(None, rows="freeze"), []),
+        (plan(None, read="freeze"), ["extract.schema: found no stored version of the schema"]),
+        (plan(None, read={"tables": "freeze"}, source=ROW), []),
+        (plan(None, read="freeze", beside=True), []),
+    ],
+)  # fmt: skip
+def test_a_frozen_contract_needs_a_version_that_is_stored(made, words):
+    found = [str(each) for each in frozen_mistakes(made)]
+    assert len(found) == len(words), found
+    assert all(said.startswith(word) for word, said in zip(words, found, strict=True)), found
+    assert all("`loom schema apply FILE" in said and "`tables: evolve`" in said for said in found)
 
 
 @pytest.mark.parametrize(

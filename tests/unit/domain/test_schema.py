@@ -147,11 +147,12 @@ def test_without_a_stored_version_everything_passes_and_is_looked_at():
 @pytest.mark.parametrize(
     ("short", "parts"),
     [
-        ("manual", ("freeze", "freeze", True)),
-        ("auto", ("evolve", "evolve", True)),
-        ("warn", ("evolve", "evolve", False)),
-        ("discard_row", ("discard_row", "discard_row", True)),
-        ({"columns": "freeze"}, ("freeze", "evolve", True)),
+        ("manual", ("evolve", "freeze", "freeze", True)),
+        ("auto", ("evolve", "evolve", "evolve", True)),
+        ("warn", ("evolve", "evolve", "evolve", False)),
+        ("freeze", ("freeze", "freeze", "freeze", True)),
+        ("discard_row", ("evolve", "discard_row", "discard_row", True)),
+        ({"columns": "freeze"}, ("evolve", "freeze", "evolve", True)),
     ],
 )
 def test_short_forms(short, parts):
@@ -162,7 +163,7 @@ def test_short_forms(short, parts):
         "load": {"destination": "y.csv"},
     }
     read = parse(definition).extract.schema_
-    assert (read.columns, read.types, read.store) == parts
+    assert [read.tables, read.columns, read.types, read.store] == [*parts]
 
 
 def test_any_takes_everything():

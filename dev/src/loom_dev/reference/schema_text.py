@@ -23,12 +23,24 @@ load:
   schema: auto
 ```
 
-| short form | columns | types | |
+| short form | tables | columns and types | |
 |---|---|---|---|
-| `auto` | `evolve` | `evolve` | A run that succeeds stores what is new as the next version. |
+| `auto`, `evolve` | `evolve` | `evolve` | A run that succeeds stores what is new as the next version. |
 | `warn` | `evolve` | `evolve` | The report says what differs; nothing is stored. |
-| `manual` | `freeze` | `freeze` | The first record that does not fit fails the run; `loom schema apply` stores another version. |
-| `freeze`, `discard_row`, `discard_value` | the same | the same | |
+| `manual` | `evolve` | `freeze` | The first record that does not fit fails the run; `loom schema apply` stores another version. |
+| `freeze` | `freeze` | `freeze` | The same, and nothing is made that is not there. |
+| `discard_row`, `discard_value` | `evolve` | the same | |
+
+`tables` says whether what is not there yet may be made, as in dlt. `tables: freeze` refuses a run before it costs anything:
+
+| in | what has to be there | where it is not |
+|---|---|---|
+| `extract.schema` | a stored version of the schema of the source | `loom schema apply FILE` stores it |
+| `transform.schema` | a stored version of the schema of the answers, or a declared `output` | declare it, or `loom schema apply FILE --stage transform --from SCHEMA` |
+| `load.schema` | the table or the file of the destination, whatever `create_table` says | make it; its columns stand in `loom validate --connect` |
+
+A trial (`--sample`) reads and writes where nothing is there yet, so that `loom schema infer` can say of its results what to store.
+There is no `discard_row` for `tables`: it would pay for every record of a run and load none.
 
 What becomes of records that differ from the stored version, whose columns and types have the same mode:
 
@@ -45,7 +57,7 @@ What becomes of records that differ from the stored version, whose columns and t
 It is the same for records of the source, answers and rows, each held to the version of its own stage. *Loaded* means that
 this contract does not keep them back.
 
-- Without a stored version every record fits. The first run that succeeds (or is `partial`) stores one, unless
+- Without a stored version every record fits, unless `tables` are frozen. The first run that succeeds (or is `partial`) stores one, unless
   `store: false`; so does `loom schema apply FILE`, from the source, or from a document of `loom schema infer`.
 - A run is held to the versions that are stored when it begins. Where columns or types evolve, it stores the next one in the
   transaction that ends it: a version takes all that the one before took, so columns are added and widened, and none is

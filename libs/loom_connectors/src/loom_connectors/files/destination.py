@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.plural import counted
-from loom_common.errors import ConfigurationError, StagedRowsLost
+from loom_common.errors import ConfigurationError, DestinationError, StagedRowsLost
 from loom_connectors.files.format import RowWriter, TypedWriter, WholeFileWriter
 from loom_connectors.files.part_threads import PartThreads, Place
 from loom_connectors.files.publication import Digesting, Manifest, Publication, digest_of
@@ -37,6 +37,7 @@ class FileDestination:
         _see_that_it_can_be_a_file(config)
         self._append = context.adds if context.sample or config.mode is None else config.mode == "append"
         self._result = result
+        self._must_be_there = not (config.makes_its_place or context.sample)
         self._expected = list(dict.fromkeys([*context.record_key, *config.include, *kinds(context.output_schema, ())]))
         if isinstance(writer, TypedWriter):
             writer = writer.declared(context.output_schema, self._expected)
@@ -84,8 +85,13 @@ class FileDestination:
 
     def _check(self) -> None:
         self._result.check()
-        if self._append:
-            with self._result.trouble():
+        with self._result.trouble():
+            if self._must_be_there and self._result.file.state() is None:
+                raise DestinationError(
+                    f"There is no {self.location}, and `load.schema` lets none be made (`tables: freeze`). Make it, or "
+                    "let Loom: `schema: {tables: evolve}`."
+                )
+            if self._append:
                 self._writer.see_existing(self._result.file, self._expected)
 
     def _load(self, batch: LoadBatch) -> LoadResult:

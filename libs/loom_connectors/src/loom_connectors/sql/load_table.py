@@ -50,6 +50,8 @@ class LoadTable:
     name: TableName
     adding: Adding
     may_create: bool
+    frozen: bool
+    """Tells whether it is the contract of the rows that does not let a table be made."""
     anew: bool
     """Tells whether it is a sample's: made by its rows each time, because its columns may be others than the last
     one's."""
@@ -69,7 +71,8 @@ class LoadTable:
             dialect=dialect,
             name=name.beside(sample_table(name.name)) if context.sample else name,
             adding=adding,
-            may_create=may_create or context.sample,
+            may_create=context.sample or (may_create and config.makes_its_place),
+            frozen=not config.makes_its_place,
             anew=context.sample and not context.adds,
             schema=schema,
             expected=tuple(dict.fromkeys([*adding.key, *config.key, *config.include, *kinds(schema, ())])),
@@ -240,6 +243,10 @@ class LoadTable:
         return table.quoted_by(self.dialect.quoted)
 
     def _missing(self) -> DestinationError:
-        return DestinationError(
-            f"{self.dialect.shown} has no table {self.name}. Make it, or let Loom: `options: {{create_table: true}}`."
-        )
+        missing = f"{self.dialect.shown} has no table {self.name}"
+        if self.frozen:
+            return DestinationError(
+                f"{missing}, and `load.schema` lets none be made (`tables: freeze`). Make it, or let Loom: "
+                "`schema: {tables: evolve}`."
+            )
+        return DestinationError(f"{missing}. Make it, or let Loom: `options: {{create_table: true}}`.")

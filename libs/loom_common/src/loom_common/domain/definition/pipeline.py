@@ -74,7 +74,8 @@ class ExtractConfig(Recovery):
         None,
         alias="schema",
         description="What happens to records that do not fit the stored version of their schema: `manual`, `auto`, "
-        "`warn`, or `columns` and `types`. Without it, and without a stored version, nobody looks at the schema.",
+        "`warn`, `freeze`, or `tables`, `columns` and `types`. Without it, and without a stored version, nobody looks "
+        "at the schema.",
     )
     on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
 
@@ -150,6 +151,11 @@ class LoadConfig(Recovery):
         own."""
         yield from fallback_fits(written)
         yield from name_mistakes(said(written, "quality_checks"))
+
+    @property
+    def makes_its_place(self) -> bool:
+        """Tell whether a table or a file that is not there may be made: not where its contract freezes tables."""
+        return self.schema_ is None or self.schema_.tables != "freeze"
 
     @property
     def second(self) -> Self | None:

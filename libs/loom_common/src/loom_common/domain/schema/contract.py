@@ -21,12 +21,19 @@ SCHEMA_CONTRACT = "schema_contract"
 _SHOWN = 100
 
 Mode = Literal["evolve", "freeze", "discard_row", "discard_value"]
+TablesMode = Literal["evolve", "freeze"]
 
 
 class SchemaConfig(Section):
     """Says what happens to records that do not fit the stored version of their schema. `manual`, `auto` and `warn` are
-    short forms: `manual` freezes both, `auto` lets both evolve, and `warn` reports what differs and stores nothing."""
+    short forms: `manual` freezes columns and types, `auto` lets all evolve, and `warn` reports what differs and stores
+    nothing. `freeze` freezes all three."""
 
+    tables: TablesMode = Field(
+        "evolve",
+        description="What is not there yet: in `load`, the table or the file of the destination; elsewhere, a stored "
+        "version of the schema. `evolve` makes it; `freeze` refuses the run before it costs anything.",
+    )
     columns: Mode = Field(
         "evolve",
         description="A column that the version lacks. `evolve` adds it to the next version; `freeze` fails the run; "
@@ -55,7 +62,9 @@ class SchemaConfig(Section):
                 return {}
             case "warn":
                 return {"store": False}
-            case str() if written in ("evolve", "freeze", "discard_row", "discard_value"):
+            case "freeze":
+                return {"tables": "freeze", "columns": "freeze", "types": "freeze"}
+            case str() if written in ("evolve", "discard_row", "discard_value"):
                 return {"columns": written, "types": written}
             case _:
                 return written
