@@ -66,6 +66,11 @@ def test_other_parameters_make_other_partitions(project, loom):
         ({}, ["--param", "day=3", "--from", "2024-01-01", "--to", "2024-01-02"], "the name of one parameter"),
         ({}, ["--param", "day", "--from", "2024-01-03", "--to", "2024-01-02"], "2024-01-03 is after 2024-01-02"),
         ({}, [*RANGE, "--param", "least=many"], "a whole number"),
+        (
+            {"extract": {"source": "sqlite:///x.db", "query": "SELECT '{day}' AS day, id FROM t", "key": "id"}},
+            RANGE,
+            "params.day: found the parameter 'day', which nothing uses, so that each run would move the same records",
+        ),
         ({"load": {"destination": "out.jsonl"}}, RANGE, "only the last partition would remain"),
         (
             {"extract": {"source": "sqlite:///x.db?table=t", "key": "id", "incremental": "day"}},

@@ -105,5 +105,6 @@ loom backfill orders.yaml --param day --from 2024-01-01 --to 2024-01-31
   more than the `cost_budget` of the pipeline. A run that would pass it pauses, and the partitions after it do not run.
   They do not run either where a run is paused by someone, and where no coordinator answers.
 - Each run adds to the destination, so `mode: replace`, which is the default for files, is refused; so is a pipeline
-  with `extract.incremental`, which takes nothing below its mark.
+  with `extract.incremental`, which takes nothing below its mark, and one whose source and prompt do not look at the
+  parameter: each run would move the same records.
 """

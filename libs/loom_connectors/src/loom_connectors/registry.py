@@ -113,16 +113,17 @@ def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Itera
 def referring_texts(location: str, options: Mapping[str, Any]) -> list[str]:
     """Return the texts that credentials are put into: the location, and what the options of an API hold."""
     is_api = location.startswith("${") or re.split(r"[+:]", location)[0].lower() in APIS
-    return [location, *(_texts_in(options) if is_api else ())]
+    return [location, *(texts_in(options) if is_api else ())]
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in options, however deep it lies. Keys are none."""
     match value:
         case str():
             yield value
         case Mapping() | list():
             for each in value.values() if isinstance(value, Mapping) else value:
-                yield from _texts_in(each)
+                yield from texts_in(each)
 
 
 def runs_foreign_code(location: str, kind: Kind) -> bool:
@@ -130,6 +131,17 @@ def runs_foreign_code(location: str, kind: Kind) -> bool:
     scheme, ending = taken_apart(location)
     name = scheme or ending
     return name == PYTHON or is_reference(name) or (name not in SCHEMES and name in names(kind))
+
+
+def gets_params(location: Any, options: Any, kind: Kind) -> bool:
+    """Tell whether code that is not Loom's gets the parameters of a run, as written: a function that is a source, or a
+    plugin that is the `kind`, a storage or a format."""
+    if not isinstance(location, str):
+        return False
+    found = set(plugin_names(location, options if isinstance(options, Mapping) else {}, kind))
+    return (Kind.SOURCE, PYTHON) in found or any(
+        is_reference(name) or (name not in SCHEMES and name in names(each)) for each, name in found
+    )
 
 
 def is_local_file(location: str, context: ConnectorContext) -> bool:

@@ -185,7 +185,7 @@ def _given(written: LoadedPipeline) -> list[Check]:
 
 def _unused(loaded: LoadedPipeline) -> list[Check]:
     names = unused(loaded.definition, loaded.prompt)
-    words = f"nothing uses {', '.join(names)}: neither the query nor the prompt"
+    words = f"nothing uses {', '.join(names)}: neither the source, nor the prompt, nor the destination"
     return [Check("params", ok=True, detail=words, doubtful=True)] if names else []
 
 

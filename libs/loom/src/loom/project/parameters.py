@@ -30,13 +30,12 @@ def parameter_problems(document: Document, definition: Mapping[str, Any]) -> lis
 
 
 def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str]:
-    """Return parameters that are declared, and that neither the query nor the prompt looks at."""
-    query = said(said(definition, "extract"), "query")
-    used = set[str]()
-    if isinstance(query, str):
-        from loom_connectors.sql.parameters import query_params
-
-        used |= query_params(query)
+    """Return parameters that are declared, and that nothing of a run looks at: neither the source nor the destination,
+    nor the prompt. Returns none of them where that cannot be known, as where a function of the user's is the source."""
+    declared = _declared(definition)
+    if not declared or _may_look_at_all(definition):
+        return []
+    used = _in_ends(definition)
     if prompt is not None:
         from loom_common.domain.prompts.prompt_check import params_of
 
@@ -45,7 +44,39 @@ def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str
             if found is None:
                 return []
             used |= found
-    return [name for name in _declared(definition) if name not in used]
+    return [name for name in declared if name not in used]
+
+
+def _in_ends(definition: Mapping[str, Any]) -> set[str]:
+    """Return the parameters that the query of a database or the options of an API name, in source or destination."""
+    used = set[str]()
+    query = said(said(definition, "extract"), "query")
+    if isinstance(query, str):
+        from loom_connectors.sql.parameters import query_params
+
+        used |= query_params(query)
+    written = [said(said(definition, section), "options") for section in ("extract", "load")]
+    if any(written):
+        from loom_connectors.registry import texts_in
+        from loom_connectors.rest.http.templates import named_in
+
+        used |= {name for options in written for text in texts_in(options) for name in named_in(text)}
+    return used
+
+
+def _may_look_at_all(definition: Mapping[str, Any]) -> bool:
+    """Tell whether the code of a function or of a plugin gets the parameters, which may use any of them. What a
+    credential leads to, nobody knows where no query says that it is a database."""
+    from loom_common.plugins.kinds import Kind
+    from loom_connectors.registry import gets_params
+
+    extract, load = said(definition, "extract"), said(definition, "load")
+    source, destination = said(extract, "source"), said(load, "destination")
+    if isinstance(source, str) and source.startswith("${") and said(extract, "query") is None:
+        return True
+    return gets_params(source, said(extract, "options"), Kind.SOURCE) or gets_params(
+        destination, said(load, "options"), Kind.DESTINATION
+    )
 
 
 def _declared(definition: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,11 @@ _PARAMETER = re.compile(r"\{\{\s*(?:params\.)?([A-Za-z_]\w*)\s*\}\}")
 Written = Mapping[str, str | int | float | bool | Sequence[str | int | float | bool]]
 
 
+def named_in(text: str) -> list[str]:
+    """Return the parameters that a text names."""
+    return _PARAMETER.findall(text)
+
+
 class Values:
     """Replaces `{{ name }}` by a parameter of the run, and `${NAME}` by a credential."""
 

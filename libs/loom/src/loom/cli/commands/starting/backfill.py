@@ -96,8 +96,9 @@ def _split(param: Sequence[str]) -> tuple[str, list[str]]:
 def _loaded(target: str, config: LoomConfig, name: str) -> LoadedPipeline:
     """Return the pipeline. Raises `ConfigurationError` where a backfill of it would not add up."""
     from loom.project import catalog
+    from loom.project.parameters import unused
     from loom_common.domain.values.near import closest
-    from loom_common.errors import ConfigurationError
+    from loom_common.errors import ConfigurationError, InvalidDefinition
     from loom_connectors import registry
     from loom_connectors.ports.context import ConnectorContext
 
@@ -118,6 +119,16 @@ def _loaded(target: str, config: LoomConfig, name: str) -> LoadedPipeline:
         raise ConfigurationError(
             f"Each run of '{pipeline.name}' replaces what the one before it has loaded, so only the last partition "
             "would remain. Set `load.mode` to `append` or `upsert`."
+        )
+    if name in unused(loaded.definition, loaded.prompt):
+        raise InvalidDefinition(
+            [
+                loaded.document.problem(
+                    ("params", name),
+                    f"the parameter '{name}', which nothing uses, so that each run would move the same records",
+                    f"one that the source looks at, such as `WHERE day = {{{{ {name} }}}}` in `extract.query`",
+                )
+            ]
         )
     return loaded
 
