@@ -154,6 +154,56 @@ def test_columns_are_compared_before_a_run_and_what_is_done_is_told(tmp_path, lo
     assert mails == ["0@x.de", "1@x.de"]
 
 
+def test_validate_shows_how_records_differ_from_the_stored_versions_and_what_a_run_would_do(tmp_path, loom):
+    def validated():
+        return loom("validate", "pipeline.yaml", "--format", "json").report[0]
+
+    shaped(tmp_path, "out.jsonl", FIRST, "warn")
+    assert validated()["drift"] == []
+    assert not (tmp_path / ".loom").exists()
+    assert loom("schema", "apply", "pipeline.yaml").code == 0
+    fits = validated()
+    assert (fits["valid"], fits["drift"]) == (True, [])
+    told = [each["detail"] for each in fits["checks"] if each["check"] == "schema"]
+    assert told == ["the first 8 records of the source: as in version 1 of extract"]
+    done = {}
+    for contract in ("warn", "auto", "discard_row", "discard_value", "manual"):
+        shaped(tmp_path, "out.jsonl", LATER, contract)
+        found = validated()
+        (stage,) = found["drift"]
+        assert (stage["stage"], stage["version"], stage["records"]) == ("extract", 1, 2)
+        assert found["valid"] == (contract != "manual")
+        done[contract] = {each["column"]: (each["change"], each["done"]) for each in stage["changes"]}
+    reported = "loaded, and reported"
+    assert done == {
+        "warn": {"age": ("changed", reported), "mail": ("nullable", reported), "extra": ("added", reported)},
+        "auto": {
+            "age": ("changed", "loaded, and wider in the next version"),
+            "mail": ("nullable", reported),
+            "extra": ("added", "loaded, and added to the next version"),
+        },
+        "discard_row": {
+            "age": ("changed", "its records are quarantined"),
+            "mail": ("nullable", reported),
+            "extra": ("added", "its records are quarantined"),
+        },
+        "discard_value": {
+            "age": ("changed", "loaded with null"),
+            "mail": ("nullable", reported),
+            "extra": ("added", "loaded without the column"),
+        },
+        "manual": {
+            "age": ("changed", "the run fails"),
+            "mail": ("nullable", reported),
+            "extra": ("added", "the run fails"),
+        },
+    }
+    table = loom("validate", "pipeline.yaml")
+    assert table.code == 2
+    assert "what is done" in table.out
+    assert "`extract.schema` freezes it" in table.out
+
+
 ASKED = """
 from pathlib import Path
 

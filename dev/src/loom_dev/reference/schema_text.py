@@ -73,6 +73,10 @@ this contract does not keep them back.
   stored one and the section has no `schema`: columns that are `added`, `removed`, `widened`, `narrowed`, `changed` (to a
   type that is neither), `nullable`, and `renamed`, which is a guess by kind and name. `drift` of `--format json` has the
   same. `loom schema diff FILE` looks at the source without a run, and exits with 1 where it differs.
+- `loom validate` tells the same before a run, where versions are stored: how the first records of the source (one page, at
+  most 1,000), the declared output and the rows differ, and what a run would do about each column; `drift` of `--format json`
+  has it, too. What a frozen contract would fail at makes the file invalid. A state database that is a server is asked only with
+  `--connect`, and a source whose parameters only a run gives is not compared.
 - Where `load.schema` lets columns evolve (`auto`, or `columns: evolve`), a column that the table of the destination lacks is
   added to it; where it lets types evolve, a column that does not take a value gets a wider type
   ([which](values.md#columns-that-evolve)). Under `warn`, and without `load.schema`, a table stays as it is.

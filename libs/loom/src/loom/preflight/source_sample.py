@@ -27,24 +27,29 @@ async def of_source(source: str, query: str | None, config: LoomConfig, count: i
     return await _read(ExtractConfig(source=source, query=query), everywhere, count)
 
 
-async def of_pipeline(loaded: LoadedPipeline, config: LoomConfig, count: int) -> list[dict[str, Any]]:
-    """Return at most `count` records of a pipeline's source; its parameters have their defaults. Raises as `of_source`
-    does."""
+async def of_pipeline(
+    loaded: LoadedPipeline, config: LoomConfig, count: int, pages: int | None = None
+) -> list[dict[str, Any]]:
+    """Return at most `count` records of a pipeline's source, and at most so many `pages`; its parameters have their
+    defaults. Raises as `of_source` does."""
     params = {name: spec for name, spec in loaded.pipeline.params.items() if spec.default is not None}
     context = replace(_context(loaded.folder, config), params=typed(params, {}))
-    return await _read(loaded.pipeline.extract, context, count)
+    return await _read(loaded.pipeline.extract, context, count, pages)
 
 
 def _context(folder: Path, config: LoomConfig) -> ConnectorContext:
     return ConnectorContext(folder=folder, credentials=config.secrets, allowed=config.allowed)
 
 
-async def _read(extract: ExtractConfig, context: ConnectorContext, count: int) -> list[dict[str, Any]]:
+async def _read(
+    extract: ExtractConfig, context: ConnectorContext, count: int, pages: int | None = None
+) -> list[dict[str, Any]]:
     source = open_source(extract, context)
     found: list[dict[str, Any]] = []
-    cursor, end, left = None, False, count
+    cursor, end, left, read = None, False, count, 0
     try:
-        while not end and left:
+        while not end and left and read != pages:
+            read += 1
             page = await source.read(cursor, min(_PAGE, left))
             found += [record.data for record in page.records if record.error is None]
             cursor, end, left = page.cursor, page.end, left - len(page.records)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from loom.requests.runs import Say
     from loom_common.contracts.v1 import Preflight
     from loom_common.domain.checks.columns import ColumnRow
+    from loom_common.domain.schema.ahead import ExpectedDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Validation(Shown):
     checks: Sequence[Check]
     columns: Sequence[ColumnRow] | None
     """Says how the columns fit; None where nobody asked."""
+    drift: Sequence[ExpectedDrift] = ()
+    """Says how records differ from the stored versions of their schemas, stage by stage."""
 
     @property
     def valid(self) -> bool:
@@ -57,6 +60,7 @@ class Validation(Shown):
         return result | {
             "valid": self.valid,
             "problems": [placed(problem) for problem in self.problems],
+            "drift": [each.model_dump() for each in self.drift],
             "checks": [
                 {"check": check.what, "ok": check.ok, "doubtful": check.doubtful, "detail": check.detail}
                 for check in self.checks
@@ -72,6 +76,7 @@ async def validate(
     loaded: LoadedPipeline | None = None
     problems: list[Problem] = []
     looked: list[Check] = []
+    drift: Sequence[ExpectedDrift] = ()
     try:
         loaded = read()
         problems += dependencies.problems(loaded.document, loaded.definition, config)
@@ -80,6 +85,10 @@ async def validate(
             from loom.preflight import reachability
 
             looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
+        from loom.requests import expected_drift
+
+        drift, compared = await expected_drift.compared(loaded, config, looked, connect=connect)
+        looked += compared
     except InvalidFile as error:
         looked = await checks.further(error, config)
         problems += [*error.problems, *dependencies.problems(error.document, error.definition, config)]
@@ -89,7 +98,7 @@ async def validate(
     fit = None
     if loaded is not None and connect:
         fit = _columns(loaded, looked)
-    return Validation(file, loaded, definition_file.in_order(problems, file), looked, fit)
+    return Validation(file, loaded, definition_file.in_order(problems, file), looked, fit, drift)
 
 
 async def refuse_unready(

@@ -32,7 +32,8 @@ def validate(
     """Check pipeline files and what they need. Exits with 0, or 2.
 
     Reports every mistake at once; then looks for credentials, source and destination, and prints the destination's
-    guarantee: what it makes of a batch that arrives twice, and of a record that a later run loads again."""
+    guarantee: what it makes of a batch that arrives twice, and of a record that a later run loads again. Where versions
+    of schemas are stored, shows how records differ from them, and what a run would do about it."""
     from loom.cli.commands import follow
     from loom.cli.output import terminal
 
@@ -93,8 +94,30 @@ def _print(result: Mapping[str, Any]) -> None:
         console.print(terminal.Trimmed(grid))
     if columns := result.get("columns"):
         _print_columns(columns)
+    if drift := result["drift"]:
+        _print_drift(drift)
     for problem in result["problems"]:
         console.print(Text(f"  {marks.bad}", "red"), Text(problem["message"]), soft_wrap=True)
+
+
+def _print_drift(drift: Sequence[Mapping[str, Any]]) -> None:
+    """Print how columns differ from the stored versions of their schemas, those that stop records in another colour."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from loom.cli.output import terminal
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("  schema of", "version", "column", "change", "stored", "now", "what is done"):
+        table.add_column(title)
+    for stage in drift:
+        for each in stage["changes"]:
+            change = f"{each['change']} (a guess)" if each["now_called"] else each["change"]
+            now = ": ".join(part for part in (each["now_called"], each["after"]) if part)
+            style = "" if each["done"].startswith("loaded") else "yellow"
+            cells = (str(stage["version"]), each["column"], change, each["before"] or "-", now or "-")
+            table.add_row(f"  {stage['stage']}", *map(Text, cells), Text(each["done"], style))
+    terminal.stdout().print(terminal.Trimmed(table))
 
 
 def _print_columns(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,7 +15,7 @@ class Check:
 
     what: str
     """`credentials`, `encryption`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`,
-    `budget`, `destination`, `second destination` or `columns`."""
+    `budget`, `schema`, `destination`, `second destination` or `columns`."""
     ok: bool
     detail: str
     doubtful: bool = False
