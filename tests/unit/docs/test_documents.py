@@ -96,6 +96,9 @@ def test_every_yaml_in_the_documents_is_valid(snippet, tmp_path):
     if re.search(r"^tests:", text, re.MULTILINE):
         Suite.model_validate(_read(text))
         return
+    if re.search(r"^targets:", text, re.MULTILINE):
+        LoomConfig.model_validate(_read(text))
+        return
     whole = _read(text) if text.count("\nname:") + text.startswith("name:") else None
     if isinstance(whole, dict) and "extract" in whole:
         parse(whole)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from loom.project.config import LoomConfig
+from loom.project.yaml_positions import Document
 from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCredential
 
 
@@ -72,8 +73,8 @@ def test_every_mistake_is_told_with_its_place(project):
         configured(project, text)
     told = [str(problem) for problem in caught.value.problems]
     of_cache = "backend, enabled, ttl_days, url"
-    known = "access, allowed_paths, bus, cache, credentials, defaults, encryption, log"
-    known = f"{known}, mode, pipelines, prices, providers, storage"
+    known = "access, allowed_paths, bus, cache, credentials, default_target, defaults, encryption, log"
+    known = f"{known}, mode, pipelines, prices, providers, storage, targets"
     assert told == [
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",
         f"loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of {known}. Did you mean 'cache'?",
@@ -134,10 +135,12 @@ def test_a_pipelines_base_is_its_folder_below_the_project(project):
 
 def test_defaults_fill_only_what_is_silent(project):
     config = configured(project, "defaults: {batch_size: 5, quality_gate: {type: weighted, threshold: 0.5}}\n")
-    filled = config.applied_to({"extract": {"source": "x", "batch_size": 9}, "evaluate": {"evaluators": []}})
+    filled = config.applied_to(
+        Document("", {"extract": {"source": "x", "batch_size": 9}, "evaluate": {"evaluators": []}}, {})
+    ).data
     assert filled["extract"]["batch_size"] == 9
     assert filled["evaluate"]["quality_gate"] == {"type": "weighted", "threshold": 0.5}
-    assert "evaluate" not in config.applied_to({"extract": {"source": "x"}})
+    assert "evaluate" not in config.applied_to(Document("", {"extract": {"source": "x"}}, {})).data
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,16 @@ def _say_nothing(_: str) -> None:
 class Loom(RunControl):
     """Represents a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
 
-    def __init__(self, config_path: str | Path | None = None, *, allow_paths: Iterable[str | Path] = ()) -> None:
-        """`allow_paths` are folders and files outside of the project that pipelines may reach."""
-        config = LoomConfig.load(Path(config_path) if config_path else None)
+    def __init__(
+        self,
+        config_path: str | Path | None = None,
+        *,
+        target: str | None = None,
+        allow_paths: Iterable[str | Path] = (),
+    ) -> None:
+        """Take `target`, the target of `loom.yaml` that pipelines run for, as `--target` does, and `allow_paths`,
+        folders and files outside of the project that pipelines may reach."""
+        config = LoomConfig.load(Path(config_path) if config_path else None, target=target)
         self._config = config.allowing(Path(path) for path in allow_paths)
 
     @classmethod

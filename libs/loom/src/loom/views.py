@@ -18,6 +18,7 @@ from loom.project.run_state import no_run
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.domain.incremental.window import Window
+from loom_common.domain.values.ids import state_name
 from loom_common.errors import ConfigurationError, NotFound
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
@@ -105,15 +106,18 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.number_of_runs(connection, pipeline)
 
-    async def unfinished(self, pipeline: str) -> list[RunSummary]:
-        """Runs of the pipeline that were interrupted or paused: `loom resume` finishes them."""
+    async def unfinished(self, pipeline: str, target: str | None = None) -> list[RunSummary]:
+        """Return the runs of the pipeline for that target which were interrupted or paused: `loom resume` finishes
+        them."""
         newest = await self.history(pipeline, _MOST_UNFINISHED)
-        return [run for run in newest if run.status in (INTERRUPTED, run_rows.PAUSED)]
+        left = (INTERRUPTED, run_rows.PAUSED)
+        return [run for run in newest if run.status in left and run.target == target]
 
     async def with_params(self, pipeline: str) -> list[RunWithParams]:
-        """Return the runs of a pipeline with their parameters, the newest first, without samples and replays."""
+        """Return the runs of a pipeline for the project's target with their parameters, the newest first, without
+        samples and replays."""
         async with self._engine.connect() as connection:
-            return await runs.with_params(connection, pipeline, self._alive)
+            return await runs.with_params(connection, pipeline, self._config.target, self._alive)
 
     async def incarnation(self) -> str:
         """Return a text that is another one for run state that was made anew in the place of this one."""
@@ -177,9 +181,10 @@ class Views:
         """Store the estimate, so that the next run is compared with it."""
         from loom_coordinator.accounting import estimates
 
+        kept_under = state_name(estimate.pipeline, self._config.target)
         by_stage = {stage.value: estimate.cost_of(stage) for stage in (Stage.TRANSFORM, Stage.EVALUATE)}
         async with self._engine.begin() as connection:
-            await estimates.keep(connection, estimate.pipeline, estimate.records, estimate.cost, by_stage)
+            await estimates.keep(connection, kept_under, estimate.records, estimate.cost, by_stage)
 
     async def replayable(self, chosen: RecordFilter) -> queries.Standing:
         """Tell which of the records chosen a replay would take up, and why it would not take the others."""

@@ -35,9 +35,15 @@ def _waiting(
 class SyncLoom:
     """Represents a project, as `Loom` does, for code that is not asynchronous: no method of it has to be awaited."""
 
-    def __init__(self, config_path: str | Path | None = None, *, allow_paths: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        config_path: str | Path | None = None,
+        *,
+        target: str | None = None,
+        allow_paths: Iterable[str | Path] = (),
+    ) -> None:
         """Take the same as `Loom` does."""
-        self._loom = Loom(config_path, allow_paths=allow_paths)
+        self._loom = Loom(config_path, target=target, allow_paths=allow_paths)
 
     def load_pipeline(self, path: str | Path) -> Pipeline:
         """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""

@@ -13,7 +13,8 @@ from loom.project import definition_file, yaml_positions
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.section import said
-from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound
+from loom_common.domain.values.near import closest
+from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound, Problem
 
 _LOOKS_LIKE_ONE = re.compile(r"(?ms)^name:.*^extract:|^extract:.*^name:")
 _SUFFIXES = (".yaml", ".yml")
@@ -38,7 +39,7 @@ def entries(config: LoomConfig) -> list[Entry]:
     `loom validate` speaks about those."""
     found: dict[Path, Entry] = {}
     for path in _files(config):
-        if path.resolve() not in found and (entry := _entry(path)):
+        if path.resolve() not in found and (entry := _entry(path, config)):
             found[path.resolve()] = entry
     return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
 
@@ -59,7 +60,7 @@ def find(
 
     Raises `InvalidDefinition`, `NotFound`, and `ConfigurationError` where more than one thing is meant."""
     if (path := _named(target, config) if by_name else _path(target, config)) is not None:
-        return definition_file.load(path, config.applied_to, config.allowed)
+        return _loaded(path, config)
     if target in registered:
         return target
     raise _nothing_named(target, config, registered)
@@ -68,8 +69,15 @@ def find(
 def find_file(target: str, config: LoomConfig) -> LoadedPipeline:
     """The pipeline a user means: a file's path, or the name of one in the project. Raises as `find` does."""
     if (path := _path(target, config)) is not None:
-        return definition_file.load(path, config.applied_to, config.allowed)
+        return _loaded(path, config)
     raise _nothing_named(target, config, ())
+
+
+def _loaded(path: Path, config: LoomConfig) -> LoadedPipeline:
+    loaded = definition_file.load(path, config.applied_to, config.allowed)
+    if config.target is not None and (strange := strange_names(config, [loaded.pipeline.name])):
+        raise InvalidDefinition(strange)
+    return loaded
 
 
 def _path(target: str, config: LoomConfig) -> Path | None:
@@ -109,12 +117,27 @@ def _files(config: LoomConfig) -> Iterator[Path]:
                     yield path
 
 
-def _entry(path: Path) -> Entry | None:
+def strange_names(config: LoomConfig, besides: Iterable[str] = ()) -> list[Problem]:
+    """Return a mistake for each name in the targets of `loom.yaml` that no pipeline of the project has, nor any of
+    `besides`: what is said of it would never be heeded."""
+    said = [(target, name) for target, each in config.targets.items() for name in each.pipelines if name not in besides]
+    if not said:
+        return []
+    known = {entry.name for entry in entries(config)} | set(besides)
+    expected = f"a pipeline of this project: {', '.join(sorted(known))}" if known else "a pipeline; there is none yet"
+    return [
+        config.problem(("targets", target, "pipelines", name), f"'{name}'", expected, closest(name, known))
+        for target, name in said
+        if name not in known
+    ]
+
+
+def _entry(path: Path, config: LoomConfig) -> Entry | None:
     try:
         text = yaml_positions.read_text(path, str(path))
         if not _LOOKS_LIKE_ONE.search(text):
             return None
-        data = yaml_positions.parse(text, str(path)).data
+        data = config.rendered(yaml_positions.parse(text, str(path)).data)
     except InvalidDefinition:
         return None
     if not isinstance(data.get("name"), str):

@@ -5,115 +5,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from loom.project.configured.defaults import with_defaults
+from loom.project.configured.sections import (
+    BusConfig,
+    CacheDefaults,
+    CredentialsConfig,
+    EncryptionConfig,
+    LogConfig,
+    PipelineDefaults,
+    StorageConfig,
+)
+from loom.project.configured.variables import settings_of
+from loom.project.targets.rendered import KeyPath, Rendered
+from loom.project.targets.target import Target, no_target, target_mistakes
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
 from loom_common.config.local_cluster import local_cluster
 from loom_common.config.settings import (
-    BusSettings,
-    EncryptionSettings,
-    JournalSettings,
-    LogSettings,
-    PayloadSettings,
     Settings,
-    StateSettings,
 )
 from loom_common.domain.access import AccessConfig
-from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
-from loom_common.domain.section import Location, Mistake, SecretRef, Section, mistake, said
-from loom_common.errors import ConfigurationError
+from loom_common.domain.section import Mistake, Section
+from loom_common.domain.values.ids import state_name
+from loom_common.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from loom.project.yaml_positions import Document
 
 FILE_NAME = "loom.yaml"
-
-
-class StorageConfig(Section):
-    """Says where run state and quarantined records are kept."""
-
-    type: Literal["sqlite", "postgres"] = Field("sqlite", description="`sqlite` is a file; `postgres` needs `url`.")
-    path: str = Field(".loom/loom.db", description="`sqlite`: the file, below the project folder.")
-    url: Location | None = Field(None, description="`postgres`: `postgresql://${USER}:${PASSWORD}@host/database`.")
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand an address for the server, and none for the file."""
-        return _url_fits(written, said(written, "type") or "sqlite", "sqlite")
-
-
-class BusConfig(Section):
-    """Says how to reach a cluster."""
-
-    url: Location | None = Field(None, description="`amqp://${USER}:${PASSWORD}@host/vhost`, for `mode: distributed`.")
-
-
-class CacheDefaults(Section):
-    """Says where results of model calls are kept, and whether later runs reuse them."""
-
-    enabled: bool = Field(True, description="False is `--no-cache` for every run.")
-    backend: Literal["sqlite", "redis", "postgres"] = Field("sqlite", description="`redis`, `postgres` need `url`.")
-    url: Location | None = Field(None, description="`redis://...` or `postgresql://...`.")
-    ttl_days: float | None = Field(
-        None,
-        gt=0,
-        le=36_500,
-        description="How old a reused result may be, for pipelines that do not say. Default: any age.",
-    )
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand an address for a server, and none for the file."""
-        return _url_fits(written, said(written, "backend") or "sqlite", "sqlite")
-
-
-class CredentialsConfig(Section):
-    """Says where `${NAME}` is looked up."""
-
-    provider: Literal["env"] = Field("env", description="Environment variables, then the file `.env`.")
-    prefix: str = Field("", description="With `prefix: LOOM_`, `${KEY}` is `LOOM_KEY` first, then `KEY`.")
-
-
-class PipelineDefaults(Section):
-    """Holds what a pipeline gets where its own file is silent."""
-
-    batch_size: int | None = Field(None, ge=1, le=10_000, description="For `extract.batch_size`.")
-    quality_gate: GateConfig | None = Field(None, description="For `evaluate.quality_gate`.")
-
-
-class LogConfig(Section):
-    """Says how much the command line logs on stderr."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
-
-
-class EncryptionConfig(Section):
-    """Says where the keys of `sensitive` fields are kept. The short form of one key is `key`."""
-
-    key: SecretRef | None = Field(
-        None,
-        description="A reference: `${LOOM_ENCRYPTION_KEY}`, `${vault:loom#key}`. Default: `${LOOM_ENCRYPTION_KEY}`.",
-    )
-    keys: list[SecretRef] = Field(
-        default_factory=list,
-        description="Several, while they are changed. The first encrypts, all of them decrypt: the newest comes first.",
-    )
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand one of the two forms."""
-        if said(written, "key") is not None and said(written, "keys"):
-            yield mistake(("keys",), "strange_for_type", "`key` or `keys`, and not both", said(written, "keys"))
-
-    @property
-    def references(self) -> list[str]:
-        """Return the references of the keys, the newest first; empty where nothing is said."""
-        return list(self.keys) if self.key is None else [self.key]
+TARGET_VARIABLE = "LOOM_TARGET"
+"""Names the target that pipelines run for, where no option does."""
 
 
 class LoomConfig(Section):
@@ -147,35 +77,56 @@ class LoomConfig(Section):
     log: LogConfig = Field(default_factory=LogConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
     encryption: EncryptionConfig = Field(default_factory=EncryptionConfig)
+    default_target: str | None = Field(
+        None, description="The target where neither `--target` nor LOOM_TARGET names one. Default: none of them."
+    )
+    targets: dict[str, Target] = Field(
+        default_factory=dict,
+        description="What differs where pipelines run for `dev` or `prod`: destinations, models, budgets.",
+    )
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand providers that can be reached."""
-        return provider_mistakes(written)
+        """Demand providers that can be reached, and a default target that there is."""
+        yield from provider_mistakes(written)
+        yield from target_mistakes(written)
 
     _file: Path | None = PrivateAttr(None)
     _project: Path = PrivateAttr(default_factory=Path.cwd)
     _allowed_besides: tuple[Path, ...] = PrivateAttr(())
     _aside: dict[str, str] = PrivateAttr(default_factory=dict)
+    _document: Any = PrivateAttr(None)
+    _target: str | None = PrivateAttr(None)
 
     @classmethod
-    def load(cls, path: Path | None = None, pipeline: str | Path | None = None) -> LoomConfig:
+    def load(
+        cls, path: Path | None = None, pipeline: str | Path | None = None, target: str | None = None
+    ) -> LoomConfig:
         """Read `path`, or the `loom.yaml` of the working directory or the nearest folder above. Where there is none,
-        and `pipeline` is a file, read the one nearest to that. Without one, take the defaults.
+        and `pipeline` is a file, read the one nearest to that. Without one, take the defaults. Its pipelines run for
+        `target`, else for that of LOOM_TARGET, else for its default.
 
         Raises `InvalidDefinition` with every mistake in the file."""
         file = path or nearest(Path.cwd())
         if file is None and pipeline is not None and os.path.isfile(pipeline):  # noqa: PTH113 - also for what no file can be named
             file = nearest(Path(pipeline).resolve().parent)
         if file is None:
-            return cls()
+            return cls()._chosen(target)
         from loom.project import yaml_positions  # many projects have no such file
 
         shown = os.path.relpath(file)
         config = cls.parse(yaml_positions.read_text(file, shown), shown)
         config._file = file.resolve()
         config._project = file.resolve().parent
-        return config
+        return config._chosen(target)
+
+    def _chosen(self, target: str | None) -> LoomConfig:
+        """Return the project for the target that is asked for, that the environment names, or that is its default."""
+        if target is not None:
+            return self.for_target(target)
+        if name := os.environ.get(TARGET_VARIABLE):
+            return self.for_target(name, TARGET_VARIABLE)
+        return self.for_target(self.default_target) if self.default_target is not None else self
 
     @classmethod
     def parse(cls, text: str, file: str) -> LoomConfig:
@@ -184,7 +135,20 @@ class LoomConfig(Section):
         from loom.project import yaml_positions
 
         document = yaml_positions.parse(text, file, may_be_empty=True)
-        return validated(cls, document.data, document.locate)
+        config = validated(cls, document.data, document.locate)
+        config._document = document
+        return config
+
+    def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
+        """Return a mistake at a key of this file."""
+        if self._document is None:
+            return Problem(path, found, expected, suggestion)
+        problem: Problem = self._document.problem(path, found, expected, suggestion)
+        return problem
+
+    def is_its(self, file: str) -> bool:
+        """Tell whether a mistake with that file stands in this one."""
+        return self._document is not None and self._document.file == file
 
     @property
     def file(self) -> Path | None:
@@ -249,7 +213,7 @@ class LoomConfig(Section):
                 "No cluster is known to run this on. Start one here with `make up`, or name its broker: "
                 "`bus: {url: amqp://...}` in loom.yaml, or LOOM_BUS_URL in the environment."
             )
-        return _settings(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
+        return settings_of(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
 
     def _written(self) -> dict[str, str]:
         """Return this file, as the environment variables that say the same."""
@@ -280,66 +244,49 @@ class LoomConfig(Section):
     def _expanded(self, url: str) -> str:
         return self.secrets.expand(url, in_url=True)
 
-    def applied_to(self, definition: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the definition with this project's defaults where it is silent."""
-        filled = dict(definition)
-        if self.defaults.batch_size is not None:
-            _fill(filled, "extract", "batch_size", self.defaults.batch_size)
-        if self.defaults.quality_gate is not None:
-            gate = self.defaults.quality_gate.model_dump(exclude_none=True)
-            _fill(filled, "evaluate", "quality_gate", gate)
-        if self.providers:
-            own = filled.get("providers") or {}
-            if isinstance(own, Mapping):
-                mine = {name: each.model_dump(exclude_unset=True) for name, each in self.providers.items()}
-                filled["providers"] = {**mine, **own}
-        if self.prices:
-            said = filled.get("prices") or {}
-            if isinstance(said, Mapping):
-                filled["prices"] = {name: each.model_dump() for name, each in self.prices.items()} | dict(said)
-        transform = filled.get("transform")
-        if self.cache.ttl_days is not None and isinstance(transform, Mapping):
-            ttl = {"ttl": f"{self.cache.ttl_days:g}d"}
-            if transform.get("type") == "ai":
-                _fill(filled, "transform", "cache", ttl)
-            elif isinstance(steps := transform.get("steps"), list):
-                asking = [isinstance(each, Mapping) and each.get("type") == "ai" for each in steps]
-                made = [{"cache": ttl, **each} if asks else each for asks, each in zip(asking, steps, strict=True)]
-                filled["transform"] = {**transform, "steps": made}
-        return filled
+    def applied_to(self, document: Document) -> Document:
+        """Return the document of a pipeline file with what this project says of it: its target, and its defaults where
+        the file is silent."""
+        made = self._rendered(document.data)
+        filled, origins = with_defaults(
+            made.definition, self.defaults, self.providers, self.prices, self.cache.ttl_days
+        )
+        if self._document is None:
+            return replace(document, data=filled)
+        problems = tuple(self.problem(p.path, p.found, p.expected, p.suggestion) for p in made.problems)
+        places = made.origins | origins
+        return replace(document, data=filled, elsewhere=places, other=self._document, problems=problems)
 
+    def rendered(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a definition as the target makes it, and as it is without one."""
+        return self._rendered(definition).definition
 
-@lru_cache(maxsize=4)
-def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
-    """Return the settings that these variables make, and no others do. A command asks for them often."""
-    given = dict(variables)
-    keys = given.get("LOOM_ENCRYPTION_KEYS")
-    return Settings(
-        project_dir=Path(given["LOOM_PROJECT_DIR"]),
-        allowed_paths=listed(given[VARIABLE]),
-        credential_prefix=given["LOOM_CREDENTIAL_PREFIX"],
-        bus=BusSettings.model_validate({"url": given["LOOM_BUS_URL"]}),
-        state=StateSettings.model_validate({"url": given["LOOM_STATE_URL"]}),
-        journal=JournalSettings.model_validate({"url": given["LOOM_JOURNAL_URL"]}),
-        payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
-        log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
-        encryption=EncryptionSettings.model_validate({} if keys is None else {"keys": keys}),
-    )
+    def _rendered(self, definition: Mapping[str, Any]) -> Rendered:
+        if self._target is None:
+            return Rendered(dict(definition))
+        from loom.project.targets.rendering import rendered  # it knows the sections of a pipeline; few commands do
 
+        return rendered(definition, self._target, self.targets[self._target])
 
-def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:
-    """Check that `kind` is a server, which needs an address, unless it is the `file`."""
-    url = said(written, "url")
-    if kind != file and url is None:
-        yield mistake((), "missing_for_type", f"`url`, which {kind} needs", written)
-    if kind == file and url is not None:
-        yield mistake(("url",), "strange_for_type", f"no `url` with {kind}", url)
+    @property
+    def target(self) -> str | None:
+        """Return the name of the target that pipelines run for; None where they run as they are written."""
+        return self._target
 
+    def state_name(self, pipeline: str) -> str:
+        """Return the name under which is kept what a pipeline learns from run to run, for the target; a name that says
+        its target already, `reviews@prod`, as it is."""
+        return pipeline if "@" in pipeline else state_name(pipeline, self._target)
 
-def _fill(definition: dict[str, Any], section: str, key: str, value: Any) -> None:
-    written = definition.get(section)
-    if isinstance(written, Mapping) and key not in written:
-        definition[section] = {**written, key: value}
+    def for_target(self, name: str, said_by: str = "--target") -> LoomConfig:
+        """Return the same project, whose pipelines run for that target. Raises `ConfigurationError` where there is
+        none of this name."""
+        if name not in self.targets:
+            file = FILE_NAME if self._file is None else os.path.relpath(self._file)
+            raise no_target(name, said_by, self.targets, file)
+        config = self.model_copy()
+        config._target = name
+        return config
 
 
 def nearest(folder: Path) -> Path | None:

@@ -19,8 +19,13 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition, Problem
 
-Fill = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Puts a project's defaults into a definition: `LoomConfig.applied_to`."""
+Fill = Callable[[Document], Document]
+"""Puts into a definition what its project says of it: `LoomConfig.applied_to`."""
+
+
+def as_written(document: Document) -> Document:
+    """Return the document of a file that is in no project."""
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class LoadedPipeline:
     """Prompt and context files by the path the pipeline names them with, as text."""
     path: Path
     document: Document
-    """The file as it is written, with the place of each key."""
+    """The file with what its project says of it, and the place of each key."""
     prompt: PromptText | None = None
 
     @property
@@ -72,7 +77,7 @@ class InvalidFile(InvalidDefinition):
         self.prompt = prompt
 
 
-def load(path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedPipeline:
+def load(path: Path, fill: Fill = as_written, allowed: Sequence[Path] = ()) -> LoadedPipeline:
     """Read a pipeline file, which may name files of its folder and of those that are `allowed` besides. Raises
     `InvalidDefinition` with every mistake in it and in the files it names."""
     shown = os.path.relpath(path)
@@ -85,24 +90,33 @@ def load(path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedP
     return read(yaml_positions.read_text(path, shown), path, fill, allowed)
 
 
-def read(text: str, path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedPipeline:
+def read(text: str, path: Path, fill: Fill = as_written, allowed: Sequence[Path] = ()) -> LoadedPipeline:
     """Read the text of a pipeline file that lies at `path`, or would lie there. Raises as `load` does."""
-    document = yaml_positions.parse(text, os.path.relpath(path))
-    filled, folder = fill(document.data), path.resolve().parent
-    problems: list[Problem] = []
+    written = yaml_positions.parse(text, os.path.relpath(path))
+    document, folder = fill(written), path.resolve().parent
+    problems: list[Problem] = [*document.problems, *_own_target(written, document)]
     pipeline = None
     try:
-        pipeline = parse(filled, document.locate)
+        pipeline = parse(document.data, document.locate)
     except InvalidDefinition as error:
         problems += error.problems
     files = files_of(document.data, folder, document, allowed)
     problems += files.problems
     problems += parameter_problems(document, document.data)
-    problems += code_problems(document, filled, folder, AllowedPaths.of(*allowed, folder))
+    problems += code_problems(document, document.data, folder, AllowedPaths.of(*allowed, folder))
     if problems or pipeline is None:
-        raise InvalidFile(in_order(problems, path), document, filled, path, files.prompt)
+        raise InvalidFile(in_order(problems, path), document, document.data, path, files.prompt)
     definition = pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return LoadedPipeline(pipeline, definition, files.texts, path, document, files.prompt)
+
+
+def _own_target(written: Document, document: Document) -> list[Problem]:
+    """Refuse a target that the file itself names, unless it is the one that the file was rendered for."""
+    own = written.data.get("target")
+    if own is None or own == document.data.get("target"):
+        return []
+    expected = "no `target`: Loom writes it. `--target`, LOOM_TARGET or `default_target` in loom.yaml chooses one"
+    return [written.problem(("target",), repr(own), expected)]
 
 
 def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,11 +33,19 @@ class Document:
     places: dict[KeyPath, Place]
     bodies: dict[KeyPath, ScalarNode] = field(default_factory=dict)
     """Every value that is a text, as it is written."""
+    elsewhere: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Holds the key of another file by the key here, for what that file says in the place of this one."""
+    other: Document | None = None
+    """Is that other file, the project's `loom.yaml`."""
+    problems: tuple[Problem, ...] = ()
+    """Mistakes in what that file says of this one."""
 
     def locate(self, path: KeyPath) -> tuple[str | None, int | None, int | None]:
         """Tell where `path` stands; for a key that was left out, where its section stands."""
         if not self.file:
             return None, None, None
+        if (moved := self._moved(path)) is not None and self.other is not None:
+            return self.other.locate(moved)
         for length in range(len(path), 0, -1):
             if place := self.places.get(path[:length]):
                 return self.file, *place
@@ -45,6 +53,8 @@ class Document:
 
     def locate_in(self, path: KeyPath, line: int, column: int | None) -> tuple[str | None, int | None, int | None]:
         """Tell where a line and column (1-based) of the text at `path` stand in the file, else where its key stands."""
+        if (moved := self._moved(path)) is not None and self.other is not None:
+            return self.other.locate_in(moved, line, column)
         node = self.bodies.get(path)
         if node is None or node.start_mark.line is None:
             return self.locate(path)
@@ -65,7 +75,14 @@ class Document:
             inside = {(*top, *path[size:]): value for path, value in found.items() if path[:size] == place}
             return {**kept, **inside}
 
-        return Document(self.file, self.data, moved(self.places), moved(self.bodies))
+        return replace(self, places=moved(self.places), bodies=moved(self.bodies), elsewhere=moved(self.elsewhere))
+
+    def _moved(self, path: KeyPath) -> KeyPath | None:
+        """Return the key of the other file that says what stands at `path`; None where this file says it."""
+        for length in range(len(path), 0, -1):
+            if (there := self.elsewhere.get(path[:length])) is not None:
+                return (*there, *path[length:])
+        return None
 
     def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
         """Return a mistake at `path`."""

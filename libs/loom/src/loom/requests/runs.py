@@ -87,7 +87,7 @@ async def prepare_over_records(name: str, config: LoomConfig, params: Mapping[st
 async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:
     """Raise `ConfigurationError` where an earlier run of the pipeline, none of `besides`, waits to be finished."""
     async with open_views(config) as views:
-        unfinished = await views.unfinished(pipeline)
+        unfinished = await views.unfinished(pipeline, config.target)
     for run in unfinished:
         if run.run_id in besides:
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom.preflight import checks
-from loom.project import definition_file, dependencies
+from loom.project import catalog, definition_file, dependencies
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
 from loom_common.domain.checks.check import Check
@@ -56,7 +56,8 @@ class Validation(Shown):
             result["columns"] = [asdict(row) for row in self.columns]
         if self.loaded is not None:
             pipeline = self.loaded.pipeline
-            result |= {"pipeline": pipeline.name, "version": pipeline.version, "summary": self.summary}
+            result |= {"pipeline": pipeline.name, "version": pipeline.version, "target": pipeline.target}
+            result["summary"] = self.summary
         return result | {
             "valid": self.valid,
             "problems": [placed(problem) for problem in self.problems],
@@ -80,6 +81,7 @@ async def validate(
     try:
         loaded = read()
         problems += dependencies.problems(loaded.document, loaded.definition, config)
+        problems += catalog.strange_names(config, [loaded.pipeline.name])
         looked = await checks.check(loaded, config)
         if connect:
             from loom.preflight import reachability
@@ -132,6 +134,21 @@ async def refuse_unready(
     return found, next((check.records for check in looked if check.what == "source"), None)
 
 
+def refuse_wrong_targets(config: LoomConfig) -> None:
+    """Read every pipeline of the project for each of its targets. Raises `InvalidDefinition` with the mistakes that
+    stand in `loom.yaml`; those of a pipeline's own file are for `loom validate`."""
+    problems = list(catalog.strange_names(config))
+    for target in config.targets:
+        chosen = config.for_target(target)
+        for entry in catalog.entries(config):
+            try:
+                definition_file.load(entry.path, chosen.applied_to, chosen.allowed)
+            except InvalidDefinition as error:
+                problems += [each for each in error.problems if each.file is not None and chosen.is_its(each.file)]
+    if problems:
+        raise InvalidDefinition(sorted(dict.fromkeys(problems), key=lambda each: (each.line or 0, each.column or 0)))
+
+
 async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
     """Return the mistakes of a file, and of its source and destination as far as they can be read."""
     looked = await checks.further(error, config)
@@ -157,7 +174,8 @@ def summary(loaded: LoadedPipeline) -> str:
     judged = "no evaluators"
     if evaluate:
         judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"
-    return f"{pipeline.name} {pipeline.version}: {transform.type}{f' {what}' if what else ''}, {judged}"
+    target = "" if pipeline.target is None else f" for {pipeline.target}"
+    return f"{pipeline.name} {pipeline.version}{target}: {transform.type}{f' {what}' if what else ''}, {judged}"
 
 
 def placed(problem: Problem) -> dict[str, Any]:

@@ -35,6 +35,7 @@ async def begin(unit: UnitOfWork, plan: Plan, *, full: bool) -> Plan:
         .join(pipeline_runs, pipeline_runs.c.run_id == _TABLE.run_id)
         .where(
             pipeline_runs.c.pipeline_name == plan.pipeline.name,
+            pipeline_runs.c.target.is_not_distinct_from(plan.pipeline.target),
             _TABLE.source == source,
             pipeline_runs.c.status.not_in(run_rows.TERMINAL),
         )
@@ -45,7 +46,7 @@ async def begin(unit: UnitOfWork, plan: Plan, *, full: bool) -> Plan:
             f"Run {other} of {plan.pipeline.name} reads the same source incrementally and has not ended. Finish it "
             f"with `loom resume {other}`, or drop it with `loom cancel {other}`."
         )
-    _, window = await marks.held(unit.connection, plan.pipeline.name, source)
+    _, window = await marks.held(unit.connection, plan.pipeline.state_name, source)
     return plan.model_copy(update={"window": None if full else window})
 
 
@@ -55,7 +56,7 @@ async def enter(unit: UnitOfWork, run_id: str, plan: Plan, *, full: bool) -> Non
     if extract.incremental is None or plan.replay is not None or plan.beside:
         return
     source = marks.source_id(extract)
-    version, _ = await marks.held(unit.connection, plan.pipeline.name, source)
+    version, _ = await marks.held(unit.connection, plan.pipeline.state_name, source)
     row = {"run_id": run_id, "source": source, "version": version, "full": full}
     await unit.connection.execute(incremental_progress.insert(), row)
 
@@ -90,10 +91,10 @@ async def advance(unit: UnitOfWork, run: Run) -> None:
         return
     extract = tallies.definition(run).extract
     assert extract.incremental is not None
-    _, before = await marks.held(unit.connection, run.pipeline_name, row.source)
+    _, before = await marks.held(unit.connection, run.state_name, row.source)
     after = joined([None if row.full else before, Window(**row.seen)], extract.incremental.lag)
     if after is not None:
-        await marks.store(unit.connection, run.pipeline_name, extract, after, unit.now, run.run_id)
+        await marks.store(unit.connection, run.state_name, extract, after, unit.now, run.run_id)
 
 
 async def see_that_it_may_be_resumed(unit: UnitOfWork, run: Run) -> None:
@@ -103,7 +104,7 @@ async def see_that_it_may_be_resumed(unit: UnitOfWork, run: Run) -> None:
     row = (await unit.connection.execute(query)).one_or_none()
     if row is None:
         return
-    version, _ = await marks.held(unit.connection, run.pipeline_name, row.source)
+    version, _ = await marks.held(unit.connection, run.state_name, row.source)
     if version != row.version:
         raise ConfigurationError(
             f"Run {run.run_id} reads incrementally, and the mark has moved since it began: a later run has read what "

@@ -29,7 +29,7 @@ HELD = (Stage.EXTRACT, Stage.TRANSFORM, Stage.LOAD)
 
 async def with_stored(unit: UnitOfWork, plan: Plan) -> Plan:
     """Return the plan with the newest version of each schema, which the run is held to."""
-    stored = await schema_versions.current(unit.connection, plan.pipeline.name)
+    stored = await schema_versions.current(unit.connection, plan.pipeline.state_name)
     return plan.model_copy(update={"schemas": {stage: dict(each.columns) for stage, each in stored.items()}})
 
 
@@ -38,7 +38,7 @@ async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
     nothing of the source."""
     from loom_common.domain.run.plan import contract_of
 
-    stored = await schema_versions.current(unit.connection, plan.pipeline.name)
+    stored = await schema_versions.current(unit.connection, plan.pipeline.state_name)
     rows = [
         {"run_id": run_id, "stage": stage, "version": stored[stage].version if stage in stored else None}
         for stage in HELD
@@ -76,7 +76,7 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
     pipeline = tallies.definition(run)
     contracts = contracts_in(pipeline)
     seen = await _seen(unit.connection, run.run_id)
-    stored = await schema_versions.current(unit.connection, run.pipeline_name) if seen else {}
+    stored = await schema_versions.current(unit.connection, run.state_name) if seen else {}
     for stage, (_, columns) in seen.items():
         contract = contracts[stage]
         if contract is None or columns is None:
@@ -84,7 +84,7 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
         before = stored.get(stage)
         grown = contract.next_version(None if before is None else before.columns, columns)
         if grown is not None:
-            await schema_versions.store(unit.connection, run.pipeline_name, stage, grown, unit.now, run.run_id)
+            await schema_versions.store(unit.connection, run.state_name, stage, grown, unit.now, run.run_id)
 
 
 async def drift_of(connection: AsyncConnection, run: Run) -> tuple[SchemaDrift, ...]:
@@ -95,7 +95,7 @@ async def drift_of(connection: AsyncConnection, run: Run) -> tuple[SchemaDrift, 
         if version is None or columns is None:
             continue
         if versions is None:
-            versions = await schema_versions.history(connection, run.pipeline_name)
+            versions = await schema_versions.history(connection, run.state_name)
         held = next(each for each in versions if (each.stage, each.version) == (stage, version))
         changes = tuple(drift(held.columns, columns))
         if changes:

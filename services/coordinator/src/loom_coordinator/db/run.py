@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import state_name
 from loom_coordinator.db.run_totals import RunTotals
 
 Json = Mapping[str, Any]
@@ -111,6 +112,8 @@ class Run:
     """Says whether what its records come to is kept for whoever gave them."""
     promises: Mapping[str, Any] | None
     """Says what the files of its cascades promise, by what each is of; None where it has none."""
+    target: str | None
+    """The target of the project that it ran for; None for a pipeline as it is written."""
     totals: RunTotals
     """The sums of its batches."""
 
@@ -121,6 +124,11 @@ class Run:
         values = {name: value for name, value in row.items() if name in _COLUMNS}
         values["tally"] = Tally(**row["tally"]) if row["tally"] else None
         return Run(**values, totals=RunTotals.of(row) if totals is None else totals)
+
+    @property
+    def state_name(self) -> str:
+        """Return the name under which is kept what the pipeline learns from run to run, for the run's target."""
+        return state_name(self.pipeline_name, self.target)
 
     @property
     def has_ended(self) -> bool:

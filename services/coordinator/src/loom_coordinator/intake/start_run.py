@@ -22,6 +22,7 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.params import example, resolved
@@ -126,7 +127,8 @@ async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegis
     plan = Plan(pipeline=pipeline, files=request.files, base=request.base, params=resolved(pipeline.params, values))
     if mistakes := [*plan_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
-    await _register(unit, plan, Registered(request.definition, request.files, request.base))
+    given = Registered(request.definition, request.files, request.base)
+    await _register(unit, plan, given, explicit=True)
     return PipelineRegistered(pipeline=pipeline.name, version=pipeline.version)
 
 
@@ -172,11 +174,12 @@ async def start(
             records=None if records is None else owner_of(records),
             keeps_outputs=plan.outputs,
             promises=savings.promises_of(plan),
+            target=pipeline.target,
             epoch=1,
             owner=unit.owner,
             priority=priority,
             budget=min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
-            estimate=await estimates.newest(unit, pipeline.name),
+            estimate=await estimates.newest(unit, pipeline.state_name),
             deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),
             slice_batches=batches_per_slice,
             credit_window=max(windows.full_window(batches_per_slice), least_window or 0),
@@ -257,9 +260,11 @@ async def _definition(unit: UnitOfWork, request: RunRequest) -> Registered:
     return Registered(row["definition"], row["files"], row["base"])
 
 
-async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
-    """Enter the pipeline. One that is only tried does not take the place of what is registered."""
+async def _register(unit: UnitOfWork, plan: Plan, given: Registered, *, explicit: bool = False) -> None:
+    """Enter the pipeline. One that is only tried, or that runs for another target than the one registered, does not
+    take the place of what is registered; one that is entered for itself does (`explicit`)."""
     pipeline = plan.pipeline
+    keeps = plan.beside or not (explicit or await _is_of_target(unit, pipeline))
     changed = ("version", "description", "definition", "files", "base", "updated_at")
     await unit.upsert(
         pipelines,
@@ -275,7 +280,7 @@ async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
                 "updated_at": unit.now,
             }
         ],
-        update=() if plan.beside else changed,
+        update=() if keeps else changed,
     )
     await register_prompt(unit, plan)
     contexts = []
@@ -283,6 +288,13 @@ async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
         row = _content_row(f"{pipeline.name}/{path[:200]}", None, text, unit)
         contexts.append(row | {"context_name": row.pop("name"), "format": path.rsplit(".", 1)[-1]})
     await unit.upsert(context_versions, contexts, update=())
+
+
+async def _is_of_target(unit: UnitOfWork, pipeline: Pipeline) -> bool:
+    """Tell whether what is registered under the pipeline's name was made for the same target, or nothing is."""
+    query = select(pipelines.c.definition).where(pipelines.c.name == pipeline.name)
+    row = (await unit.connection.execute(query)).one_or_none()
+    return row is None or row[0].get("target") == pipeline.target
 
 
 async def register_prompt(unit: UnitOfWork, plan: Plan) -> None:

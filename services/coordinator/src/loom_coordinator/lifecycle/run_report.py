@@ -121,6 +121,7 @@ def build(
         unchanged=_left_as_it_was(run, tally),
         partitions=partitions,
         steps=tuple(stepped),
+        target=run.target,
     )
 
 

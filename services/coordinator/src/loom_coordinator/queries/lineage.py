@@ -76,6 +76,8 @@ class Lineage(Shown):
     """Holds the replays in the order in which they were started."""
     answered_by: Sequence[TierCount] = ()
     """Says how many records each tier of each cascade answered; empty for a run without cascades."""
+    target: str | None = None
+    """The target of the project that it ran for; None for none."""
 
 
 async def of_pipeline(
@@ -120,6 +122,7 @@ async def of_pipeline(
                 started_at=run.started_at,
                 replays=replays[run.run_id],
                 answered_by=await _tiers(connection, run),
+                target=run.target,
             )
         )
     return found

@@ -58,6 +58,8 @@ class RunSummary(Shown):
     error_message: str | None
     sample: int | None
     """The number of records that `--sample` limited it to; None for a whole run."""
+    target: str | None
+    """The target of the project that it ran for; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,13 @@ async def _interrupted(connection: AsyncConnection, alive: Alive) -> list[str]:
     return [run_id for run_id, owner in await connection.execute(query) if owner and not alive(owner)]
 
 
-async def with_params(connection: AsyncConnection, pipeline: str, alive: Alive = always_alive) -> list[RunWithParams]:
-    """Return the runs of a pipeline, the newest first, without samples and replays."""
+async def with_params(
+    connection: AsyncConnection, pipeline: str, target: str | None = None, alive: Alive = always_alive
+) -> list[RunWithParams]:
+    """Return the runs of a pipeline for a target, the newest first, without samples and replays."""
     columns = pipeline_runs.c
-    whole = (columns.pipeline_name == pipeline, columns.sample.is_(None), columns.replay_of.is_(None))
+    of_target = columns.target.is_not_distinct_from(target)
+    whole = (columns.pipeline_name == pipeline, of_target, columns.sample.is_(None), columns.replay_of.is_(None))
     statement = run_rows.RUNS.where(*whole).order_by(columns.started_at.desc())
     found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     return [
@@ -253,4 +258,5 @@ def _summary(run: Run, alive: Alive) -> RunSummary:
         cost_total=counts.get("cost_total", run.cost_total),
         error_message=run.error_message,
         sample=run.sample,
+        target=run.target,
     )

@@ -13,8 +13,10 @@ from loom.cli.output.formats import Format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from loom.cli.output.tables import Column
     from loom.project.config import LoomConfig
-    from loom_coordinator.queries.lineage import ReplayOf, TierCount
+    from loom_coordinator.queries.lineage import Lineage, ReplayOf, TierCount
+    from loom_coordinator.queries.runs import RunSummary
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
 
@@ -98,6 +100,7 @@ def history(
         Column("run_id", "run", keep=True),
         *([] if pipeline else [Column("pipeline_name", "pipeline", keep=True)]),
         Column("status", "status", keep=True),
+        *_target(rows),
         Column("started_at", "started (UTC)", terminal.moment, keep=True),
         Column("duration_seconds", "took", terminal.duration, number=True, keep=True, optional=True),
         Column("records_processed", "records", terminal.count, number=True, optional=True),
@@ -149,6 +152,7 @@ def lineage(
     total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [
         Column("run_id", "run", keep=True),
+        *_target(rows),
         *([Column("replay_of", "replay of", keep=True)] if any(row.replay_of for row in rows) else []),
         *([Column("replays", "replayed by", _runs, keep=True)] if any(row.replays for row in rows) else []),
         Column("input_source", "source", optional=True),
@@ -186,6 +190,13 @@ def _print_related(config: LoomConfig, name: str, form: Format, *, upstream: boo
 
 def _tiers(counts: Sequence[TierCount]) -> str:
     return ", ".join(f"{each.of}: {each.name} {each.records:,}" for each in counts) or "-"
+
+
+def _target(rows: Sequence[RunSummary | Lineage]) -> list[Column]:
+    """Return the column of the targets that runs ran for, where any ran for one."""
+    from loom.cli.output.tables import Column
+
+    return [Column("target", "target", keep=True)] if any(row.target for row in rows) else []
 
 
 def _runs(replays: Sequence[ReplayOf]) -> str:

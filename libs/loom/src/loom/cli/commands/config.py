@@ -53,13 +53,18 @@ def show(config: ConfigPath = None, form: Form = Format.TABLE, verbose: Verbose 
 
 @app.command("validate")
 def validate(config: ConfigPath = None, form: Form = Format.TABLE, verbose: Verbose = False) -> None:  # noqa: ARG001
-    """Check `loom.yaml`: every mistake at once, and that the credentials it names are there. Exits with 0, or 2."""
+    """Check `loom.yaml`: every mistake at once, what its targets say of the project's pipelines, and that the
+    credentials it names are there. Exits with 0, or 2."""
     from loom.cli.output import terminal
     from loom_common.errors import InvalidDefinition
 
     try:
         settings = configuration(config)
         settings.settings()
+        if settings.targets:
+            from loom.requests.validation import refuse_wrong_targets
+
+            refuse_wrong_targets(settings)
     except InvalidDefinition as error:
         if form is Format.TABLE:
             raise
@@ -140,7 +145,16 @@ def _from_environment() -> list[dict[str, Any]]:
     """List the `LOOM_*` variables that outweigh the file."""
     from loom_common.domain.values.urls import redacted
 
-    names = ("BUS_URL", "STATE_URL", "JOURNAL_URL", "PAYLOADS_URL", "LOG_LEVEL", "PROJECT_DIR", "CREDENTIAL_PREFIX")
+    names = (
+        "TARGET",
+        "BUS_URL",
+        "STATE_URL",
+        "JOURNAL_URL",
+        "PAYLOADS_URL",
+        "LOG_LEVEL",
+        "PROJECT_DIR",
+        "CREDENTIAL_PREFIX",
+    )
     given = [(f"LOOM_{name}", os.environ.get(f"LOOM_{name}")) for name in names]
     return [{"key": name, "value": redacted(value), "origin": "environment"} for name, value in given if value]
 

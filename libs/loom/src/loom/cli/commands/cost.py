@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import Form, WithFiles
+from loom.cli.options.common import Form, ForTarget
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 from loom_common.domain.values.plural import counted
@@ -34,7 +34,7 @@ _REASONS = 5
 
 @grouped
 def cost(
-    target: Annotated[str, typer.Argument(metavar="PIPELINE|FILE", help="A pipeline's name, or its file.")],
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE|FILE", help="A pipeline's name, or its file.")],
     run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run, in detail.")] = None,
     aggregate_by: Annotated[Span, typer.Option("--aggregate-by", help="Add up by day, week or month.")] = Span.DAY,
     estimate: Annotated[
@@ -48,21 +48,21 @@ def cost(
     ] = None,
     form: Form = Format.TABLE,
     *,
-    common: WithFiles,
+    common: ForTarget,
 ) -> None:
     """Show what a pipeline's runs cost, or estimate what one would.
 
     Money stands on the day (UTC) it was spent, runs and records on the day they ended."""
     from loom.cli.commands import follow
 
-    settings = common.configuration(target)
+    settings = common.configuration(pipeline)
     if estimate:
         follow.log_on_stderr(settings, verbose=common.verbose)
-        follow.wait_for(_estimate(target, settings, sample, param or [], form))
+        follow.wait_for(_estimate(pipeline, settings, sample, param or [], form))
     elif run_id is not None:
-        follow.wait_for(_run(_name(target, settings), run_id, settings, form))
+        follow.wait_for(_run(_name(pipeline, settings), run_id, settings, form))
     else:
-        follow.wait_for(_spans(_name(target, settings), aggregate_by, settings, form))
+        follow.wait_for(_spans(_name(pipeline, settings), aggregate_by, settings, form))
 
 
 async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import AllowPath, ConfigPath, Form, Verbose, configuration
+from loom.cli.options.common import AllowPath, ConfigPath, Form, TargetName, Verbose, configuration
 from loom.cli.output.formats import Format
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def validate(
     ] = False,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
+    target: TargetName = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
@@ -39,7 +40,9 @@ def validate(
 
     allowed = allow_path or ()
     results = [
-        follow.wait_for(_validated(file, configuration(config, file).allowing(allowed), connect=connect)).as_json()
+        follow.wait_for(
+            _validated(file, configuration(config, file, target).allowing(allowed), connect=connect)
+        ).as_json()
         for file in files
     ]
     if form is Format.JSON:

@@ -36,6 +36,14 @@ AllowPath = Annotated[
         "cluster have LOOM_ALLOWED_PATHS instead.",
     ),
 ]
+TargetName = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="A target of loom.yaml, such as `dev` or `prod`. Default: that of LOOM_TARGET, else its `default_target`.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +84,25 @@ class WithFiles(Common):
         return Common.configuration(self, pipeline).allowing(self.allow_path or ())
 
 
-def configuration(path: Path | None, pipeline: str | Path | None = None) -> LoomConfig:
-    """Return the project's configuration: that of `path`, of this folder, or else of the pipeline's file."""
+@dataclass(frozen=True, slots=True)
+class ForTarget(WithFiles):
+    """Holds the options of a command that reads a pipeline's file to run it, or to tell what a run would be."""
+
+    target: TargetName = None
+
+    def configuration(self, pipeline: str | None = None) -> LoomConfig:
+        """Return the project's configuration, as the options say."""
+        config = configuration(self.config, pipeline, self.target)
+        config = config.for_cluster() if self.cluster else config
+        return config.allowing(self.allow_path or ())
+
+
+def configuration(path: Path | None, pipeline: str | Path | None = None, target: str | None = None) -> LoomConfig:
+    """Return the project's configuration: that of `path`, of this folder, or else of the pipeline's file. `target` is
+    that of `--target`."""
     from loom.project.config import LoomConfig
 
-    return LoomConfig.load(path, pipeline)
+    return LoomConfig.load(path, pipeline, target)
 
 
 def _config_flag(path: Path | None) -> str:

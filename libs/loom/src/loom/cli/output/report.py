@@ -89,8 +89,11 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
 
 def _head(report: Mapping[str, Any]) -> RenderableType:
     status = str(report["status"])
+    target = f" for {report['target']}" if report.get("target") else ""
     head = Text.assemble(
-        (status, _STYLES.get(status, "bold")), "  ", f"{report['pipeline']} {report['version']}  {report['run_id']}"
+        (status, _STYLES.get(status, "bold")),
+        "  ",
+        f"{report['pipeline']} {report['version']}{target}  {report['run_id']}",
     )
     return Group(head, Text(str(report["error"]), style="red")) if report["error"] else head
 

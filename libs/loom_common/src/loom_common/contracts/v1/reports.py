@@ -201,6 +201,7 @@ class RunReport(Part):
     )
     partitions: int = Field(1, description="How many pieces of the source were read at the same time, at most.")
     steps: tuple[StepSummary, ...] = Field((), description="What each step of the transform came to, in their order.")
+    target: str | None = Field(None, description="The target of the project that it ran for; null for none.")
 
 
 class RunFinished(Message):

@@ -35,6 +35,7 @@ from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
 from loom_common.domain.values.durations import Duration
+from loom_common.domain.values.ids import state_name
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
 
@@ -193,6 +194,11 @@ class Pipeline(Section):
     name: str = Field(description="Lower case letters, digits, `_` and `-`; routing keys and tables carry it.")
     version: str = Field("1.0.0", description="Yours; every run records it.")
     description: str = Field("", description="For people.")
+    target: str | None = Field(
+        None,
+        description="The target of `loom.yaml` that this definition was made for. Loom writes it; in a file it is a "
+        "mistake.",
+    )
     plugins: list[str] = Field(
         default_factory=list,
         description="Packages that bring what this pipeline names, e.g. `loom-politeness>=1.0`. Where one is missing, "
@@ -260,6 +266,12 @@ class Pipeline(Section):
                     known_provider(provider)
             except PluginUnusable as error:
                 yield unusable(at, error, model)
+
+    @property
+    def state_name(self) -> str:
+        """Return the name under which is kept what the pipeline learns from run to run: up to where it has read its
+        source, and the schemas of its records. Each target learns for itself."""
+        return state_name(self.name, self.target)
 
     @property
     def sensitive_fields(self) -> SensitiveFields:

@@ -64,3 +64,9 @@ def sorted_json(data: Mapping[str, Any]) -> bytes | None:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         return None
+
+
+def state_name(pipeline: str, target: str | None) -> str:
+    """Return the name under which is kept what a pipeline learns from run to run, for each target apart: up to where it
+    has read its source, and the schemas of its records. No pipeline's name has an `@`."""
+    return pipeline if target is None else f"{pipeline}@{target}"

@@ -80,6 +80,7 @@ pipeline_runs = Table(
     Column("records", String(64)),
     Column("keeps_outputs", Boolean, nullable=False, server_default=text("false")),
     Column("promises", Json),
+    Column("target", String(40)),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from loom.cli.options.common import AllowPath, ConfigPath, Verbose, configuration
+from loom.cli.options.common import AllowPath, ConfigPath, TargetName, Verbose, configuration
 
 
 class Drawing(StrEnum):
@@ -31,6 +31,7 @@ def graph(
     ] = None,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
+    target: TargetName = None,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
     """Draw the steps of a pipeline, and what each needs. Exits with 0, or 2 where the file has mistakes.
@@ -43,7 +44,7 @@ def graph(
     from loom_common.domain.steps.drawing import as_mermaid, as_text
     from loom_common.domain.steps.graph import graph_of
 
-    settings = configuration(config).allowing(allow_path or ())
+    settings = configuration(config, target=target).allowing(allow_path or ())
     pipeline = definition_file.load(file, settings.applied_to, settings.allowed).pipeline
     steps = getattr(pipeline.transform, "steps", None) or [
         pipeline.transform.model_dump(mode="json") | {"name": "transform"}

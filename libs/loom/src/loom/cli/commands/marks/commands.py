@@ -29,7 +29,9 @@ def show(
     from loom.cli.commands import follow, state
     from loom.cli.output.tables import Column, print_rows
 
-    found = follow.wait_for(state.ask(common.configuration(), lambda views: views.marks(pipeline)))
+    settings = common.configuration()
+    name = None if pipeline is None else settings.state_name(pipeline)
+    found = follow.wait_for(state.ask(settings, lambda views: views.marks(name)))
     names = ("pipeline", "source", "column", "newest", "updated_at", "updated_by")
     columns = [Column(name, name.replace("_", " "), keep=True) for name in names]
     print_rows([each.as_json() for each in found], columns, form, "No incremental source has been read here.")
@@ -59,8 +61,8 @@ def set_mark(
         window = Window(newest=point_of(value, config))
     except RecordError as error:
         raise ConfigurationError(f"{value!r} cannot be the mark. {error}") from error
-    follow.wait_for(state.ask(settings, lambda views: views.set_mark(pipeline.name, pipeline.extract, window)))
-    terminal.say(f"The next run of {pipeline.name} begins at {window.newest.text}.")
+    follow.wait_for(state.ask(settings, lambda views: views.set_mark(pipeline.state_name, pipeline.extract, window)))
+    terminal.say(f"The next run of {pipeline.state_name} begins at {window.newest.text}.")
 
 
 @app.command("reset")
@@ -75,10 +77,11 @@ def reset(
     from loom_common.errors import NotFound
 
     settings = common.configuration()
-    if not (number := follow.wait_for(state.ask(settings, lambda views: views.reset_marks(pipeline)))):
+    name = settings.state_name(pipeline)
+    if not (number := follow.wait_for(state.ask(settings, lambda views: views.reset_marks(name)))):
         names = sorted(
             {each.pipeline for each in follow.wait_for(state.ask(settings, lambda views: views.marks(None)))}
         )
         there = f"Those of {', '.join(names)} are." if names else "There is none of any pipeline."
-        raise NotFound(f"No mark of a pipeline named '{pipeline}' is stored here. {there}")
-    terminal.say(f"Removed {counted(number, 'mark')} of {pipeline}.")
+        raise NotFound(f"No mark of a pipeline named '{name}' is stored here. {there}")
+    terminal.say(f"Removed {counted(number, 'mark')} of {name}.")

@@ -132,10 +132,12 @@ def diff(file: File, records: Records = 1000, form: Form = Format.TABLE, *, comm
 
     settings = common.configuration()
     loaded = _loaded(file, settings)
-    stored = next((each for each in _history(settings, loaded.pipeline.name) if each.stage is Stage.EXTRACT), None)
+    stored = next(
+        (each for each in _history(settings, loaded.pipeline.state_name) if each.stage is Stage.EXTRACT), None
+    )
     if stored is None:
         raise ConfigurationError(
-            f"{_none(loaded.pipeline.name)} `loom schema apply {file}` stores what its source has."
+            f"{_none(loaded.pipeline.state_name)} `loom schema apply {file}` stores what its source has."
         )
     changes = drift(stored.columns, follow.wait_for(_inferred(loaded, settings, records)))
     if form is Format.JSON:
@@ -171,7 +173,7 @@ def apply(
             "What a pipeline answers and loads is known only by a run: name a schema with `--from`."
         )
     columns = _read(source) if source is not None else follow.wait_for(_inferred(loaded, settings, records))
-    name, held = loaded.pipeline.name, Stage(stage.value)
+    name, held = loaded.pipeline.state_name, Stage(stage.value)
     stored = follow.wait_for(state.ask(settings, lambda views: views.store_schema(name, held, columns)))
     terminal.say(f"Version {stored.version} of the schema of {name} at {held} has {len(stored.columns)} columns.")
 
@@ -179,7 +181,7 @@ def apply(
 def _history(config: LoomConfig, name: str) -> list[SchemaVersion]:
     from loom.cli.commands import follow, state
 
-    return follow.wait_for(state.ask(config, lambda views: views.schemas(name)))
+    return follow.wait_for(state.ask(config, lambda views: views.schemas(config.state_name(name))))
 
 
 def _loaded(file: Path, config: LoomConfig) -> LoadedPipeline:

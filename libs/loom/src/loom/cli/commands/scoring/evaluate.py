@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loom.cli.options.common import Form, WithFiles
+from loom.cli.options.common import Form, ForTarget
 from loom.cli.options.groups import grouped
 from loom.cli.options.quarantine_filters import pairs_of
 from loom.cli.output.formats import Format
@@ -48,7 +48,7 @@ def evaluate(
     ] = False,
     form: Form = Format.TABLE,
     *,
-    common: WithFiles,
+    common: ForTarget,
 ) -> None:
     """Score the outputs of a run again, and show whose verdict changes. Without --apply nothing is changed.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loom.cli.commands.starting.partitions import Every, partitions
-from loom.cli.options.common import Form, WithFiles
+from loom.cli.options.common import Form, ForTarget
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 from loom_common.service.entry import INTERRUPTED
@@ -44,7 +44,7 @@ def backfill(
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
     form: Form = Format.TABLE,
     *,
-    common: WithFiles,
+    common: ForTarget,
 ) -> None:
     """Run a pipeline once for each day, hour, week or month of a range, one run after the other.
 

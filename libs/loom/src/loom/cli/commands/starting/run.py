@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loom.cli.commands.run import Wait
-from loom.cli.options.common import Form, WithFiles
+from loom.cli.options.common import Form, ForTarget
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 
@@ -51,7 +51,7 @@ def run(
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
-    common: WithFiles,
+    common: ForTarget,
 ) -> None:
     """Run a pipeline to its end, and report.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from loom.cli.commands.testing.forms import ReportForm
-from loom.cli.options.common import AllowPath, ConfigPath, Verbose, configuration
+from loom.cli.options.common import AllowPath, ConfigPath, TargetName, Verbose, configuration
 
 
 def test(
@@ -78,6 +78,7 @@ def test(
     ] = False,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
+    target: TargetName = None,
     verbose: Verbose = False,
 ) -> None:
     """Test pipelines with the tests in the folder `tests` beside them.
@@ -92,7 +93,7 @@ def test(
     from loom.testing import last_failed
     from loom.testing.running.options import Options
 
-    settings = configuration(config).allowing(allow_path or ())
+    settings = configuration(config, target=target).allowing(allow_path or ())
     files = shown.forms_of(report or [])
     if generate:
         follow.wait_for(shown.print_proposals(targets or [], settings))
