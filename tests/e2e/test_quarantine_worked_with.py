@@ -281,7 +281,7 @@ async def test_by_message_records_are_replayed_with_changes_and_given_up(place):
         changes = Changes(thresholds={"stars": 0.5}, edits={"review": "Read"})
         again = (await ended(session, (await session.replay(first.run_id, ("c", "d"), changes)).run_id)).report
         assert (again.records["loaded"], again.records["rejected"]) == (1, 1)
-        await session.discard(first.run_id, made.definition["name"], ("b",))
+        await session.discard(first.run_id, ("b",))
         assert await _resolved(config, first.run_id, 2) == {"b": "discarded", "c": "manual_fix", "d": None}
     assert [row["id"] for row in await made.loaded(environ)] == ["a", "c"]
     kept = await Loom(config.file).get_quarantined_records(run_id=again.run_id, evaluator="stars", max_score=0.5)

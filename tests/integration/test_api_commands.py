@@ -73,14 +73,20 @@ async def test_a_command_is_noted_as_done_by_whoever_carries_it_out_even_if_the_
         assert (await client.post(f"/runs/{run_id}/priority", json={"priority": 2})).status_code == 200
         assert (await client.post("/runs/run_9/pause")).status_code == 404
         assert (await client.post(f"/runs/{run_id}/resume")).status_code == 400
+        discarded = await client.post("/quarantine-discard", json={"run_id": run_id, "record_ids": ["c"]})
+        assert (discarded.status_code, discarded.json()["run_id"]) == (202, run_id)
+        while (await client.get("/quarantine/c")).json()["resolution_action"] != "discarded":
+            await asyncio.sleep(INTERVAL)
+        assert (await client.post("/quarantine-discard", json={"run_id": run_id})).status_code == 404
         lines = (await client.get("/audit")).json()["items"]
         assert [(each["action"], each["outcome"], each["run_id"]) for each in lines] == [
+            ("discard", "done", run_id),
             ("resume", "failed", run_id),
             ("priority", "done", run_id),
             ("replay", "done", replay),
             ("run", "done", run_id),
         ]
-        assert "has ended" in lines[0]["reason"]
+        assert "has ended" in lines[1]["reason"]
         async with open_views(LoomConfig()) as views:
             assert {(await views.row(each)).requested_by for each in (run_id, replay)} == {lines[0]["user"]}
 

@@ -13,8 +13,9 @@ from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.adapters.wrapped.wrapped_bus import WrappedBus, WrappedSubscription
 from loom_common.config.credentials import Credentials
+from loom_common.contracts.v1 import DiscardRequest
 from loom_common.errors import ConfigurationError, InvalidDefinition
-from loom_common.flow import RUNS_QUEUE, TOPOLOGY
+from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, TOPOLOGY
 from loom_common.ports.bus import Wire
 from loom_common.ports.clock import SystemClock
 from loom_common.sealing.keyring import Keyring
@@ -27,6 +28,8 @@ from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
+from loom_quarantine.db import store
+from support.quarantined import kept, message
 from support.run_rows import DEFINITION, NOW, begun_run
 
 POLICIES = """
@@ -36,6 +39,7 @@ access:
     - {user_pattern: starter, resource_pattern: "pipelines/p", actions: [run], allow: true}
     - {user_pattern: writer, resource_pattern: "pipelines/.*", actions: [run, register], allow: true}
     - {user_pattern: reader, resource_pattern: ".*/p", actions: [read], allow: true}
+    - {user_pattern: discarder, resource_pattern: "(quarantine|runs)/p", actions: [read, discard], allow: true}
     - {user_pattern: replayer, resource_pattern: "(quarantine|runs)/p", actions: [read, replay], allow: true}
 """
 
@@ -161,6 +165,31 @@ async def test_a_replay_needs_its_own_permission(tmp_path):
         for user, words in (("ops", "may not replay quarantine/p"), ("replayer", "has not ended")):
             kind, said = await asks.ask(user, "replay", run_id="run_1")
             assert (kind, words in said["error"]) == ("rejected", True), said
+
+
+async def test_a_discard_needs_its_own_permission_and_is_sent_on_to_the_quarantine(tmp_path):
+    async with asking(tmp_path) as asks:
+        await store.keep(asks.engine, message(kept("r1"), kept("r2"), run_id="run_1"), NOW)
+        quarantine = aiter(await asks.bus.subscribe(QUARANTINE_QUEUE, prefetch=1))
+        for user, words in (
+            ("replayer", "replayer may not discard quarantine/p."),
+            ("starter", "There is no run run_1"),
+            ("discarder", "There is no run run_9"),
+        ):
+            run_id = "run_9" if "run_9" in words else "run_1"
+            kind, said = await asks.ask(user, "discard", run_id=run_id)
+            assert (kind, words in said["error"]) == ("rejected", True), said
+        kind, said = await asks.ask("discarder", "discard", run_id="run_1", record_ids=["r9"])
+        assert (kind, said["error"].startswith("Nothing is discarded")) == ("rejected", True), said
+        kind, said = await asks.ask("discarder", "discard", run_id="run_1", record_ids=["r2"], requested_by="root")
+        assert (kind, said["status"]) == ("accepted", "running")
+        sent = await anext(quarantine)
+        request = DiscardRequest.model_validate_json(sent.body)
+        assert (request.run_id, request.record_ids, request.requested_by) == ("run_1", ("r2",), "discarder")
+        assert sent.routing_key == "quarantine.discard.p"
+        assert [line for line in await asks.audit() if line[3] != "denied"] == [
+            ("discarder", "discard", "quarantine/p", "done")
+        ]
 
 
 async def test_the_line_of_the_audit_log_is_settled_with_the_command_of_a_trusted_service_alone(tmp_path):

@@ -123,10 +123,15 @@ class Session:
         )
         return await self._ask("replay", request)
 
-    async def discard(self, run_id: str, pipeline: str, record_ids: tuple[str, ...] | None) -> None:
-        """Give up a run's quarantined records. The quarantine service does so when it comes to it."""
-        request = DiscardRequest(run_id=run_id, record_ids=record_ids)
-        await self._bus.publish([encode(Outgoing(flow.discard(pipeline), request), "loom")])
+    async def discard(self, run_id: str, record_ids: tuple[str, ...] | None, *, by: Asker = NOBODY) -> RunAccepted:
+        """Give up a run's quarantined records. The quarantine service does so when it comes to it. Raises
+        `ConfigurationError` where none of them waits."""
+        request = DiscardRequest(
+            run_id=run_id, record_ids=record_ids, requested_by=by.requested_by, audit_line=by.audit_line
+        )
+        said = await self._answer("discard", request)
+        assert isinstance(said, RunAccepted)
+        return said
 
     async def follow(self, run_id: str) -> AsyncIterator[Event]:
         """Yield progress as it comes; end with `RunFinished`, or with progress of status `paused`. What was still on

@@ -149,7 +149,7 @@ def quarantine(stage: Stage, pipeline: str) -> Route:
 
 
 def discard(pipeline: str) -> Route:
-    """Return the route of a request to discard quarantined records."""
+    """Return the route by which the coordinator sends on a request to discard quarantined records."""
     return Route(Exchange.QUARANTINE, f"quarantine.discard.{pipeline}")
 
 
@@ -170,7 +170,7 @@ def beat(service: str) -> Route:
 
 def run_command(verb: str) -> Route:
     """Return the route of a command to the coordinator: `request`, `register`, `cancel`, `pause`, `resume`,
-    `priority`, `replay`."""
+    `priority`, `replay`, `discard`."""
     return Route(Exchange.RUNS, f"run.{verb}")
 
 

@@ -96,6 +96,7 @@ _API: Mapping[str, Needs] = {
     "GET /quarantine-stats": _ANSWER,
     "GET /quarantine/{record_id}": _ANSWER,
     "POST /quarantine-retry": _ANSWER,
+    "POST /quarantine-discard": _ANSWER,
     "POST /quarantine/{record_id}/retry": _ANSWER,
     "POST /validate": _DEFINITION,
     "POST /estimate": _DEFINITION,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -106,15 +106,8 @@ class PriorityOptions(Body):
     priority: int = Field(ge=1, le=10, description="10 weighs twice 5.")
 
 
-class ReplayOptions(Changes, Body):
-    """Says which records of a run are run again, and what is to be another then."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        defer_build=False,
-        json_schema_extra={"examples": [{"run_id": "run_4f1c2a9b7e03", "reason": "gate", "model": "gpt-4o"}]},
-    )
+class ChosenRecords(Body):
+    """Says which records of a run are meant, of those that it kept back and that still wait."""
 
     run_id: str = Field(description="The run that kept them back.")
     record_ids: tuple[str, ...] | None = Field(
@@ -127,7 +120,7 @@ class ReplayOptions(Changes, Body):
     max_score: float | None = Field(None, ge=0, le=1, description="Only those that `evaluator` gave at most so much.")
 
     @model_validator(mode="after")
-    def _scores_need_an_evaluator(self) -> ReplayOptions:
+    def _scores_need_an_evaluator(self) -> Self:
         if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
             raise ValueError("a score needs an evaluator; give `evaluator`, too")
         return self
@@ -143,6 +136,23 @@ class ReplayOptions(Changes, Body):
             min_score=self.min_score,
             max_score=self.max_score,
         )
+
+
+class DiscardOptions(ChosenRecords):
+    """Says which records of a run are given up."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"run_id": "run_4f1c2a9b7e03", "reason": "gate"}]})
+
+
+class ReplayOptions(Changes, ChosenRecords):
+    """Says which records of a run are run again, and what is to be another then."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        defer_build=False,
+        json_schema_extra={"examples": [{"run_id": "run_4f1c2a9b7e03", "reason": "gate", "model": "gpt-4o"}]},
+    )
 
     def changes(self) -> Changes | None:
         """Return the changes; None where there are none."""

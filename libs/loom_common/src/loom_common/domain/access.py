@@ -23,6 +23,7 @@ class Action(StrEnum):
     RUN = "run"
     CONTROL = "control"
     REPLAY = "replay"
+    DISCARD = "discard"
     ACKNOWLEDGE = "acknowledge"
     LABEL = "label"
     REGISTER = "register"
@@ -68,9 +69,9 @@ class AccessPolicy(Section):
     resource_pattern: Pattern = Field(
         description="A regular expression that the whole name of a resource matches, such as `runs/reviews`."
     )
-    actions: list[Literal["read", "read_data", "run", "control", "replay", "acknowledge", "label", "register", "*"]] = (
-        Field(min_length=1, description="What it is about; `*` for everything.")
-    )
+    actions: list[
+        Literal["read", "read_data", "run", "control", "replay", "discard", "acknowledge", "label", "register", "*"]
+    ] = Field(min_length=1, description="What it is about; `*` for everything.")
     allow: bool = Field(description="False: they may not.")
 
     def matches(self, user: str, resource: str, action: Action, groups: Collection[str] = ()) -> bool:

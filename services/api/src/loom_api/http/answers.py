@@ -41,9 +41,9 @@ def started(accepted: RunAccepted, notes: Sequence[str] = (), also: Mapping[str,
     return Json({**said.model_dump(), **(also or {})}, 202, {"Location": f"{PREFIX}/runs/{accepted.run_id}"})
 
 
-def commanded(accepted: RunAccepted) -> Json:
-    """Return the answer to a command that is carried out."""
-    return Json(RunStatus(run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status))
+def commanded(accepted: RunAccepted, status_code: int = 200) -> Json:
+    """Return the answer to a command that is carried out, or, with 202, will be."""
+    return Json(RunStatus(run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status), status_code)
 
 
 class TaggedRoute(APIRoute):

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
-from loom_api.bodies import ReplayOptions, RetryOptions
+from loom_api.bodies import DiscardOptions, ReplayOptions, RetryOptions
 from loom_api.http import paging
-from loom_api.http.answers import Json, Routes, TaggedRoute, started
+from loom_api.http.answers import Json, Routes, TaggedRoute, commanded, started
 from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
-from loom_api.results import KeptDocument, Page, RunStarted
+from loom_api.results import KeptDocument, Page, RunStarted, RunStatus
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_common.contracts.v1 import RunAccepted
@@ -94,6 +94,11 @@ def router(source: Source) -> Routes:
         wait, as they were, or changed. 409 says that none waits."""
         began = await commands.replay(options.run_id, options.meant(), options.changes())
         return started(began) if isinstance(began, RunAccepted) else problem(409, began.words())
+
+    @routes.post("/quarantine-discard", status_code=202, response_model=RunStatus, responses=documented(404))
+    async def discard_records(options: DiscardOptions, commands: Commands = ordered) -> Json:
+        """Give up records of a run that were kept back and still wait: they stay readable, and are not run again."""
+        return commanded(await commands.discard(options.meant()), 202)
 
     @starting.post(
         "/quarantine/{record_id:path}/retry",

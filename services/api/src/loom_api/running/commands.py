@@ -6,7 +6,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -201,6 +201,18 @@ class Commands:
             if standing.waiting:
                 raise
             return await replays.nothing_waits(self._reads, run_id, standing)
+
+    async def discard(self, meant: RecordFilter) -> RunAccepted:
+        """Give up the records meant, of one run: those that wait. The quarantine does so when it comes to it. Raises
+        `NotFound` where there are none."""
+        run = await self._reads.known(str(meant.run_id))
+        await self._demand(Kind.QUARANTINE, Action.DISCARD, run.pipeline_name, run.run_id)
+        names = await self._reads.quarantined_ids(replace(meant, unresolved=True))
+        if not names:
+            raise NotFound(f"Of run {run.run_id}, no record like this waits. See: loom quarantine list --unresolved")
+        session = await self._sessions.session()
+        async with self._noted("discard", f"quarantine/{run.pipeline_name}", run.run_id, {"records": names}) as act:
+            return await session.discard(run.run_id, names, by=self._by(act))
 
     async def acknowledge(self, alert_id: int) -> AlertLine:
         """Note that somebody has seen an alert. Raises `NotFound`."""

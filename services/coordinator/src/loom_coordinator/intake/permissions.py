@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import RegisterPipeline, ReplayRequest, RunCommand, RunRequest
+from loom_common.contracts.v1 import DiscardRequest, RegisterPipeline, ReplayRequest, RunCommand, RunRequest
 from loom_common.domain.access import AccessConfig, AccessPolicy, Action, Kind, Viewer
 from loom_common.domain.definition.reader import validated
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
@@ -105,6 +105,9 @@ class Permissions:
             case ReplayRequest():
                 name = await _pipeline_of(unit, message.run_id)
                 return _Asked("replay", Kind.QUARANTINE, (Action.REPLAY,), name, message.run_id)
+            case DiscardRequest():
+                name = await _pipeline_of(unit, message.run_id)
+                return _Asked("discard", Kind.QUARANTINE, (Action.DISCARD,), name, message.run_id)
             case RunCommand():
                 name = await _pipeline_of(unit, message.run_id)
                 return _Asked(message.verb, Kind.RUNS, (Action.CONTROL,), name, message.run_id)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from loom_common.contracts.encoding.codec import body_of
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
+    DiscardRequest,
     PipelineRegistered,
     RegisterPipeline,
     ReplayRequest,
@@ -36,7 +37,7 @@ from loom_common.text import DEEPEST, storable_value
 from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
-from loom_coordinator.intake import audit, replays, run_commands, start_run
+from loom_coordinator.intake import audit, discards, replays, run_commands, start_run
 from loom_coordinator.intake.micro_batches import groups
 from loom_coordinator.intake.permissions import NotAllowed, Permissions
 
@@ -112,7 +113,7 @@ class RequestConsumer:
                 else:
                     await audit.settle(unit, message, accepted)
                 start_run.answer(unit, delivery, accepted)
-                if isinstance(accepted, RunAccepted):
+                if isinstance(accepted, RunAccepted) and not isinstance(message, DiscardRequest):
                     start_run.announce(unit, accepted)
                 await failpoints.reach("before_commit")
             await failpoints.reach("after_commit")
@@ -130,6 +131,8 @@ class RequestConsumer:
                 return lambda unit: replays.accept(
                     unit, self._payloads, message, self._keyring, every_hop=self._every_hop
                 )
+            case DiscardRequest():
+                return lambda unit: discards.accept(unit, message)
             case RunCommand():
                 return lambda unit: run_commands.carry_out(unit, message)
             case _:
@@ -176,6 +179,8 @@ def read(delivery: Delivery) -> Message:
             return RegisterPipeline.model_validate(body)
         if verb == "replay":
             return ReplayRequest.model_validate(body)
+        if verb == "discard":
+            return DiscardRequest.model_validate(body)
         if verb in _COMMANDS:
             return RunCommand.model_validate({**body, "verb": verb})
     except ValidationError as error:
@@ -185,5 +190,5 @@ def read(delivery: Delivery) -> Message:
                 for detail in error.errors(include_url=False)
             ]
         ) from None
-    known = ", ".join(f"run.{name}" for name in ("request", "register", "replay", *_COMMANDS))
+    known = ", ".join(f"run.{name}" for name in ("request", "register", "replay", "discard", *_COMMANDS))
     raise UnreadableMessage(f"unknown routing key {delivery.routing_key!r}; known: {known}")

@@ -217,10 +217,10 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
     log_on_stderr(config, verbose=verbose)
     waiting = RecordFilter(run_id=run_id, record_ids=record_ids, unresolved=True)
     async with state.opened(config) as views:
-        if (run := await views.row(run_id)) is None:
+        if await views.row(run_id) is None:
             raise no_run(config, run_id)
         async with open_session(config, cluster=config.distributed) as session:
-            await session.discard(run_id, run.pipeline_name, record_ids)
+            await session.discard(run_id, record_ids)
             deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
             while await views.quarantined(waiting, 1):
                 if asyncio.get_running_loop().time() > deadline:

@@ -125,13 +125,17 @@ class ReplayRequest(Message):
 
 
 class DiscardRequest(Message):
-    """Resolves quarantined records of a run as `discarded`: `loom.quarantine` / `quarantine.discard.<pipeline>`."""
+    """Resolves quarantined records of a run as `discarded`: `loom.runs` / `run.discard`. The coordinator sends it on to
+    the quarantine, as `loom.quarantine` / `quarantine.discard.<pipeline>`."""
 
     type: ClassVar[str] = "loom.records.discard.v1"
 
     run_id: str = Field(description="The run whose records are given up.")
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
-    requested_by: str | None = None
+    requested_by: str | None = Field(None, description="Who commands it: the user who signed in, or of the broker.")
+    audit_line: int | None = Field(
+        None, description="The line of the audit log in which whoever asks has noted it, such as Loom's API."
+    )
 
     @property
     def message_id(self) -> str:

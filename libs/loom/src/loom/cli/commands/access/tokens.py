@@ -27,7 +27,7 @@ def create(
             "--scope",
             metavar="ACTION",
             help="What it may be used for, where policies allow its user that: read, read_data, run, control, replay, "
-            "acknowledge or register. Repeatable. Default: all.",
+            "discard, acknowledge, label or register. Repeatable. Default: all.",
         ),
     ] = None,
     days: Annotated[
