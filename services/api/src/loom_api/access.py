@@ -176,7 +176,8 @@ class Address:
 
 def addresses(routes: Sequence[BaseRoute], api: str) -> list[Address]:
     """Return the addresses of an application in the order in which it looks for one. Raises `AssertionError` for one of
-    which nothing says what it needs, so that an application that has one does not start."""
+    which nothing says what it needs, and for one that is listed here and not served, so that an application that has
+    one does not start."""
     found = []
     for route in iter_route_contexts(routes):
         own = route.original_route
@@ -188,7 +189,16 @@ def addresses(routes: Sequence[BaseRoute], api: str) -> list[Address]:
         if not needs or needs.keys() != methods or not isinstance(pattern, re.Pattern):
             raise AssertionError(f"loom_api/access.py does not say what {' and '.join(methods)} {path} needs.")
         found.append(Address(pattern, path, needs))
+    served = {(method, each.path) for each in found for method in each.needs}
+    listed = {_placed(each, api) for each in _API} | {_placed(each, "") for each in _CONSOLE}
+    if unserved := sorted(listed - served):
+        raise AssertionError(f"loom_api/access.py lists {' '.join(unserved[0])}, which no route serves.")
     return found
+
+
+def _placed(listed: str, below: str) -> tuple[str, str]:
+    method, _, path = listed.partition(" ")
+    return method, below + path
 
 
 def viewer_of(scope: MutableMapping[str, Any]) -> Viewer:
