@@ -22,7 +22,7 @@ API = "services/api"
 """The package of `loom serve`. It is in the wheel; what it needs is the extra `serve`."""
 TOGETHER: Mapping[str, tuple[str, ...]] = {
     "s3": ("objects",),
-    "ai": ("arbiter", "embeddings", "providers"),
+    "ai": ("arbiter", "embeddings", "onnx", "providers"),
     "cluster": ("serve", "oidc", "tracing"),
 }
 """Extras that are other extras, by a name that says what they are for."""

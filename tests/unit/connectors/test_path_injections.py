@@ -23,6 +23,7 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.server_urls import held_files
 from support.load_batches import batch
+from support.plans import plan_of
 
 _WAYS = (
     "../outside/",
@@ -225,6 +226,20 @@ def test_no_module_is_a_link_to_another_place(project, embedded):
     bus = "memory://" if embedded else "amqp://broker/"
     with pytest.raises(PathNotAllowed, match=r"evil\.py"):
         see_that_it_stays(_plan("helpers:f", ""), Settings(project_dir=project, bus=BusSettings(url=bus)))
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+@pytest.mark.parametrize("file", ["../outside/m.onnx", "/etc/m.onnx", "linked.onnx", "data/../../outside/m.onnx"])
+def test_no_model_of_a_scorer_is_a_file_elsewhere(project, file, embedded):
+    (project / "linked.onnx").symlink_to(project.parent / "outside/m.onnx")
+    settings = Settings(project_dir=project, bus=BusSettings(url="memory://" if embedded else "amqp://broker/"))
+    cheap = {"type": "ai", "model": "m", "prompt": "?", "output": {"label": "string"}}
+    scorer = {"scorer": file, "field": "x"}
+    alone = {"type": "scorer", **scorer}
+    for transform in (alone, {"steps": [{"name": "one", **alone}]}, {**cheap, "cascade": {"cheap": scorer}}):
+        with pytest.raises(PathNotAllowed):
+            see_that_it_stays(plan_of(transform), settings)
+    see_that_it_stays(plan_of({"type": "scorer", "scorer": "data/m.onnx", "field": "x"}), settings)
 
 
 def _plan(function, base):

@@ -10,6 +10,7 @@ from loom.project.prompt_files import is_path
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition
+from support.onnx_models import of_whole_texts
 
 GOOD = """\
 name: reviews
@@ -139,6 +140,28 @@ load: {destination: out.csv}
     )
     assert scorer.startswith("p.yaml:3:27: transform.scorer: found 'vadre'")
     assert scorer.endswith("Did you mean 'vader'?")
+
+
+def test_a_model_that_is_no_file_or_no_classifier_is_told(folder):
+    of_whole_texts(folder / "models")
+    text = """\
+name: p
+extract: {source: data.csv}
+transform: {type: scorer, scorer: models/model.onnx, field: x}
+load: {destination: out.csv}
+"""
+    (unnamed,) = mistakes(folder, text)
+    assert unnamed.startswith("p.yaml:3:27: transform.scorer: found 'models/model.onnx'")
+    assert "does not say what its classes are called" in unnamed
+    named = text.replace("field: x", "field: x, labels: [no, yes]")
+    assert load(written(folder, named)).pipeline.transform.labels == ["no", "yes"]
+    (absent,) = mistakes(folder, named.replace("model.onnx", "other.onnx"))
+    assert "There is no file" in absent
+    (outside,) = mistakes(folder, named.replace("models/model.onnx", "../outside.onnx"))
+    assert "outside of the project" in outside
+    step = "scorer: models/model.onnx, field: x"
+    nested = named.replace(f"type: scorer, {step}", "type: scorer, scorer: {type: onnx, model: absent.onnx}, field: x")
+    assert "There is no file" in mistakes(folder, nested)[0]
 
 
 def test_a_missing_pipeline_file_is_told_with_its_neighbour(folder):

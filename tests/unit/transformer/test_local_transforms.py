@@ -164,7 +164,7 @@ def test_a_scorer_is_loaded_once_per_worker(tmp_path):
 @pytest.mark.parametrize(
     ("scorer", "words"),
     [
-        ("vadr", "There is no scorer 'vadr'; there is vader, or module:name"),
+        ("vadr", "There is no scorer 'vadr'; there is vader, module:name, or a file"),
         ("own:Uncallable", "cannot be called"),
         ("own:Broken", "OSError: no weights"),
         ("own:nothing", "has no 'nothing'"),

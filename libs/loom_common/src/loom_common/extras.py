@@ -21,6 +21,7 @@ PURPOSES = {
     "mysql": "MySQL and MariaDB",
     "objects": "buckets: s3://, gs://, az://",
     "oidc": "signing in at an OpenID provider",
+    "onnx": "scorers that are files in the ONNX format",
     "providers": "models of Bedrock and Cohere",
     "serve": "loom serve: the console and the REST API",
     "snowflake": "Snowflake",
@@ -28,7 +29,7 @@ PURPOSES = {
 }
 """Says what each extra is for."""
 _DISTRIBUTION = "loom-pipelines"
-_PARTS = (_DISTRIBUTION, "loom-common", "loom-connectors", "loom-ai", "loom-evaluator", "loom-api")
+_PARTS = (_DISTRIBUTION, "loom-common", "loom-connectors", "loom-ai", "loom-evaluator", "loom-transformer", "loom-api")
 """Names the distributions that declare extras: the first alone where Loom's wheel is installed, all in a checkout."""
 
 

@@ -15,7 +15,7 @@ from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig, ScorerTransformConfig
 from loom_common.domain.model_options.asking import Asking, refused_option
 from loom_common.domain.model_options.providers import (
     ADAPTED,
@@ -25,15 +25,17 @@ from loom_common.domain.model_options.providers import (
     protocol_of,
     provider_names,
 )
+from loom_common.domain.model_options.scorers import is_onnx
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators import arbiter_package
+from loom_transformer.scoring import onnx_file
 
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
     whole = (_strange_to_openai, _adapted, _evaluators, _asking_judges)
-    of_transform = (_unspoken, _nearest, _attachments, _asking)
+    of_transform = (_unspoken, _nearest, _onnx, _attachments, _asking)
     found = [each for look in whole for each in look(pipeline)]
     return [*found, *(each for _, alone in by_step(pipeline) for look in of_transform for each in look(alone))]
 
@@ -106,6 +108,18 @@ def _nearest(pipeline: Pipeline) -> list[Check]:
         return [Check("examples", ok=True, detail=f"{examples.file}: the embedding model is installed")]
     words = f"{examples.file}: the nearest examples need an embedding model. "
     return [Check("examples", ok=False, detail=words + word_vectors.remedy("transformers"))]
+
+
+def _onnx(pipeline: Pipeline) -> list[Check]:
+    """Check whether what runs a model in the ONNX format is installed, where the transform or its cheap tier is one."""
+    transform = pipeline.transform
+    cascade = transform.cascade if isinstance(transform, AiTransformConfig) else None
+    scorer = transform.scorer if isinstance(transform, ScorerTransformConfig) else cascade and cascade.cheap.scorer
+    if not is_onnx(scorer):
+        return []
+    if onnx_file.installed():
+        return [Check("scorer", ok=True, detail=f"{scorer}: ONNX Runtime is installed")]
+    return [Check("scorer", ok=False, detail=f"{scorer}: needs ONNX Runtime. {onnx_file.remedy()}")]
 
 
 def _attachments(pipeline: Pipeline) -> list[Check]:

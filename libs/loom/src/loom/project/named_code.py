@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.quality_gate import GATES, AnyGate, GateConfig
-from loom_common.domain.model_options.scorers import is_server
+from loom_common.domain.model_options.scorers import ClassifierOptions, is_onnx, is_server, with_scorer_named
 from loom_common.domain.model_options.several_calls import ToolConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.views import definitions_by_step, relocated
@@ -52,10 +52,11 @@ def code_problems(
     for place, alone in definitions_by_step(definition):
         for at, function, load_it in _functions(said(alone, "transform"), folder):
             look(relocated(place, at), function, load_it)
-        transform = said(alone, "transform")
-        apart = said(transform, "instances") is not None or said(said(transform, "scorer"), "instances") is not None
-        for at, scorer in _scorers_in(transform):
-            look(relocated(place, at), scorer, partial(_find_scorer, scorer, folder, apart=apart), _scorers)
+        transform = with_scorer_named(said(alone, "transform"))
+        apart = said(transform, "instances") is not None
+        for at, section in _scorers_in(transform):
+            find = partial(_find_scorer, section, folder, paths, apart=apart)
+            look(relocated(place, at), said(section, "scorer"), find, _scorers)
     for at, function, load_it in _functions_of_evaluators(evaluate, folder):
         look(at, function, load_it)
     for path, check in _checks(definition):
@@ -98,12 +99,13 @@ def _functions_of_evaluators(evaluate: Any, folder: Path) -> Iterator[tuple[KeyP
 
 
 def _scorers_in(transform: Any) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield the scorers of the transform and of the cheap tier of its cascade, with their places."""
+    """Yield the sections that name a scorer, the transform and the cheap tier of its cascade, with the places of the
+    names."""
     if said(transform, "type") == "scorer" and not is_server(said(transform, "scorer")):
-        yield ("transform", "scorer"), said(transform, "scorer")
+        yield ("transform", "scorer"), transform
     cheap = said(said(transform, "cascade"), "cheap")
     if said(cheap, "scorer") is not None:
-        yield ("transform", "cascade", "cheap", "scorer"), said(cheap, "scorer")
+        yield ("transform", "cascade", "cheap", "scorer"), cheap
 
 
 def _checks(definition: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
@@ -145,14 +147,33 @@ def _find_gate(gate: GateConfig, folder: Path) -> None:
     gate_of(gate, folder)
 
 
-def _find_scorer(name: str, folder: Path, *, apart: bool) -> None:
+def _find_file(section: Any, folder: Path, paths: AllowedPaths, *, apart: bool) -> None:
+    """See that the file of a model is there and may be read. It is loaded where it can be, unless it runs in processes
+    of its own (`apart`): whether what it needs is installed is told by the checks of the pipeline."""
+    from loom_transformer.scoring import onnx_file
+
+    file = paths.real(folder / said(section, "scorer"))
+    if not file.is_file():
+        raise UserCodeError(f"There is no file {folder / said(section, 'scorer')}")
+    if onnx_file.installed() and not apart:
+        try:
+            classifier = ClassifierOptions(labels=said(section, "labels"), into=said(section, "into")).classifier
+        except ValidationError:
+            return  # which is told by its type
+        onnx_file.OnnxClassifier(file, classifier)
+
+
+def _find_scorer(section: Any, folder: Path, paths: AllowedPaths, *, apart: bool) -> None:
     """Leave Loom's own scorers to be loaded by the worker that needs them: a lexicon takes a while. Of one that runs in
     processes of its own (`apart`) no instance is made here, which would hold a model that nobody uses."""
     from loom_transformer.scoring.loading import BUILTIN, find_scorer, importable, load_scorer
 
+    name = said(section, "scorer")
     if name in BUILTIN:
         return
-    if apart:
+    if is_onnx(name):
+        _find_file(section, folder, paths, apart=apart)
+    elif apart:
         find_scorer(name, folder)
         importable(name)
     else:

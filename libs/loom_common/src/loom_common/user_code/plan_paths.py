@@ -9,7 +9,10 @@ from typing import Any
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.settings import Settings
+from loom_common.domain.definition.transform import AiTransformConfig, ScorerTransformConfig, TransformConfig
+from loom_common.domain.model_options.scorers import is_onnx
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.views import by_step
 from loom_common.user_code.functions import file_beside
 
 _REFERENCE = re.compile(r"(?:python:)?([^\W\d][\w.-]*):[^\W\d]\w*")
@@ -28,6 +31,19 @@ def see_that_it_stays(plan: Plan, settings: Settings) -> None:
         paths.real(folder)
     for module in modules_in(plan.pipeline.model_dump(mode="json")):
         see_module(module, folder, paths)
+    for _, alone in by_step(plan.pipeline):
+        if (file := _model_file(alone.transform)) is not None:
+            paths.real(folder / file)
+
+
+def _model_file(transform: TransformConfig) -> str | None:
+    """Return the file of the model that a transform, or the cheap tier of its cascade, runs."""
+    scorer = None
+    if isinstance(transform, ScorerTransformConfig):
+        scorer = transform.scorer
+    elif isinstance(transform, AiTransformConfig) and transform.cascade is not None:
+        scorer = transform.cascade.cheap.scorer
+    return scorer if is_onnx(scorer) else None
 
 
 def see_module(module: str, folder: Path, paths: AllowedPaths) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from loom_common.domain.model_options.scorers import Classifier
 from loom_common.errors import PermanentError, RecordError, TransientError, UserCodeError
 from loom_transformer.scoring.answers import at_fault, one_for_each, output_of
 from loom_transformer.scoring.frames import LENGTH, framed, read
@@ -58,7 +59,11 @@ def _write(answers: BinaryIO, document: Any) -> None:
 def _loaded(first: Any) -> ScoreAll:
     """Load the scorer and warm it up. Raises `UserCodeError`."""
     name = first["name"]
-    scorer = load_scorer(name, Path(first["folder"]))
+    classifier = None
+    if first["classifier"] is not None:
+        labels, into = first["classifier"]
+        classifier = Classifier(None if labels is None else tuple(labels), into)
+    scorer = load_scorer(name, Path(first["folder"]), classifier)
     score = _singly(scorer) if callable(scorer) else _together(scorer.score)
     if (text := first["warm_up"]) is not None:
         answer = _answer([text], name, score)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from loom_common.domain.model_options.scorers import Classifier, is_onnx
 from loom_common.errors import UserCodeError
 from loom_common.foreign_code.process_guard import foreign
 from loom_common.plugins.callables import importable as importable_name
@@ -25,7 +26,9 @@ def importable(reference: str) -> str:
     its module. Raises `UserCodeError` where it has none."""
     if is_given(reference):
         return importable_name(reference)
-    if reference in BUILTIN or ":" in reference or (found := registered(Kind.SCORER).get(reference)) is None:
+    if reference in BUILTIN or ":" in reference or is_onnx(reference):
+        return reference
+    if (found := registered(Kind.SCORER).get(reference)) is None:
         return reference
     module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", "<")
     if module in (None, "__main__") or "<" in name or "." in name:
@@ -36,10 +39,15 @@ def importable(reference: str) -> str:
     return f"{module}:{name}"
 
 
-def load_scorer(reference: str, folder: Path) -> Score:
-    """Load a scorer, and make an instance of one that is a class. Raises `UserCodeError`."""
+def load_scorer(reference: str, folder: Path, classifier: Classifier | None = None) -> Score:
+    """Load a scorer, and make an instance of one that is a class; of an ONNX file, `classifier` says what its outputs
+    mean. Raises `UserCodeError`."""
     if reference in BUILTIN:
         return BUILTIN[reference]()
+    if is_onnx(reference):
+        from loom_transformer.scoring.onnx_file import OnnxClassifier  # few pipelines have one
+
+        return OnnxClassifier(folder / reference, classifier or Classifier())  # type: ignore[return-value]
     loaded = find_scorer(reference, folder)
     if not isinstance(loaded, type):
         return loaded
@@ -61,7 +69,7 @@ def find_scorer(reference: str, folder: Path) -> Callable[..., Any]:
     loaded = load_function(reference, folder) if ":" in reference else find(Kind.SCORER, reference)
     if loaded is None:
         known = ", ".join((*BUILTIN, *names(Kind.SCORER)))
-        raise UserCodeError(f"There is no scorer '{reference}'; there is {known}, or module:name.")
+        raise UserCodeError(f"There is no scorer '{reference}'; there is {known}, module:name, or a file `.onnx`.")
     if not callable(loaded):
         raise UserCodeError(f"The scorer '{reference}' is {type(loaded).__name__}, not a function or a class.")
     return loaded

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loom_common.domain.model_options.scorers import Classifier
 from loom_common.errors import PermanentError, RecordError, TransientError, UserCodeError
 from loom_common.resilience.process_memory import held_by
 from loom_transformer.scoring.calls import WARM_UP_SECONDS
@@ -28,12 +29,13 @@ class Spec:
     """Says what the processes of a scorer are."""
 
     name: str
-    """`vader`, the name of a plugin, or `module:name`."""
+    """`vader`, the name of a plugin, `module:name`, or the path of an ONNX file."""
     folder: Path
     warm_up: str | None = None
     memory: int | None = None
     """The most bytes that a process may hold."""
     instances: int = 1
+    classifier: Classifier | None = None
 
 
 class ProcessEnded(Exception):
@@ -76,7 +78,8 @@ class Process:
             )
         except OSError as error:
             raise UserCodeError(f"'{spec.name}': no process could be started for it: {error}") from error
-        said = {"name": spec.name, "folder": str(spec.folder), "warm_up": spec.warm_up}
+        of_file = None if spec.classifier is None else [spec.classifier.labels, spec.classifier.into]
+        said = {"name": spec.name, "folder": str(spec.folder), "warm_up": spec.warm_up, "classifier": of_file}
         try:
             answer = await asyncio.wait_for(self._ask(said), WARM_UP_SECONDS)
         except TimeoutError as error:

@@ -90,7 +90,8 @@ class Catalog:
         tier, confidence = config.cascade.cheap, config.cascade.confidence
         made: Transform
         if tier.scorer is not None:
-            made = scorer_transform(tier.scorer, tier.field or "", self._scorers.get(tier.scorer, folder), None, bounds)
+            score = self._scorers.get(tier.scorer, folder, tier.classifier)
+            made = scorer_transform(tier.scorer, tier.field or "", score, None, bounds)
         elif tier.function is not None:
             made = python_transform(tier.function, folder, None, bounds)
         else:

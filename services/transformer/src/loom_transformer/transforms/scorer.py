@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.transform import ScorerTransformConfig
-from loom_common.domain.model_options.scorers import TEXTS, ScorerBatch, is_server, size_in_bytes
+from loom_common.domain.model_options.scorers import TEXTS, Classifier, ScorerBatch, is_server, size_in_bytes
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import RecordError, UserCodeError
 from loom_common.foreign_code.process_guard import foreign
@@ -34,19 +34,19 @@ class Scorers:
     """Keeps loaded scorers by reference and folder. A class is made into one instance."""
 
     def __init__(self, credentials: Credentials | None = None) -> None:
-        self._loaded: dict[tuple[str, Path], Score] = {}
+        self._loaded: dict[tuple[str, Path, Classifier], Score] = {}
         self._lock = threading.Lock()
         self._credentials = credentials or Credentials()
         self._apart: dict[Spec, Instances] = {}
         self._servers: dict[tuple[str, str | None], ModelServer] = {}
 
-    def get(self, reference: str, folder: Path) -> Score:
-        """Load `vader`, or `module:name` of a function, or of a class whose instances are called or have a method
-        `score(texts)`. Raises `UserCodeError`."""
+    def get(self, reference: str, folder: Path, classifier: Classifier | None = None) -> Score:
+        """Load `vader`, an ONNX file, or `module:name` of a function, or of a class whose instances are called or have
+        a method `score(texts)`. Raises `UserCodeError`."""
         with self._lock:
-            key = (reference, folder)
+            key = (reference, folder, classifier or Classifier())
             if key not in self._loaded:
-                self._loaded[key] = load_scorer(reference, folder)
+                self._loaded[key] = load_scorer(*key)
             return self._loaded[key]
 
     def apart(self, config: ScorerTransformConfig, folder: Path, bounds: Bounds) -> Calls | None:
@@ -64,7 +64,7 @@ class Scorers:
                 return None
             memory = None if config.memory is None else size_in_bytes(config.memory)
             count = processors() if config.instances == "auto" else config.instances
-            spec = Spec(importable(config.scorer), folder, config.warm_up, memory, count)
+            spec = Spec(importable(config.scorer), folder, config.warm_up, memory, count, config.classifier)
             if spec not in self._apart:
                 self._apart[spec] = Instances(spec)
             return Apart(self._apart[spec], bounds.seconds)
@@ -81,7 +81,7 @@ def configured_scorer(
     """Return the transform that a section of type `scorer` describes. Raises `UserCodeError`."""
     calls = scorers.apart(config, folder, bounds)
     if calls is None:
-        score = scorers.get(config.scorer, folder)
+        score = scorers.get(config.scorer, folder, config.classifier)
         return scorer_transform(config.scorer, config.field, score, shape, bounds, config.batch, config.warm_up)
     return _together(config.scorer, config.field, calls, config.batch, shape)
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.definition.steps import made_by_steps, read_by_steps, seen_by_steps
-from loom_common.domain.definition.transform import OF_VADER
 from loom_common.domain.model_options.asking import probability_field
+from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.views import has_steps
@@ -140,7 +140,8 @@ def _answered(transform: Any, source: Fields | None) -> Fields | None:
         return source
     if kind == "embed" and isinstance(into := said(transform, "into") or "embedding", str):
         return Fields((into,), certain=True)
-    return Fields(OF_VADER, certain=True) if kind == "scorer" and said(transform, "scorer") == "vader" else None
+    made = fields_of(transform) if kind == "scorer" else None
+    return None if made is None else Fields(tuple(made), certain=True)
 
 
 def _declared(spec: Mapping[str, Any]) -> Fields | None:

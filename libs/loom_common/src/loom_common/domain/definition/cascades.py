@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WrapSerializer, WrapValidator
 
 from loom_common.domain.definition.output import is_json_schema
+from loom_common.domain.model_options.scorers import ClassifierOptions, classifier_fits
 from loom_common.domain.plugin_section import dump_as_itself
 from loom_common.domain.section import FunctionRef, Mistake, Section, mistake, said
 
@@ -17,7 +18,7 @@ CASCADE = "cascade"
 _FILE = "A file that `loom bench calibrate --cascade` wrote, whose thresholds hold a stated promise."
 
 
-class CheapTier(Section):
+class CheapTier(ClassifierOptions):
     """Says what is asked before the model of the transform. The short form is a model."""
 
     model: str | None = Field(
@@ -27,7 +28,9 @@ class CheapTier(Section):
         None, ge=0, le=2, description="Of that model. Default: that of the transform; with `samples`, 1.0."
     )
     scorer: str | None = Field(
-        None, description="Instead: `vader`, or `module:name` of your own. Its fields that `output` declares are kept."
+        None,
+        description="Instead: `vader`, `module:name` of your own, or the path of an ONNX file. Its fields that "
+        "`output` declares are kept.",
     )
     field: str | None = Field(None, description="The input field that the scorer looks at.")
     function: FunctionRef | None = Field(None, description="Instead: `module:name` of `def f(record: dict) -> dict`.")
@@ -47,6 +50,7 @@ class CheapTier(Section):
         for key, belongs in (("field", "scorer"), ("temperature", "model")):
             if said(written, key) is not None and belongs not in named:
                 yield mistake((key,), "strange_for_type", f"no `{key}` without `{belongs}`", said(written, key))
+        yield from classifier_fits(written)
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from pydantic import SerializationInfo, create_model
 
 from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.model_options.asking import probability_field
+from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.section import Mistake, Section, mistake, said
 from loom_common.domain.steps.graph import graph_of
@@ -21,11 +22,6 @@ Made = Mapping[str, Mapping[str, Any] | None]
 """Holds the fields of an output with the JSON Schema of each; None for one whose type nobody declares."""
 NOT_IN_STEPS = ("schema", "cascade", "max_failures", "max_failure_rate")
 """Names the keys of a transform that hold for all steps together, or for a transform that is one step."""
-OF_VADER: Made = {
-    "sentiment": {"enum": ["positive", "negative", "neutral"]},
-    "confidence": {"type": "number"},
-    "compound": {"type": "number"},
-}
 
 
 @cache
@@ -63,7 +59,7 @@ def made_by(step: Any) -> Made | None:
         return {**properties, **_added(step)} if isinstance(properties, Mapping) and properties else None
     if kind == "embed":
         return {str(said(step, "into") or "embedding"): {"type": "array", "items": {"type": "number"}}}
-    return OF_VADER if kind == "scorer" and said(step, "scorer") == "vader" else None
+    return fields_of(step) if kind == "scorer" else None
 
 
 def _added(step: Any) -> dict[str, Mapping[str, Any]]:

@@ -27,7 +27,6 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
-from loom_common.domain.definition.steps import OF_VADER as MADE_BY_VADER
 from loom_common.domain.definition.steps import dump_step, made_by, merged_schema, strange_in_step, with_step_keys
 from loom_common.domain.json_values.whole_numbers import Turn, whole_numbers
 from loom_common.domain.model_options.asking import AskingOptions, LogprobsConfig, asking_mistakes
@@ -36,7 +35,7 @@ from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.model_options.question_parts import QuestionConfig, question_mistakes, with_prompt
-from loom_common.domain.model_options.scorers import ScorerOptions, scorer_fits
+from loom_common.domain.model_options.scorers import ScorerOptions, scorer_fits, with_scorer_named
 from loom_common.domain.model_options.several_calls import SeveralCalls, agreement_field, several_calls_fit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
 from loom_common.domain.schema.contract import SchemaConfig
@@ -62,8 +61,6 @@ STEPS = "steps"
 """The `type` of a transform that has steps, which nobody has to write."""
 _SHOWN = 4
 _LONGEST = 200
-OF_VADER = tuple(MADE_BY_VADER)
-"""Names the fields of what the scorer `vader` says of a text."""
 
 
 class TransformConfig(Recovery):
@@ -285,19 +282,15 @@ class ScorerTransformConfig(TransformConfig, ScorerOptions):
 
     type: Literal["scorer"]
     scorer: str = Field(
-        description="`vader`, `module:name` of your own, or a model server's URL; or `{name: ..., calibration: ...}`."
+        description="`vader`, `module:name` of your own, the path of a text classifier in the ONNX format (`.onnx`), "
+        "or a model server's URL; or `{name: ..., calibration: ...}`."
     )
     field: str = Field(description="The input field to score.")
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
         """The settings of a scorer may stand beneath it."""
-        written = TransformConfig.long_form(written)
-        scorer = said(written, "scorer")
-        if not isinstance(scorer, Mapping):
-            return written
-        beneath = {key: value for key, value in scorer.items() if key not in ("name", "url")}
-        return {**written, **beneath, "scorer": scorer.get("name", scorer.get("url"))}
+        return with_scorer_named(TransformConfig.long_form(written))
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
