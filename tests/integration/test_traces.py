@@ -146,7 +146,7 @@ async def test_a_message_says_which_span_it_was_sent_in_and_a_foreign_one_change
             with (
                 tracer.consumed("second", "run_1", first, {}),
                 pytest.raises(ZeroDivisionError),
-                tracer.called("third", {}),
+                tracer.called("third", dict),
             ):
                 raise ZeroDivisionError(SECRET)
             with tracer.consumed("other run", "run_2", first, {}):

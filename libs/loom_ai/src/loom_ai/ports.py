@@ -12,10 +12,11 @@ from loom_common.domain.model_options.asking import ASKED_PLAINLY, Asking
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.question.attachment import Attachment
+from loom_common.domain.values.per_record import per_record
 from loom_common.worker.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class ChatMessage:
     """Represents one turn of a conversation."""
 
@@ -35,7 +36,7 @@ class ToolSpec:
     """JSON Schema of the object of its arguments."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class ModelCall:
     """Represents one question to a model. Its key is made of everything that decides the answer: not of `api_key`,
     `purpose` or limits."""
@@ -95,7 +96,7 @@ class ModelCall:
     directly. Not part of the key: the answer is the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class ModelAnswer:
     """Holds what a model said, and what it took."""
 
@@ -127,7 +128,7 @@ class ModelAnswer:
     where they were not asked for, or not given."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Payer:
     """Names the record of a run on whose account a call is made. Two are equal that name the same record of the same
     run."""
@@ -144,7 +145,7 @@ class Payer:
         return self if self.usage is None else Payer(self.run_id, self.record_id)
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Entry:
     """Holds a paid answer as the journal keeps it."""
 

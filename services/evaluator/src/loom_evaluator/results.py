@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from loom_common.contracts.v1 import Evaluation, Interaction, TransformedRecord
 from loom_common.domain.run.calls import Tier
 from loom_common.domain.run.gates import Score, Verdict
+from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.text import bounded, storable
 from loom_evaluator.evaluators.opinion import Opinion
@@ -15,7 +14,7 @@ _LONGEST = 20_000
 """The number of characters of an explanation that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Answer:
     """Holds one evaluator's opinion, or why it has none."""
 
@@ -24,7 +23,7 @@ class Answer:
     interactions: tuple[Interaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class RecordResult:
     """Says what became of one record: its scores, and the gate's verdict or the error that prevented one."""
 

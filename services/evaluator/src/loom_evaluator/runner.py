@@ -20,6 +20,7 @@ from loom_common.domain.run import gates
 from loom_common.domain.run.calls import CHEAP, DEAR, Tier
 from loom_common.domain.run.gates import BUILTIN, PASSED, Score, Verdict
 from loom_common.domain.values import durations
+from loom_common.domain.values.per_record import per_record
 from loom_common.domain.values.sampling import sampled
 from loom_common.errors import RecordError
 from loom_common.statistics.cascades import Band
@@ -58,7 +59,7 @@ class _Evaluator:
         return float("inf") if own is None else durations.seconds(own)
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class _Row:
     """Holds a record with what was answered about it so far, by the name of the evaluator."""
 

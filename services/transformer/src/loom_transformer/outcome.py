@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.domain.run.calls import Tier
+from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from loom_common.contracts.v1 import ExtractedRecord
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class TransformOutcome:
     """Holds an output, or the error that prevented one; and what it took either way."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count
 from typing import Any
 
@@ -17,6 +17,7 @@ from loom_ai.journal.usage import NOTHING, Spent
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
 from loom_ai.wire import finish
 from loom_common.domain.json_values.exact_json import UnfitJson
+from loom_common.domain.values.per_record import per_record
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 
@@ -31,7 +32,7 @@ _APART = 1000
 """The distance in the journal key between the tries of one attempt at a record and those of the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Reply:
     """Holds the output of one record, or why it has none, and what it took."""
 

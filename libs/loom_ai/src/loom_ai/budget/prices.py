@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from loom_ai.attachments.tokens import most
 from loom_ai.budget.rates import Rates
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_common.domain.model_options.pricing import ModelPrice, price_named
 from loom_common.domain.model_options.providers import provider_named
+from loom_common.domain.values.per_record import per_record
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Tokens:
     """Holds the token counts that are priced. All but the `answered` ones are included in `given`, each in one kind at
     most."""
@@ -27,7 +28,7 @@ class Tokens:
     image: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Price:
     """Represents a price in USD. It is 0.0 and not `known` where no price was found."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from loom_ai.http.http_errors import EndpointReference, error_of_this_call, refusal, shown
@@ -15,6 +14,7 @@ from loom_ai.wire.document import NoAnswer
 from loom_ai.wire.form import ResponseReader
 from loom_ai.wire.parts import MessageText
 from loom_ai.wire.usage import ReportedUsage
+from loom_common.domain.values.per_record import per_record
 from loom_common.domain.values.urls import redacted
 from loom_common.http.bodies import Body
 
@@ -40,7 +40,7 @@ _READ_AS_THEY_ARE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 503, 529}
 Any other one is a fault behind the endpoint, and makes the response unusable."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Received:
     """Holds a response, and the call that it answers."""
 

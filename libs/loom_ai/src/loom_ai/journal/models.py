@@ -254,9 +254,9 @@ class JournalledModels:
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
         async with pending.waiting.under_way():
-            with tracer().called(f"chat {call.model}", traced.question(call, payer)) as span:
+            with tracer().called(f"chat {call.model}", lambda: traced.question(call, payer)) as span:
                 entry = await self._paid_for(key, call, payer, pending)
-                span.set(traced.answer(entry))
+                span.set(lambda: traced.answer(entry))
         pending.asked = True
         self._enter_usage(call, entry, payer)
         return entry

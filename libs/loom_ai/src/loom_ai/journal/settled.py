@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from loom_ai.journal.usage import Spent
 from loom_ai.ports import Entry, ModelAnswer, Payer
 from loom_common.domain.run.calls import Calls
+from loom_common.domain.values.per_record import per_record
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Settled:
     """Holds an answer and whose account it is on."""
 

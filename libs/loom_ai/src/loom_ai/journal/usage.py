@@ -19,6 +19,8 @@ class Spent:
     """The number of seconds from question to answer, of the calls made."""
 
     def __add__(self, other: Spent) -> Spent:
+        if self is NOTHING:
+            return other
         return Spent(
             self.calls_made + other.calls_made,
             self.calls_from_cache + other.calls_from_cache,

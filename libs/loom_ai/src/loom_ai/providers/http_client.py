@@ -80,6 +80,7 @@ class HttpModelClient:
         self._learned = LearnedLimits()
         self._answered: set[tuple[str, str]] = set()
         """Holds the endpoints and models that have answered a call."""
+        self._known_limits: dict[tuple[float | None, int | None], Limits] = {}
         self._session: aiohttp.ClientSession | None = None
         self._adapted: AdaptedModels | None = None
 
@@ -186,8 +187,8 @@ class HttpModelClient:
     async def _ask_with(
         self, access: Access, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn
     ) -> ModelAnswer:
-        endpoint = EndpointReference(call.base_url, call.model, key_reference(call))
-        limits = self._limits(call)
+        endpoint = _endpoint_reference(call.base_url, call.model, key_reference(call))
+        limits = self._limits(call.timeout, call.concurrency)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
             known = (call.base_url, call.model) in self._answered
@@ -231,21 +232,27 @@ class HttpModelClient:
             self._adapted = self._adapted or made
         return self._adapted
 
-    def _limits(self, call: ModelCall) -> Limits:
-        """Return the call's time limits. A timeout of the call's own limits the whole call and every pause within
-        it."""
-        settings = self._settings
-        return Limits(
-            connect=settings.connect_timeout,
-            read=call.timeout or settings.read_timeout,
-            total=call.timeout or settings.total_timeout,
-            connections=call.concurrency or settings.concurrency,
-        )
+    def _limits(self, timeout: float | None, concurrency: int | None) -> Limits:
+        """Return the time limits of calls with these settings. A call's own timeout limits the whole call and every
+        pause within it."""
+        known = self._known_limits.get((timeout, concurrency))
+        if known is None:
+            settings = self._settings
+            known = self._known_limits[timeout, concurrency] = Limits(
+                connect=settings.connect_timeout,
+                read=timeout or settings.read_timeout,
+                total=timeout or settings.total_timeout,
+                connections=concurrency or settings.concurrency,
+            )
+        return known
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = open_session()
         return self._session
+
+
+_endpoint_reference = lru_cache(maxsize=1000)(EndpointReference)
 
 
 @lru_cache(maxsize=1000)

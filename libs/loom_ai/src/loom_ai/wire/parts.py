@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from loom_ai.wire.document import NoAnswer, kind_of
+from loom_common.domain.values.per_record import per_record
 
 _TEXTS = frozenset({"text", "output_text"})
 _THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_text", "summary_text"})
@@ -15,7 +15,7 @@ _SHOWN = 40
 """The most characters that are kept of a kind's name."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class MessageText:
     """Holds the text of a message, and what was left out of it."""
 

@@ -6,13 +6,13 @@ from the text, and the usage is marked as estimated."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from loom_ai.attachments.tokens import attached, most
 from loom_ai.ports import ModelCall
+from loom_common.domain.values.per_record import per_record
 
 _BYTES_PER_TOKEN = 3.2
 """The number of bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in
@@ -26,7 +26,7 @@ _MOST_ANSWERED = 2_000_000
 """The most tokens of an answer and its reasoning. No model writes more."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Usage:
     """The token counts of a call, as they are charged."""
 
@@ -43,7 +43,7 @@ class Usage:
     image: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class ReportedUsage:
     """Holds the counts that an endpoint reports, of any type, under the same names for all protocols."""
 

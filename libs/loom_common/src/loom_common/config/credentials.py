@@ -209,12 +209,12 @@ class Credentials:
 
     def _find(self, match: re.Match[str]) -> str | None:
         """Return what a reference names; None where its provider has nothing by that name."""
-        asked = match["asked"]
-        secret: str | None = self._kept.get(asked)
+        provider, provider_name, name = self._asked(match)
+        near, asked = provider_name in _NEAR, match["asked"]
+        secret: str | None = None if near else self._kept.get(asked)
         if secret is None:
-            provider, provider_name, name = self._asked(match)
             secret = _read(provider, name, match[0])
-            if secret is not None and provider_name not in _NEAR:
+            if secret is not None and not near:
                 self._kept[asked] = secret
         if secret is not None:
             self._given.add(secret)

@@ -4,8 +4,9 @@ bytes."""
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from loom_common.domain.values.per_record import per_record
 
 if TYPE_CHECKING:
     import aiohttp
@@ -18,7 +19,7 @@ _EITHER = zlib.MAX_WBITS | 32
 """The zlib window setting that detects gzip and zlib by their first bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Body:
     """Represents a response body, decompressed."""
 

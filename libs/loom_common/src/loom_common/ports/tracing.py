@@ -5,7 +5,7 @@ Nothing is recorded unless a tracer is in use."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -38,8 +38,8 @@ class SpanReference:
 class Span(Protocol):
     """Represents something that takes time."""
 
-    def set(self, attributes: Attributes) -> None:
-        """Set attributes, which hold no payload and no secret."""
+    def set(self, attributes: Callable[[], Attributes]) -> None:
+        """Set attributes, which hold no payload and no secret. They are made only where they are recorded."""
         ...
 
     def fail(self, error: BaseException) -> None:
@@ -56,8 +56,9 @@ class Tracer(Protocol):
         """Record the handling of a message of a run, below the span that it was sent in."""
         ...
 
-    def called(self, name: str, attributes: Attributes) -> AbstractContextManager[Span]:
-        """Record a request to another system, below the span that is current."""
+    def called(self, name: str, attributes: Callable[[], Attributes]) -> AbstractContextManager[Span]:
+        """Record a request to another system, below the span that is current. Attributes are made only where they are
+        recorded."""
         ...
 
     def together(self, name: str, headers: Iterable[Mapping[str, object]]) -> AbstractContextManager[Span]:
@@ -84,7 +85,7 @@ class Tracer(Protocol):
 
 
 class _NoSpan:
-    def set(self, attributes: Attributes) -> None:
+    def set(self, attributes: Callable[[], Attributes]) -> None:
         """Do nothing."""
 
     def fail(self, error: BaseException) -> None:
@@ -103,7 +104,7 @@ class NoTracer:
         """Record nothing; so do the others."""
         return _NO_SPAN
 
-    def called(self, name: str, attributes: Attributes) -> AbstractContextManager[Span]:
+    def called(self, name: str, attributes: Callable[[], Attributes]) -> AbstractContextManager[Span]:
         return _NO_SPAN
 
     def together(self, name: str, headers: Iterable[Mapping[str, object]]) -> AbstractContextManager[Span]:

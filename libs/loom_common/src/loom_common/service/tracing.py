@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -73,8 +73,8 @@ class OtlpTracer:
             yield span
 
     @contextmanager
-    def called(self, name: str, attributes: Attributes) -> Iterator[SpanPort]:
-        with self._begun(name, SpanKind.CLIENT, attributes, None) as span:
+    def called(self, name: str, attributes: Callable[[], Attributes]) -> Iterator[SpanPort]:
+        with self._begun(name, SpanKind.CLIENT, attributes(), None) as span:
             yield span
 
     @contextmanager
@@ -158,9 +158,9 @@ class _Span:
     def __init__(self, span: object) -> None:
         self._span = span
 
-    def set(self, attributes: Attributes) -> None:
+    def set(self, attributes: Callable[[], Attributes]) -> None:
         if isinstance(self._span, RecordedSpan):
-            self._span.set_attributes(attributes)
+            self._span.set_attributes(attributes())
 
     def fail(self, error: BaseException) -> None:
         if isinstance(self._span, RecordedSpan):

@@ -19,7 +19,7 @@ class EnvProvider:
     def __init__(self, environ: Mapping[str, str] | None = None, prefix: str = "", file: Path | None = None) -> None:
         self._environ = os.environ if environ is None else environ
         self._prefix = prefix
-        self._file = file
+        self._file = None if file is None else str(file)
         self._read: tuple[tuple[int, int], Mapping[str, str | None]] | None = None
 
     def get(self, name: str) -> str | None:
@@ -36,7 +36,7 @@ class EnvProvider:
     def _written(self) -> Mapping[str, str | None]:
         """Return the variables of the file, which is read anew when it has changed."""
         try:
-            found = self._file.stat() if self._file is not None else None
+            found = os.stat(self._file) if self._file is not None else None  # noqa: PTH116 - each call of a model comes here
         except OSError:
             found = None
         if found is None or self._file is None:

@@ -12,6 +12,7 @@ from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.question.attachment import Attachment
 from loom_common.domain.question.choosing import Choice, Index, choice_of
 from loom_common.domain.question.examples import Example, read_examples
+from loom_common.domain.values.per_record import per_record
 from loom_common.errors import PermanentError, RecordError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class AskedAttachment:
         return f"[{self.config.kind}: {self.place[:30] + '...' if given else self.place[:300]}]"
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Question:
     """Holds a question that was rendered for a record."""
 

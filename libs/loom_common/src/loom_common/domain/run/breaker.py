@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loom_common.domain.values.per_record import per_record
+
 
 class State(StrEnum):
     """Lists the three states of a breaker."""
@@ -32,7 +34,7 @@ class Policy:
     """Consecutive successful probes that close it."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Ticket:
     """Permits a call. The call's result counts only if the breaker's state has not changed since it began."""
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from loom_common.domain.values.per_record import per_record
 from loom_common.text import shown
 
 NO_RESULTS = "No evaluation results"
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Score:
     """Holds the score that one evaluator gave a record."""
 
