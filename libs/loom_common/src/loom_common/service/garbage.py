@@ -10,9 +10,9 @@ def collect_seldom() -> None:
     """Collect almost nothing until `collect_less` is called, and nothing when the process ends. A process of Loom's own
     calls it before it imports large packages.
 
-    Importing them makes several hundred thousand objects, and almost all of them stay until the process ends. Searching
-    them for cycles, meanwhile and again as Python ends, takes a quarter of the CPU time of a short command."""
-    gc.set_threshold(200_000, 10, 10)
+    Importing them makes two to three hundred thousand objects, and almost all of them stay until the process ends.
+    Searching them for cycles, meanwhile and again as Python ends, takes a quarter of a short command's CPU time."""
+    gc.set_threshold(500_000, 10, 10)
     atexit.register(gc.freeze)
 
 
