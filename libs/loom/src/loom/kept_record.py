@@ -120,7 +120,7 @@ async def story(
         row, scores = await _revealed(config, run, row, scores)
     return RecordStory(
         row=row,
-        prompt=(row.error_details or {}).get("prompt") or await _rendered(config, run, row.record_data),
+        prompt=(row.error_details or {}).get("prompt") or await question(config, run, row.record_data),
         scores=scores,
         calls=await calls(config, row.run_id, record_id),
         replay_of=run.replay_of if run else None,
@@ -155,13 +155,15 @@ def _time(row: WholeRecord) -> KeptTime:
     return KeptTime(row.run_id, row.failure_stage, row.failure_reason, row.quarantined_at)
 
 
-async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, Any]) -> str | None:
+async def question(config: LoomConfig, run: Run | None, record: Mapping[str, Any]) -> str | None:
+    """Return the question that a run asks its model about a record; None where it asks none, its plan is gone or out of
+    reach, or the record lacks what the prompt names."""
     try:
         plan = await _plan(config, run)
         if plan is None or not isinstance(transform := plan.pipeline.transform, AiTransformConfig):
             return None
         return QuestionTemplate(plan, transform).render(record).shown
-    except (LoomError, KeyError):  # the plan cannot be read, or the record lacks what the prompt names
+    except (LoomError, KeyError):
         return None
 
 

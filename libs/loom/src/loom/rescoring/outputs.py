@@ -3,7 +3,7 @@ the source once more and asking the journal what the transform was answered."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Outputs:
     before: Mapping[str, Before] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)
     """Holds, by the id of a record that was loaded, why its output is gone."""
+    without_output: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Holds the input of these records."""
     settled: Mapping[str, int] = field(default_factory=dict)
     """Counts records that are left out, by what became of them: `discarded`, `reprocessed`, `manual_fix`."""
     new: int = 0
@@ -92,7 +94,7 @@ class Source:
             yield _of_kept(page, settled=settled)
             after = page[-1].id
 
-    async def read(self, wanted: frozenset[str] | None = None) -> AsyncIterator[Outputs]:
+    async def read(self, wanted: frozenset[str] | None = None) -> AsyncGenerator[Outputs, None]:
         """Yield the outputs of the other records; of those alone whose ids are `wanted`. Where the source cannot be
         read any more, say so in `trouble`."""
         for partition, piece in await before.pieces_of(self._engine, self._run.run_id):
@@ -157,6 +159,7 @@ class Source:
                 each.id: Before(PASSED, loaded=True, scores=known.scores.get(each.id, {})) for each in made.records
             },
             gone={each.record_id: each.reason for each in made.kept},
+            without_output={each.record_id: each.input for each in made.kept},
             new=new,
             from_source=True,
         )

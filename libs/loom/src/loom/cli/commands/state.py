@@ -39,6 +39,16 @@ async def opened(config: LoomConfig) -> AsyncIterator[Views]:
         yield views
 
 
+LATEST = "latest"
+"""Means the newest run, where a run is named."""
+
+
+async def named_run(config: LoomConfig, run_id: str | None) -> str:
+    """Return the id of the run that is named: of the newest where none is, or `latest`. Raises `ConfigurationError`
+    where there is none yet."""
+    return await newest_run(config) if run_id in (None, LATEST) else str(run_id)
+
+
 async def newest_run(config: LoomConfig) -> str:
     """Return the id of the run that was started last. Raises `ConfigurationError` where there is none."""
     if newest := await ask(config, lambda views: views.history(None, 1)):

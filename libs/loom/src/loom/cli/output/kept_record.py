@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -14,8 +14,13 @@ from loom.cli.output import terminal
 
 def print_record(record: Mapping[str, Any], console: Console) -> None:
     """Print all that is known of a record, part by part."""
+    print_parts(record, parts_of(record), console)
+
+
+def print_parts(record: Mapping[str, Any], parts: Iterable[tuple[str, str]], console: Console) -> None:
+    """Print whose record it is, and each part with its title; a part of several lines stands below it."""
     console.print(Text(f"{record['record_id']} of {record['run_id']} ({record['pipeline']})", style="bold"))
-    for title, text in _parts(record):
+    for title, text in parts:
         lines = text.splitlines() or [""]
         if len(lines) == 1:
             console.print(Text(f"  {title:<10} {lines[0]}"), soft_wrap=True)
@@ -25,7 +30,8 @@ def print_record(record: Mapping[str, Any], console: Console) -> None:
             console.print(Text(f"    {line}"), soft_wrap=True)
 
 
-def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def parts_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a record that was kept back: the title of each part, and its text."""
     yield record["outcome"], f"at {record['stage']}, {terminal.moment(record['quarantined_at'])} UTC, {record['code']}"
     yield "reason", record["reason"]
     if record["resolved"]:
@@ -34,36 +40,39 @@ def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["replay_of"]:
         yield "replay of", record["replay_of"]
     yield "attempts", terminal.count(record["attempts"])
-    yield "cost", _cost(record)
-    yield "input", _json(record["input"])
+    yield "cost", cost_of(record)
+    yield "input", as_text(record["input"])
     if record["prompt"]:
         yield "prompt", record["prompt"]
     if record["output"] is not None:
-        yield "output", _json(record["output"])
+        yield "output", as_text(record["output"])
     if record["answered_by"] is not None:
-        yield "answered", _answered(record["answered_by"])
+        yield "answered", answered(record["answered_by"])
     if record["details"]:
-        yield "details", _json(record["details"])
+        yield "details", as_text(record["details"])
     if record["scores"]:
-        yield "scores", "\n".join(line for score in record["scores"] for line in _score(score))
+        yield "scores", "\n".join(line for score in record["scores"] for line in score_lines(score))
     for before in record["kept_before"]:
         yield "kept first", f"by {before['run_id']} at {before['failure_stage']}: {before['failure_reason']}"
     for replay in reversed(record["replays"]):
         yield "kept again", f"by {replay['run_id']} at {replay['failure_stage']}: {replay['failure_reason']}"
 
 
-def _cost(record: Mapping[str, Any]) -> str:
+def cost_of(record: Mapping[str, Any]) -> str:
+    """Say what a record cost, and for which calls."""
     if record["calls"] is None:
         return "not known record by record where the journal is in Redis"
     calls = ", ".join(f"{each['calls']} {each['purpose']} by {each['model']}" for each in record["calls"])
     return f"{terminal.money(record['cost'])} ({calls or 'no call paid for it'})"
 
 
-def _answered(by: Mapping[str, Any]) -> str:
+def answered(by: Mapping[str, Any]) -> str:
+    """Say which tier of a cascade, or which fallback, answered a record."""
     return f"by {by['name']}" + (f", the {by['tier']} tier of the cascade" if by["tier"] else "")
 
 
-def _score(score: Mapping[str, Any]) -> Iterator[str]:
+def score_lines(score: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines that tell what an evaluator said."""
     threshold = "" if score["threshold"] is None else f", threshold {score['threshold']:g}"
     sure = "" if score["confidence"] is None else f", confidence {score['confidence']:.2f}"
     value = "no score" if score["score"] is None else f"{score['score']:.2f}"
@@ -73,5 +82,6 @@ def _score(score: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {line}"
 
 
-def _json(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Write a value as JSON that people read."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)

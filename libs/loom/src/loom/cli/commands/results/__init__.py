@@ -1,0 +1,1 @@
+"""Implements the commands that show what a run came to."""

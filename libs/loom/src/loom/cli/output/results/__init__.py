@@ -1,0 +1,1 @@
+"""Shows the records of a run, and one of them whole."""
