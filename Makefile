@@ -178,6 +178,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model
 	@$(BIN)/python -m bench.hostile
 	@$(BIN)/python -m bench.coordinator
 	@$(BIN)/python -m bench.extractors
+	@$(BIN)/python -m bench.provider_batches --records 20000
 	@$(BIN)/python -m bench.start_up
 	@$(BIN)/python -m bench.api
 

@@ -6,7 +6,7 @@ import pytest
 
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
-from support.batches import quick
+from support.batches import come_again_soon, quick
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, loom, runs
@@ -43,6 +43,7 @@ def paid_twice(*servers: SimulatedModel) -> list[int]:
 
 async def test_a_run_costs_half_and_says_how_far_its_batches_are(here, model, judge, monkeypatch):
     quick(monkeypatch, GATHER=0.3)
+    come_again_soon(monkeypatch)
     model.batches.seconds = 1.0
     made = in_batches(here, model, judge)
     async with open_session(here.config, cluster=False) as session:

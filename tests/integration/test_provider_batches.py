@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 
+from loom_ai.batches.protocols.openai import OpenAiBatches
+from loom_ai.batches.requests.values import Limits
 from loom_ai.budget.prices import Prices
 from loom_ai.ports import ModelAnswer
+from loom_ai.simulated.formats import ChatCompletions
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.domain.run.budget import Budget
-from loom_common.errors import AnswersPending, BudgetExhausted, PermanentError
+from loom_common.errors import AnswersPending, BudgetExhausted, DependencyUnavailable, PermanentError
 from loom_common.resilience import failpoints
 from loom_common.worker.usage import Usage
 from loom_dev.waiting import within
@@ -150,6 +154,33 @@ async def test_where_too_much_is_queued_smaller_batches_follow_later(model, url,
     assert model.batches.submissions == 3
 
 
+async def test_many_requests_are_split_by_the_limit_of_the_provider_and_each_is_paid_for_once(
+    model, url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(OpenAiBatches, "limits", Limits(requests=20, size=OpenAiBatches.limits.size))
+    monkeypatch.setitem(model.batches.most_requests, ChatCompletions, 20)
+    async with process(url, tmp_path) as models:
+        await answered(models, [question(model, number) for number in range(70)])
+    assert paid_once(model, 70)
+    assert model.calls == 0
+    sizes = [len(each.requests) for each in model.batches.batches.values()]
+    assert sum(sizes) == 70
+    assert sizes[:3] == [20, 20, 20]
+    assert max(sizes) == 20
+
+
+@EACH_PROVIDER
+async def test_a_batch_with_more_bytes_than_the_provider_takes_is_divided(model, url, tmp_path, monkeypatch, provider):
+    limits = dict.fromkeys(model.batches.most_bytes, 2 * 1024)
+    monkeypatch.setattr(model.batches, "most_bytes", limits)
+    async with process(url, tmp_path) as models:
+        await answered(models, [question(model, number, provider) for number in range(16)])
+    assert paid_once(model, 16)
+    assert model.calls == 0
+    assert model.batches.submissions > 1
+    assert 0 < model.batches.largest <= 2 * 1024
+
+
 @EACH_PROVIDER
 async def test_what_a_batch_refuses_is_asked_directly_which_says_why(model, url, tmp_path, provider):
     model.batches.faults.append("refusals")
@@ -279,6 +310,20 @@ async def test_the_batch_of_a_cancelled_run_is_cancelled_and_its_answers_are_kep
         await models.execution.hear(RunEpoch(run_id=RUN, epoch=3))
         await answered(models, calls, Usage(epoch=3))
     assert paid_once(model, 10)
+
+
+async def test_a_cancellation_counts_that_could_not_be_stored_at_first(model, url, tmp_path, monkeypatch):
+    model.batches.seconds = 30.0
+    async with process(url, tmp_path) as models:
+        await ask_once(models, [question(model, number) for number in range(4)])
+        await submitted(model)
+        store, said = models.execution._store, RunEpoch(run_id=RUN, epoch=2, cancelled=True)
+        with monkeypatch.context() as away:
+            away.setattr(store, "heard", AsyncMock(side_effect=DependencyUnavailable("The database is away.")))
+            await models.execution.hear(said)
+        assert not any(each.cancelled for each in model.batches.batches.values())
+        await models.execution.hear(said)
+    assert all(each.cancelled for each in model.batches.batches.values())
 
 
 async def submitted(model: SimulatedModel) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
@@ -13,6 +14,7 @@ from loom_ai.compose import open_batches, open_budgets, open_journal, open_model
 from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.settled import Settled
 from loom_ai.ports import ChatMessage, ModelCall, Payer
+from loom_common.adapters.memory.queue import MemoryQueue
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.errors import AnswersPending
@@ -29,6 +31,19 @@ def quick(monkeypatch, **other: float) -> None:
     """Let batches be looked after within fractions of a second."""
     for name, seconds in (TIMES | other).items():
         monkeypatch.setenv(f"LOOM_BATCHES_{name}_SECONDS", str(seconds))
+
+
+def come_again_soon(monkeypatch) -> None:
+    """Let messages of embedded runs that wait for a batch come again within a fraction of a second, and tell each time
+    how far the batch is."""
+    begin = MemoryQueue.__init__
+
+    def shorter(queue: MemoryQueue, name: str, *, ttl: float | None, **more: Any) -> None:
+        begin(queue, name, ttl=None if ttl is None else ttl / 50, **more)
+
+    monkeypatch.setattr(MemoryQueue, "__init__", shorter)
+    monkeypatch.setattr("loom_common.worker.worker.TELL_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr("loom_ai.batches.execution._TOLD_SECONDS", 0.1)
 
 
 @asynccontextmanager

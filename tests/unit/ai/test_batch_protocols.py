@@ -18,7 +18,8 @@ from loom_ai.batches.requests import encoding
 from loom_ai.batches.requests.values import Batch, BatchState, Outcome, RequestState, Result, Standing
 from loom_ai.batches.ways import MOST_TRIES, Way, way_of
 from loom_ai.budget.prices import batch_share
-from loom_ai.ports import ChatMessage, ModelCall
+from loom_ai.ports import ChatMessage, ModelCall, ToolSpec
+from loom_common.domain.model_options.asking import Asking
 from loom_common.domain.model_options.call_options import Extras
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.errors import AnswersPending
@@ -37,8 +38,11 @@ CALL = ModelCall(
 
 
 def test_a_call_is_read_as_it_was_written_whatever_fields_it_has():
-    assert encoding.read(orjson.loads(orjson.dumps(encoding.written(CALL)))) == CALL
-    lost = {"rate_limit", "concurrency", "judged", "tools", "tools_closed", "sealed", "embedding"}
+    tools = (ToolSpec("known", "Look a word up.", {"type": "object", "properties": {"word": {"type": "string"}}}),)
+    turns = (*CALL.messages, ChatMessage("tool_use", "{}"), ChatMessage("tool_result", "[]"))
+    for call in (CALL, replace(CALL, tools=tools, tools_closed=True, messages=turns, asking=Asking(seed=7))):
+        assert encoding.read(orjson.loads(orjson.dumps(encoding.written(call)))) == call
+    lost = {"rate_limit", "concurrency", "judged", "sealed", "embedding"}
     assert {each.name for each in fields(ModelCall)} - encoding.written(CALL).keys() == lost
     assert [each.name for each in fields(ChatMessage)] == ["role", "content", "attachments"]
 

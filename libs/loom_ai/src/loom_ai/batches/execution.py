@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
@@ -19,7 +19,8 @@ from cachetools import TTLCache
 
 from loom_ai.batches.progress import told
 from loom_ai.batches.protocols.support import see_that_it_speaks_batches
-from loom_ai.batches.requests.values import BatchStore, Request, RequestState, Reserved
+from loom_ai.batches.requests.encoding import size_of
+from loom_ai.batches.requests.values import BatchState, BatchStore, Request, RequestState, Reserved
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.ports import Entry, ModelCall, Payer
@@ -37,8 +38,9 @@ log = structlog.get_logger()
 _TOLD_SECONDS = 2.0
 _LEAST_WAIT, _MOST_WAIT = 5.0, 120.0
 """Seconds after which a record whose answer is awaited comes again: longer, the longer it has waited."""
-_CLOSING_SECONDS = 10.0
-"""Says how long a process that ends waits until batches of a cancelled run are cancelled at their provider."""
+_CLOSING_SECONDS, _LOOK_SECONDS = 10.0, 0.2
+"""Says how long a process that ends waits until batches of a cancelled run are cancelled at their provider, and how
+often it looks."""
 
 
 class BatchExecution:
@@ -71,7 +73,7 @@ class BatchExecution:
     ) -> ModelCall:
         see_that_it_speaks_batches(call.provider, call.served_by)
         attached = any(message.attachments for message in call.messages)
-        if call.sealed or call.tools or call.embedding or attached:  # what waits is text, and is not encrypted
+        if call.sealed or call.embedding or attached:  # what waits is text, and is not encrypted
             return replace(call, batch_deadline=None)
         found = await self._find(key)
         if found is not None and found.run_id != payer.run_id and await self._is_left_behind(found):
@@ -96,23 +98,13 @@ class BatchExecution:
     async def hear(self, said: RunEpoch) -> None:
         """Take note of a run that was paused, resumed or cancelled. The batches of a cancelled run are cancelled at
         their provider."""
-        if self._heard.get(said.run_id, 0) >= said.epoch:
-            return
-        self._heard[said.run_id] = said.epoch
-        try:
-            await self._store.heard(said.run_id, said.epoch, cancelled=said.cancelled)
-            known = (await self._store.run(said.run_id)).epoch == said.epoch
-        except LoomError as error:
-            log.warning("batches do not know that a run was stopped", run_id=said.run_id, error=str(error))
-            return
-        if known and said.cancelled:
-            task = asyncio.create_task(self._look_at_once())
-            self._urgent.add(task)
-            task.add_done_callback(self._urgent.discard)
+        if self._heard.get(said.run_id, 0) < said.epoch:
+            await asyncio.shield(self._urgently(self._note(said)))
 
     async def close(self) -> None:
-        if self._urgent:
-            await asyncio.wait(self._urgent, timeout=_CLOSING_SECONDS)
+        deadline = asyncio.get_running_loop().time() + _CLOSING_SECONDS
+        while self._urgent and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._urgent, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         tasks = [*self._urgent, *([self._owning] if self._owning else [])]
         for task in tasks:
             task.cancel()
@@ -122,6 +114,39 @@ class BatchExecution:
         if self._owner is not None:
             await self._owner.close()
         await self._store.close()
+
+    async def _note(self, said: RunEpoch) -> None:
+        try:
+            await self._store.heard(said.run_id, said.epoch, cancelled=said.cancelled)
+            known = (await self._store.run(said.run_id)).epoch == said.epoch
+        except LoomError as error:  # it is told again, and then it counts
+            log.warning("batches do not know that a run was stopped", run_id=said.run_id, error=str(error))
+            return
+        self._heard[said.run_id] = said.epoch
+        if known and said.cancelled:
+            self._urgently(self._cancel_batches(said.run_id))
+
+    def _urgently(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do what is still to be done when this process ends."""
+        task = asyncio.create_task(work)
+        self._urgent.add(task)
+        task.add_done_callback(self._urgent.discard)
+        return task
+
+    async def _cancel_batches(self, run_id: str) -> None:
+        """Look at the batches of a cancelled run until each is cancelled at its provider or has ended. Another process
+        may be looking after them; where that one ends meanwhile, this one does it."""
+        owner = await self._opened()
+        deadline = self._clock.monotonic() + _CLOSING_SECONDS
+        while self._clock.monotonic() < deadline:
+            try:
+                await owner.look(now=True)
+                batches = (await self._store.standing(run_id)).batches
+                if not any(each.state in (BatchState.SUBMITTING, BatchState.RUNNING) for each in batches):
+                    return
+            except LoomError as error:
+                log.warning("batches of a cancelled run are cancelled later", run_id=run_id, error=str(error))
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def _entered(
         self, key: str, call: ModelCall, payer: Payer, max_age: float | None, cut: Sequence[Entry]
@@ -143,7 +168,7 @@ class BatchExecution:
             created_at=now,
             deadline_at=_after(now, call.batch_deadline or 0.0),
             epoch=epoch,
-            size=_size(call),
+            size=size_of(call),
             price=price,
             reserved=reserved,
             cut=len(cut),
@@ -205,10 +230,6 @@ class BatchExecution:
         owner = await self._opened()
         await owner.run()
 
-    async def _look_at_once(self) -> None:
-        owner = await self._opened()
-        await owner.look(now=True)
-
     async def _opened(self) -> Owner:
         if self._owner is None:
             made = await asyncio.to_thread(self._make_owner)
@@ -240,9 +261,3 @@ def place_of(call: ModelCall, run_id: str) -> str:
 
 def _after(now: dt.datetime, seconds: float) -> dt.datetime:
     return now + dt.timedelta(seconds=seconds)
-
-
-def _size(call: ModelCall) -> int:
-    """Return the bytes of a request, too many rather than too few."""
-    words = sum(len(message.content.encode("utf-8", "replace")) for message in call.messages)
-    return 1024 + words * 5 // 4 + len(orjson.dumps(call.schema, default=str))

@@ -6,6 +6,7 @@ one whose submission had begun is first looked for at the provider."""
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -32,6 +33,8 @@ _LONGEST_GATHERING = 20
 """Says how many times the usual gathering time requests may be gathered, while more keep coming."""
 _WAIT_SECONDS = 60.0
 """Says how long a place waits after its provider had too many requests, where it does not say how long."""
+_TOO_LARGE = re.compile(r"payload size exceeds", re.IGNORECASE)
+"""Matches how Google says that a document is too large, with the status of a request that is wrong."""
 _OFTEN = frozenset({408, 409, 425, 429})
 
 
@@ -70,22 +73,21 @@ class Submission:
         first = (await self._store.sample(place, "", 1))[:1]
         if not first or not self._is_ready(gathered, self._limits_of(place, first[0].call)):
             return None
-        requests = await self._unanswered(place, self._limits_of(place, first[0].call))
-        if not requests:
+        keys, deadline = await self._unanswered(place, self._limits_of(place, first[0].call))
+        if not keys:
             return None
         await failpoints.reach("before_batch_intent")
-        some = next(iter(requests.values()))
         batch = Batch(
             id=uuid4().hex,
-            run_id=some.run_id,
+            run_id=first[0].run_id,
             place=place,
             state=BatchState.INTENDED,
-            call=some.call,
-            requests=len(requests),
+            call=first[0].call,
+            requests=len(keys),
             created_at=self._clock.now(),
-            deadline_at=min(each.deadline_at for each in requests.values()),
+            deadline_at=deadline,
         )
-        intended = await self._store.intend(batch, list(requests))
+        intended = await self._store.intend(batch, keys)
         await failpoints.reach("after_batch_intent")
         return intended
 
@@ -163,10 +165,12 @@ class Submission:
         now, quiet = self._clock.now(), dt.timedelta(seconds=self._settings.gather_seconds)
         return now - gathered.newest >= quiet or now - gathered.oldest >= _LONGEST_GATHERING * quiet
 
-    async def _unanswered(self, place: str, limits: Limits) -> dict[str, Request]:
-        """Return the requests of the next batch, by key. Those that the journal answers by now are removed: another
-        run, or another process, was answered since they were entered."""
-        chosen: dict[str, Request] = {}
+    async def _unanswered(self, place: str, limits: Limits) -> tuple[list[str], dt.datetime]:
+        """Return the keys of the requests of the next batch, and the first of their deadlines. Those that the journal
+        answers by now are removed: another run, or another process, was answered since they were entered. No more than
+        the keys is held of them, because a batch may have 100,000."""
+        chosen: list[str] = []
+        deadline = dt.datetime.max.replace(tzinfo=dt.UTC)
         size, after = 0, ""
         while len(chosen) < limits.requests:
             page = await self._store.sample(place, after, min(_PAGE, limits.requests - len(chosen)))
@@ -179,13 +183,15 @@ class Submission:
                 await self._give_back(each)
             if answered:
                 await self._store.remove([each.key for each in answered])
+            gone = {each.key for each in answered}
             for each in page:
-                if each not in answered:
+                if each.key not in gone:
                     size += each.size
                     if size > limits.size and chosen:
-                        return chosen
-                    chosen[each.key] = replace(each, call=replace(each.call, messages=()))
-        return chosen
+                        return chosen, deadline
+                    chosen.append(each.key)
+                    deadline = min(deadline, each.deadline_at)
+        return chosen, deadline
 
     def _may_use(self, request: Request, entry: Entry | None) -> bool:
         if entry is None:
@@ -211,7 +217,7 @@ class Submission:
 
     async def _refused(self, batch: Batch, refused: BatchRefused, *, paid_for: bool) -> None:
         """Decide what follows from a refused submission. Raises `LoomError` where it is tried again."""
-        if refused.status == 413:
+        if refused.status == 413 or (refused.status == 400 and _TOO_LARGE.search(str(refused.error))):
             await self._halve(batch, refused)
             return
         if refused.status >= 500 or refused.status in _OFTEN:

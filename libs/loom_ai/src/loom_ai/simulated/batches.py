@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,15 @@ BATCH_FAULTS = (
     "refusals",
     "bad_lines",
 )
+MOST_REQUESTS: Mapping[type[Format], int] = {ChatCompletions: 50_000, AnthropicMessages: 100_000}
+"""The most requests of a batch, as the providers document them. Google states none."""
+_MIB = 1024 * 1024
+MOST_BYTES: Mapping[type[Format], int] = {
+    ChatCompletions: 200 * _MIB,
+    AnthropicMessages: 256 * _MIB,
+    GoogleContents: 20 * _MIB,
+}
+"""The most bytes of a batch: of OpenAI's file, of Anthropic's document, and of Google's with the requests inside."""
 _YEAR = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 Answer = Callable[[Format, dict[str, Any], str], dict[str, Any]]
@@ -83,8 +92,12 @@ class SimulatedBatches:
         """`answer` makes the response to one request."""
         self.seconds = 0.0
         """The number of seconds that a batch takes."""
-        self.most_requests = 50_000
-        """More in one batch are answered with 413."""
+        self.most_requests = dict(MOST_REQUESTS)
+        """More in one batch of a protocol are refused."""
+        self.most_bytes = dict(MOST_BYTES)
+        """More bytes in one batch of a protocol are refused."""
+        self.largest = 0
+        """The bytes of the largest batch that was accepted."""
         self.projects = False
         """Tells whether a batch is shown only to the key that created it."""
         self.faults: deque[str] = deque()
@@ -132,7 +145,8 @@ class SimulatedBatches:
         lines = [json.loads(line) for line in self._files[body["input_file_id"]].splitlines()]
         requests = [(each["custom_id"], each["body"], each["body"]["model"]) for each in lines]
         name = (body.get("metadata") or {}).get("loom_batch", "")
-        return await self._created(request, ChatCompletions(), requests, name, self._openai)
+        size = len(self._files[body["input_file_id"]])
+        return await self._created(request, ChatCompletions(), requests, name, self._openai, size)
 
     async def _openai_list(self, request: web.Request) -> web.Response:
         shown = self._shown(request, ChatCompletions)
@@ -277,10 +291,18 @@ class SimulatedBatches:
         requests: list[tuple[str, dict[str, Any], str]],
         name: str,
         shown: Callable[[SimulatedBatch], dict[str, Any]],
+        size: int | None = None,
     ) -> web.StreamResponse:
-        fault = self.faults.popleft() if self.faults else None
-        if fault == "413" or len(requests) > self.most_requests:
-            return web.json_response(wire.error(413, "The batch is too large", "request_too_large"), status=413)
+        """`size` is the number of bytes of all requests, where they are not those of the document."""
+        fault, kind = self.faults.popleft() if self.faults else None, type(wire)
+        size = size or request.content_length or len(await request.read())
+        too_many = len(requests) > self.most_requests.get(kind, len(requests))
+        if fault == "413" or too_many or size > self.most_bytes[kind]:
+            # Google says so with the status of a request that is wrong.
+            status = 400 if kind is GoogleContents and fault != "413" else 413
+            words = f"Request payload size exceeds the limit: {self.most_bytes[kind]} bytes."
+            return web.json_response(wire.error(status, words, "request_too_large"), status=status)
+        self.largest = max(self.largest, size)
         if fault in ("429", "500"):
             status = int(fault)
             return web.json_response(

@@ -151,6 +151,8 @@ class SimulatedModel:
                 "submitted": self.batches.submissions,
                 "answered": self.batches.paid.total(),
                 "paid_twice": sum(times > 1 for times in self.batches.paid.values()),
+                "largest_requests": max((len(each.requests) for each in self.batches.batches.values()), default=0),
+                "largest_bytes": self.batches.largest,
             },
         }
 

@@ -82,10 +82,11 @@ async def want(connection: AsyncConnection, run_id: str, verb: str) -> None:
     await connection.execute(update(pipeline_runs).where(pipeline_runs.c.run_id == run_id).values(wanted=verb))
 
 
-async def raise_epoch(unit: UnitOfWork, run: Run, **values: Any) -> int:
-    """Make everything on its way for this run stale, and tell every worker so."""
+async def raise_epoch(unit: UnitOfWork, run: Run, *, status: str, **values: Any) -> int:
+    """Make everything on its way for this run stale, and tell every worker so, with the `status` that the run has from
+    now on: what waits at a provider is cancelled with a run that is cancelled, and with no other."""
     epoch = run.epoch + 1
-    await change(unit, run.run_id, epoch=epoch, **values)
-    told = RunEpoch(run_id=run.run_id, epoch=epoch, cancelled=values.get("status") == CANCELLED)
+    await change(unit, run.run_id, epoch=epoch, status=status, **values)
+    told = RunEpoch(run_id=run.run_id, epoch=epoch, cancelled=status == CANCELLED)
     unit.send(Outgoing(flow.control("all"), told, mandatory=False))
     return epoch

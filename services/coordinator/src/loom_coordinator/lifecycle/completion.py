@@ -101,7 +101,7 @@ async def _cut_short(
     `loom resume`, or is dropped."""
     tally = run.totals.tally
     asks = bool(tally.loaded or drop)
-    epoch = await run_rows.raise_epoch(unit, run, placed=None)
+    epoch = await run_rows.raise_epoch(unit, run, status=status, placed=None)
     shown = tallies.shown(tally, None, ended=True)
     if reason == staged_rows.LOST or (drop and not final_status.adds(run)):
         shown = shown.model_copy(update={"staged": 0})

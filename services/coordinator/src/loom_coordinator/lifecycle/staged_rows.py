@@ -56,6 +56,7 @@ async def drop(unit: UnitOfWork, run: Run, **changes: Any) -> None:
     """Have what an ended run staged removed; `changes` are set in its row besides."""
     counted = run.tally or Tally()
     tally = counted.model_copy(update={"staged": 0})
+    changes = {"status": run.status, **changes}
     epoch = await run_rows.raise_epoch(unit, run, tally=tally.model_dump(), **changes)
     finalize.ask(unit, run, epoch, complete=False, drop=True)
 

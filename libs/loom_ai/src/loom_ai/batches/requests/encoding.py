@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from loom_ai.ports import ChatMessage, ModelCall
+import orjson
+
+from loom_ai.ports import ChatMessage, ModelCall, ToolSpec
 from loom_common.domain.model_options.asking import Asking
 from loom_common.domain.model_options.call_options import Extras
 
-_APART = frozenset({"messages", "extras", "asking"})
-_NEVER = frozenset({"tools", "tools_closed", "sealed", "embedding"})
+_APART = frozenset({"messages", "extras", "asking", "tools"})
+_NEVER = frozenset({"sealed", "embedding"})
 """Holds what no call has that goes into a batch."""
 _NOT_SENT = frozenset({"rate_limit", "concurrency", "judged"})
 """Holds what limits calls that are asked directly, and says nothing to a batch."""
+_AROUND = 1024
+"""Bytes around the texts of a request: its name, its parameters, and the names of its fields."""
 _PLAIN = tuple(each.name for each in fields(ModelCall) if each.name not in _APART | _NEVER | _NOT_SENT)
 
 
@@ -24,6 +28,7 @@ def written(call: ModelCall) -> dict[str, Any]:
         "messages": [[each.role, each.content] for each in call.messages],
         "extras": call.extras.identity,
         "asking": asdict(call.asking),
+        "tools": [[tool.name, tool.description, dict(tool.parameters)] for tool in call.tools],
     }
 
 
@@ -35,9 +40,20 @@ def read(document: dict[str, Any]) -> ModelCall:
         messages=tuple(ChatMessage(role, content) for role, content in document["messages"]),
         extras=Extras(params, body, headers),
         asking=Asking(**document.get("asking", {})),
+        tools=tuple(ToolSpec(*tool) for tool in document.get("tools", ())),
     )
 
 
 def without_words(call: ModelCall) -> ModelCall:
     """Return the call without what it asks, for what holds of all requests of a batch."""
-    return replace(call, messages=(), schema=None, again=0)
+    return replace(call, messages=(), schema=None, again=0, tools=())
+
+
+def size_of(call: ModelCall) -> int:
+    """Return the most bytes that the call's request has in what is submitted, whichever protocol writes it. Texts are
+    counted as JSON has them, where a line break or a quotation mark is two bytes. A schema counts twice, because an
+    endpoint that takes none is told of it in words."""
+    words = sum(len(orjson.dumps(message.content.encode("utf-8", "replace").decode())) for message in call.messages)
+    told = written(call)
+    beside = orjson.dumps([told["tools"], told["extras"]], default=str)
+    return _AROUND + words + 64 * len(call.messages) + 2 * len(orjson.dumps(call.schema, default=str)) + len(beside)

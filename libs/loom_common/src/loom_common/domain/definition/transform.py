@@ -217,10 +217,9 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, AskingOpti
         if said(execution, "type") == "batch" and said(cheap, "model") is not None:
             expected = "no cheap model with `execution: batch`: each tier would wait for a batch of its own"
             yield mistake(("cascade", "cheap"), "strange_for_type", expected, said(cheap, "model"))
-        for key in ("tools", "attachments"):
-            if said(execution, "type") == "batch" and said(written, key):
-                expected = f"no `{key}` with `execution: batch`: what waits for a batch is text"
-                yield mistake((key,), "strange_for_type", expected, said(written, key))
+        if said(execution, "type") == "batch" and said(written, "attachments"):
+            expected = "no `attachments` with `execution: batch`: what waits for a batch is text"
+            yield mistake(("attachments",), "strange_for_type", expected, said(written, "attachments"))
 
 
 class EmbedTransformConfig(TransformConfig, CallOptions):
