@@ -12,6 +12,7 @@ from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.poison_isolation import USER_CODE, Risk
 from loom_transformer.scoring.answers import at_fault, late, one_for_each
 from loom_transformer.scoring.bounds import Bounds
+from loom_transformer.scoring.turns import Turns
 
 ScoreTexts = Callable[[list[str]], Any]
 """Scores several texts: returns, or awaits, an output for each, in their order."""
@@ -46,9 +47,14 @@ class InProcess:
     risk = USER_CODE
     at_once = False
 
-    def __init__(self, name: str, score: ScoreTexts, bounds: Bounds, warm_up: str | None = None) -> None:
+    def __init__(
+        self, name: str, scorer: Any, bounds: Bounds, warm_up: str | None = None, turns: Turns | None = None
+    ) -> None:
+        """Take an object with a method `score(texts)`. Whoever shares it shares its `turns`."""
+        score: ScoreTexts = scorer.score
         self._name = name
         self._score = score
+        self._turns = turns or Turns(scorer)
         self._bounds = bounds
         self._loop = UserLoop(bounds.threads)
         self._awaits = inspect.iscoroutinefunction(score)
@@ -75,9 +81,10 @@ class InProcess:
             if self._awaits:
                 found = await self._loop.run(lambda: self._awaited(texts), seconds)
             else:
-                (found,) = await self._bounds.threads.each(
-                    [texts], self._caught, seconds, late=lambda _: late(name, seconds)
-                )
+                async with self._turns.taken():
+                    (found,) = await self._bounds.threads.each(
+                        [texts], self._caught, seconds, late=lambda _: late(name, seconds)
+                    )
         except TimeoutError:
             return late(name, seconds)
         return found if isinstance(found, RecordError) else one_for_each(found, texts, name)

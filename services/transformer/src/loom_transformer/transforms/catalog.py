@@ -91,7 +91,7 @@ class Catalog:
         made: Transform
         if tier.scorer is not None:
             score = self._scorers.get(tier.scorer, folder, tier.classifier)
-            made = scorer_transform(tier.scorer, tier.field or "", score, None, bounds)
+            made = scorer_transform(tier.scorer, tier.field or "", score, self._scorers.turns(score), None, bounds)
         elif tier.function is not None:
             made = python_transform(tier.function, folder, None, bounds)
         else:

@@ -14,6 +14,7 @@ from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.scoring.answers import at_fault, late, output_of
 from loom_transformer.scoring.bounds import Bounds
+from loom_transformer.scoring.turns import Turns
 
 if TYPE_CHECKING:
     from loom_ai.answers.shape import Shape
@@ -34,8 +35,11 @@ class Computed:
         shape: Shape | None,
         bounds: Bounds | None = None,
         risk: Risk | None = USER_CODE,
+        turns: Turns | None = None,
     ) -> None:
+        """`turns` are those of the object that the function calls. Without them, it is called by several threads."""
         self.risk = risk
+        self._turns = turns or Turns(function)
         self._name = name
         self._function = function
         self._shape = shape
@@ -52,9 +56,10 @@ class Computed:
             progress.one_done()
             return outcome
 
-        return await self._bounds.threads.each(
-            records, one, seconds, late=lambda _: TransformOutcome(None, seconds, late(self._name, seconds))
-        )
+        async with self._turns.taken():
+            return await self._bounds.threads.each(
+                records, one, seconds, late=lambda _: TransformOutcome(None, seconds, late(self._name, seconds))
+            )
 
     def _computed(self, record: ExtractedRecord) -> TransformOutcome:
         began = perf_counter()

@@ -22,6 +22,7 @@ from loom_transformer.scoring.calls import Calls, InProcess
 from loom_transformer.scoring.instances import Apart, Instances
 from loom_transformer.scoring.loading import BUILTIN, Score, importable, load_scorer
 from loom_transformer.scoring.processes import Spec, processors
+from loom_transformer.scoring.turns import Turns
 from loom_transformer.transforms.batched import Batched
 from loom_transformer.transforms.local import Computed
 
@@ -35,6 +36,7 @@ class Scorers:
 
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._loaded: dict[tuple[str, Path, Classifier], Score] = {}
+        self._turns: dict[int, Turns] = {}
         self._lock = threading.Lock()
         self._credentials = credentials or Credentials()
         self._apart: dict[Spec, Instances] = {}
@@ -48,6 +50,11 @@ class Scorers:
             if key not in self._loaded:
                 self._loaded[key] = load_scorer(*key)
             return self._loaded[key]
+
+    def turns(self, score: Score) -> Turns:
+        """Return the turns of a loaded scorer, which all pipelines that name it share."""
+        with self._lock:
+            return self._turns.setdefault(id(score), Turns(score))  # it stays loaded, so that its id stays its own
 
     def apart(self, config: ScorerTransformConfig, folder: Path, bounds: Bounds) -> Calls | None:
         """Return what calls the scorer at its server, or in processes of its own; None where it runs in this one.
@@ -82,7 +89,8 @@ def configured_scorer(
     calls = scorers.apart(config, folder, bounds)
     if calls is None:
         score = scorers.get(config.scorer, folder, config.classifier)
-        return scorer_transform(config.scorer, config.field, score, shape, bounds, config.batch, config.warm_up)
+        turns = scorers.turns(score)
+        return scorer_transform(config.scorer, config.field, score, turns, shape, bounds, config.batch, config.warm_up)
     return _together(config.scorer, config.field, calls, config.batch, shape)
 
 
@@ -90,6 +98,7 @@ def scorer_transform(
     reference: str,
     field: str,
     score: Score,
+    turns: Turns,
     shape: Shape | None,
     bounds: Bounds | None = None,
     batch: ScorerBatch | None = None,
@@ -99,7 +108,7 @@ def scorer_transform(
     `score`. Raises `UserCodeError` where it has none and a `batch` is named, and where it cannot be warmed up."""
     bounds = bounds or Bounds()
     if not callable(score):
-        return _together(reference, field, InProcess(reference, score.score, bounds, warm_up), batch, shape)
+        return _together(reference, field, InProcess(reference, score, bounds, warm_up, turns), batch, shape)
     if batch is not None:
         words = f"`transform.batch`: {reference} takes one text at a time; give it a method `score(texts)`."
         raise UserCodeError(words)
@@ -107,7 +116,7 @@ def scorer_transform(
         _warm(reference, score, warm_up)
     risk = None if reference in BUILTIN else USER_CODE
     text_of = _text_in(field)
-    return Computed(reference, lambda data: score(text_of(data)), shape, bounds, risk=risk)
+    return Computed(reference, lambda data: score(text_of(data)), shape, bounds, risk=risk, turns=turns)
 
 
 def _together(name: str, field: str, calls: Calls, batch: ScorerBatch | None, shape: Shape | None) -> Transform:
