@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from loom.session import open_session
@@ -24,16 +27,19 @@ TIMES = {
 }
 
 
-def in_batches(place: Place, model: SimulatedModel, judge: SimulatedModel, name: str = "reviews", **more):
+def in_batches(place: Place, model: SimulatedModel, judge: SimulatedModel):
     return project(
-        place.folder / name,
+        place.folder / "reviews",
         RECORDS,
-        name=name,
-        transform=ai(model.base_url, execution={"type": "batch", **more}),
-        evaluate={"model": "gpt-4o-mini", "base_url": judge.base_url, "execution": "batch", "evaluators": [JUDGE]},
+        transform=ai(model.base_url, execution={"type": "batch"}),
+        evaluate=judged(judge),
         extract={"batch_size": 10},
-        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+        destination="out.csv",
     )
+
+
+def judged(judge: SimulatedModel) -> dict[str, Any]:
+    return {"model": "gpt-4o-mini", "base_url": judge.base_url, "execution": "batch", "evaluators": [JUDGE]}
 
 
 def paid_twice(*servers: SimulatedModel) -> list[int]:
@@ -88,12 +94,31 @@ async def test_a_run_killed_at_the_sight_of_a_step_finds_its_batch_again(tmp_pat
     assert done.report["cost"]["total"] == pytest.approx(spent(model) / 2)
 
 
-async def test_two_transformers_on_rabbitmq_share_one_batch(fleet, model, judge, monkeypatch):
-    made = in_batches(fleet, model, judge, "halves")
+async def test_two_transformers_and_two_evaluators_on_rabbitmq_share_batches(fleet, model, judge):
+    """Each is a run of its own, at the same time: what waits for a batch comes again after five seconds at the
+    earliest, in each stage."""
+    made = [
+        project(
+            fleet.folder / name,
+            RECORDS,
+            name=name,
+            extract={"batch_size": 10},
+            destination=f"${{RESULTS}}?table={name}",
+            **parts,
+        )
+        for name, parts in {
+            "asked": {"transform": ai(model.base_url, execution="batch")},
+            "judged": {"evaluate": judged(judge), "transform": {"type": "passthrough"}},
+        }.items()
+    ]
     async with open_session(fleet.config, cluster=True) as session:
-        accepted = await session.start(request_of(made, fleet.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump()
-    assert_balanced(report)
-    assert report["cost"]["total"] == pytest.approx((spent(model) + spent(judge)) / 2)
-    assert paid_twice(model, judge) == [0, 0]
-    assert len(await made.loaded(fleet.environ)) == RECORDS
+        accepted = [await session.start(request_of(each, fleet.config)) for each in made]
+        ends = await asyncio.gather(*(ended(session, each.run_id) for each in accepted))
+    for each, server, end in zip(made, (model, judge), ends, strict=True):
+        report = end.report.model_dump()
+        assert_balanced(report)
+        assert report["calls"] == {"made": RECORDS, "from_cache": 0}
+        assert report["cost"]["total"] == pytest.approx(spent(server) / 2)
+        assert paid_twice(server) == [0]
+        assert server.calls == 0
+        assert len(await each.loaded(fleet.environ)) == RECORDS
