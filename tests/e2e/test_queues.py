@@ -9,6 +9,7 @@ import pytest
 from support.command import loom
 from support.projects import project
 from support.queues import message, queues_at, reviews
+from support.streamed import ids_loaded, opened, streaming, windows
 
 SOURCE = "${BROKER}?queue=reviews"
 
@@ -114,3 +115,17 @@ async def test_a_trial_publishes_nothing(tmp_path, amqp_url, queues):
     assert ended.report["records"]["loaded"] == 3
     assert await queues.depth("all") == 0
     assert len((made.folder / "scores.sample.jsonl").read_text().splitlines()) == 3
+
+
+async def test_a_stream_takes_messages_as_they_come_and_each_once(tmp_path, amqp_url, queues, monkeypatch):
+    made = streaming(tmp_path, extract={"source": SOURCE, "key": "id"}, window={"every": "1h", "records": 5})
+    monkeypatch.setenv("BROKER", amqp_url)
+    await queues.put("reviews", *reviews([1, 2, 3, 2]))
+    async with opened(made) as stream:
+        await stream.until(lambda: len(ids_loaded(made)) == 3)
+        await queues.put("reviews", *reviews([3, 4, 5, 6]))
+        await stream.closed(1)
+        await stream.drained()
+    assert ids_loaded(made) == [f"r{number:06}" for number in range(1, 7)]
+    assert windows(made) == [(1, "succeeded", 5), (2, "succeeded", 1)]
+    assert await queues.depth("reviews") == 0

@@ -18,8 +18,7 @@ from loom_coordinator.db.tables import metadata
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.flow_control.batch_progress import UnderWay
-from loom_coordinator.lifecycle import epochs
-from loom_coordinator.sweeping import sweeper
+from loom_coordinator.sweeping import epochs, sweeper
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 

@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -742,4 +742,22 @@ CREATE TABLE record_answers (
 	answered_by TEXT NOT NULL, 
 	PRIMARY KEY (run_id, record_id)
 );
-INSERT INTO alembic_version VALUES ('0057');
+CREATE TABLE streams (
+	stream_id VARCHAR(40) NOT NULL, 
+	pipeline_name VARCHAR(255) NOT NULL, 
+	source TEXT NOT NULL, 
+	state VARCHAR(20) NOT NULL, 
+	opened_at DATETIME NOT NULL, 
+	number INTEGER NOT NULL, 
+	closed BOOLEAN NOT NULL, 
+	cursor JSON, 
+	"plan" VARCHAR(64) NOT NULL, 
+	template JSON NOT NULL, 
+	every DOUBLE NOT NULL, 
+	records INTEGER NOT NULL, 
+	heard_at DATETIME, 
+	PRIMARY KEY (stream_id)
+);
+CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
+CREATE INDEX idx_pipeline_runs_stream ON pipeline_runs (stream, stream_window) WHERE stream IS NOT NULL;
+INSERT INTO alembic_version VALUES ('0060');

@@ -32,6 +32,7 @@ from loom_common.contracts.v1 import (
     RunRequest,
 )
 from loom_common.domain.run.replaying import Changes
+from loom_common.domain.values.ids import window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 
 ANSWER_SECONDS = 30.0
 """Says how long the coordinator may take to answer."""
+_WINDOWS_AHEAD = 8
+"""Says how many windows of a stream are listened to before they are opened."""
 _LOOK_SECONDS = 0.1
 """Says how often to look whether another process has done what it was asked."""
 
@@ -75,7 +78,18 @@ class Session:
         self._epochs: dict[str, int] = {}
 
     async def start(self, request: RunRequest) -> RunAccepted:
-        """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected."""
+        """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected, and
+        `ConfigurationError` for a pipeline that never ends, which `open_stream` opens."""
+        definition = request.definition or {}
+        if definition.get("mode") == "streaming" and request.sample is None and request.records is None:
+            raise ConfigurationError(
+                f"The pipeline {definition.get('name')} has `mode: streaming`, so a run of it does not end. `loom run` "
+                "with its file opens it and shows its windows; a sample of it ends."
+            )
+        return await self._ask("request", request)
+
+    async def open_stream(self, request: RunRequest) -> RunAccepted:
+        """Open the stream of a pipeline that never ends, or let it go on. Raises as `start` does."""
         return await self._ask("request", request)
 
     async def register(self, registration: RegisterPipeline) -> PipelineRegistered:
@@ -144,6 +158,44 @@ class Session:
             yield event
             if isinstance(event, RunFinished) or event.status == "paused":
                 return
+
+    async def drain(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
+        """Let a stream, named by its id or that of a window, end once its source has nothing more for the moment. It is
+        noted in the row of the stream, which whatever process works on it reads."""
+        return await self._ask("drain", _command(by, run_id=run_id, verb="drain"))
+
+    async def follow_stream(self, stream: str, first: int) -> AsyncIterator[Event]:
+        """Yield what is told of the windows of a stream, from the window `first`; end where none of them is at work any
+        more."""
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        numbers: dict[str, int] = {}
+        at_work: set[str] = set()
+
+        def listen(up_to: int) -> None:
+            for number in range(max(numbers.values(), default=first - 1) + 1, up_to + 1):
+                run_id = window_run_id(stream, number)
+                numbers[run_id] = number
+                self._runs[run_id] = events
+
+        listen(first + _WINDOWS_AHEAD)
+        while True:
+            event = await events.get()
+            run_id = event.run_id
+            if run_id not in numbers:
+                continue
+            listen(numbers[run_id] + _WINDOWS_AHEAD)
+            yield event
+            if isinstance(event, RunFinished):
+                at_work.discard(run_id)
+                del numbers[run_id], self._runs[run_id]
+                if event.report.window is None or not event.report.window.goes_on:
+                    return
+            elif event.status == "paused":
+                at_work.discard(run_id)
+                if not at_work:
+                    return
+            else:
+                at_work.add(run_id)
 
     async def at_work(self) -> list[str]:
         """Return the ids of the runs that go on only as long as this session. A cluster works on without it."""
@@ -269,21 +321,21 @@ class EmbeddedSession(Session):
 
     async def resume(self, run_id: str, budget: float | None = None, *, by: Asker = NOBODY) -> RunAccepted:
         """Raises `ConfigurationError` where another process is at work on the run."""
-        if await self._busy(run_id):
+        if await self._elsewhere(run_id):
             raise ConfigurationError(f"Run {run_id} is running in another process; there is nothing to resume.")
         return await super().resume(run_id, budget, by=by)
 
     async def cancel(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """Cancel the run; where another process is at work on it, leave a request for it, and wait until it has been
         heeded."""
-        if await self._busy(run_id):
-            await self._ask_owner(run_id, "cancel", "cancelled")
+        for each in await self._elsewhere(run_id):
+            await self._ask_owner(each, "cancel", "cancelled")
         return await super().cancel(run_id, by=by)  # of a run that has ended meanwhile, this tells its status
 
     async def pause(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
         """Pause the run, as `cancel` cancels it."""
-        if await self._busy(run_id):
-            await self._ask_owner(run_id, "pause", "paused")
+        for each in await self._elsewhere(run_id):
+            await self._ask_owner(each, "pause", "paused")
         return await super().pause(run_id, by=by)
 
     async def at_work(self) -> list[str]:
@@ -303,6 +355,14 @@ class EmbeddedSession(Session):
                     f"`loom status {run_id}` tells when it has."
                 )
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _elsewhere(self, named: str) -> list[str]:
+        """Return the runs that another process is at work on: the one that is named, or those of a stream."""
+        run_ids = [named]
+        if named.startswith("stream_"):
+            async with open_views(self._config) as views:
+                run_ids = [each.run_id for each in await views.open_windows(named)]
+        return [each for each in run_ids if await self._busy(each)]
 
     async def _busy(self, run_id: str) -> bool:
         async with open_views(self._config) as views:

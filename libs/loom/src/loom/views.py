@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from loom_coordinator.db.marks import Mark
     from loom_coordinator.db.schema_versions import SchemaVersion
     from loom_coordinator.db.sign_in.tokens import TokenLine
+    from loom_coordinator.db.streams import OpenWindow, Stream
     from loom_coordinator.queries.alerts import AlertLine
     from loom_coordinator.queries.costs.spans import CostSpan
     from loom_coordinator.queries.lineage import Lineage
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
     from loom_coordinator.queries.pipelines import PipelineSummary
+    from loom_coordinator.queries.streams.shown import ShownStream
     from loom_coordinator.queries.versions.prompts import PromptVersion
     from loom_quarantine import queries
     from loom_quarantine.queries import RecordFilter
@@ -75,6 +77,27 @@ class Views:
         """Return a run's report, with when it ran, with what, and what holds it up; None where there is no such run."""
         async with self._engine.connect() as connection:
             return await runs.shown(connection, run_id, self._alive)
+
+    async def stream(self, stream_id: str) -> Stream | None:
+        """Return a stream as its row holds it; None where there is no such stream."""
+        from loom_coordinator.db import streams
+
+        async with self._engine.connect() as connection:
+            return await streams.find(connection, stream_id)
+
+    async def shown_stream(self, stream_id: str, newest: int = 10) -> ShownStream | None:
+        """Return how far a stream has come, with its newest windows; None where there is no such stream."""
+        from loom_coordinator.queries.streams.shown import shown
+
+        async with self._engine.connect() as connection:
+            return await shown(connection, stream_id, newest, self._alive)
+
+    async def open_windows(self, stream_id: str) -> list[OpenWindow]:
+        """Return the windows of a stream that are not over, in their order."""
+        from loom_coordinator.db import streams
+
+        async with self._engine.connect() as connection:
+            return await streams.open_windows(connection, stream_id)
 
     async def status(self, run_id: str) -> str | None:
         """Return a run's status as people are shown it; None where there is no such run."""

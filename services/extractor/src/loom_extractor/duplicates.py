@@ -18,7 +18,7 @@ from loom_common.errors import RecordError
 from loom_common.worker.slices import SliceRecord
 from loom_connectors import pieces
 from loom_connectors.ports.source import Page, ReadRecord, Source
-from loom_extractor.identity import duplicate, identified
+from loom_extractor.identity import duplicate, identified, repeated
 from loom_extractor.seen_keys import Keyed, Place, SeenKeys
 
 _CATCH_UP = 1000
@@ -45,15 +45,29 @@ class Duplicates:
         self.closing = self._indexes.closing
 
     async def marked(
-        self, request: ExtractSlice, source: Source, page: Page, records: Sequence[SliceRecord], keys: Sequence[str]
+        self,
+        request: ExtractSlice,
+        source: Source,
+        page: Page,
+        records: Sequence[SliceRecord],
+        keys: Sequence[str],
+        *,
+        endless: bool = False,
     ) -> list[SliceRecord]:
-        """Return the records of `page` with duplicates marked as errors. Raises what `source.read` raises."""
+        """Return the records of `page` with duplicates marked as errors. In a window of an `endless` stream a key that
+        comes again is news of the same thing: such a record goes on, under an id of its own. Raises what `source.read`
+        raises."""
         found = _keyed(page.records, records)
         if not found:
             return list(records)
         name, make = _index_for(request)
         async with self._indexes.of(name, make) as index, index.lock:
             first = await _first_positions(index, request, source, page, found, keys)
+        if endless:
+            return [
+                repeated(record, read.position) if record.error is None and read.position in first else record
+                for read, record in zip(page.records, records, strict=True)
+            ]
         return [
             duplicate(record, read.position, first[read.position])
             if record.error is None and read.position in first

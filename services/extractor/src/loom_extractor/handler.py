@@ -32,6 +32,7 @@ from loom_connectors.ports.source import Page, ReceivingSource, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
 from loom_extractor.incremental import taken
+from loom_extractor.lost_sources import LostSources
 from loom_extractor.received import ReceivedRecords
 
 OpenSource = Callable[[Plan], Source | Awaitable[Source]]
@@ -62,6 +63,7 @@ class Extractor:
         self._sources = sources
         self._open_source = open_source
         self._duplicates = duplicates
+        self._waiting = LostSources()
 
     async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
         """Split the source. Where nobody says into how many pieces, a source whose keys may stand anywhere remains one:
@@ -183,6 +185,7 @@ class Extractor:
             return Page((), request.cursor, end=True), []
         keys = plan.pipeline.extract.keys
         async with (
+            self._waiting.of(plan),
             self._sources.of(request.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)) as opened,
             self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
         ):
@@ -193,7 +196,8 @@ class Extractor:
             sensitive = plan.pipeline.sensitive_fields
             records = [identified(record, keys, carried, sensitive) for record in page.records]
             if keys:
-                records = await self._duplicates.marked(request, source, page, records, keys)
+                endless = plan.stream is not None
+                records = await self._duplicates.marked(request, source, page, records, keys, endless=endless)
         return page, records
 
     async def _taken(self, source: Source, plan: Plan, request: ExtractSlice) -> Source:
@@ -202,7 +206,14 @@ class Extractor:
             return source
         first = request.cursor is None
         return await self._received.of(
-            source, request.run_id, first=first, taking=True, trial=plan.beside, sealed_for=_sealed_for(plan)
+            source,
+            plan.stream or request.run_id,
+            first=first,
+            taking=True,
+            trial=plan.beside,
+            endless=plan.stream is not None,
+            closing=request.closing,
+            sealed_for=_sealed_for(plan),
         )
 
     async def _kept(self, source: Source, plan: Plan, run_id: str) -> Source:
@@ -210,7 +221,12 @@ class Extractor:
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source
         return await self._received.of(
-            source, run_id, first=False, taking=False, trial=plan.beside, sealed_for=_sealed_for(plan)
+            source,
+            plan.stream or run_id,
+            first=False,
+            taking=False,
+            trial=plan.beside,
+            sealed_for=_sealed_for(plan),
         )
 
 

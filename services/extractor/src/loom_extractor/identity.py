@@ -55,6 +55,11 @@ def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:
     return SliceRecord(_at(record.id, position), record.input, error)
 
 
+def repeated(record: SliceRecord, position: str) -> SliceRecord:
+    """Return a record of a stream whose key came before in its window, under an id of its own."""
+    return SliceRecord(_at(record.id, position), record.input)
+
+
 def _kept_out(record: ReadRecord, keys: Sequence[str], error: RecordError, sensitive: SensitiveFields) -> SliceRecord:
     """Return a record with an error. Its id contains its position and not its key, which another record may have.
 

@@ -16,7 +16,7 @@ def taken(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord]
     nothing is taken with an error, and so is one that came late where the pipeline says so. Records of the plan's own
     window are read again by no run."""
     config = plan.pipeline.extract.incremental
-    if config is None or plan.replay is not None:
+    if config is None or plan.replay is not None or plan.stream is not None:  # a stream has looked already
         return list(records), None
     found: list[SliceRecord] = []
     points: dict[str, Point] = {}

@@ -46,10 +46,23 @@ class RunsReceivedRecords:
     again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice."""
 
     def __init__(
-        self, source: ReceivingSource, pages: ReceivedPages, run_id: str, *, taking: bool, trial: bool
+        self,
+        source: ReceivingSource,
+        pages: ReceivedPages,
+        run_id: str,
+        *,
+        taking: bool,
+        trial: bool,
+        endless: bool = False,
+        closing: bool = False,
     ) -> None:
         """`taking` is whether more may be received than is kept. A `trial` takes one page, and gives its messages
-        back."""
+        back. An `endless` source has no last page: where it gives nothing now, nothing is kept, and nothing is
+        returned. `run_id` is then that of its stream, whose windows read one after the other.
+        Where it is `closing`, nothing more is taken: an empty page says so, and whoever reads at the same place later
+        finds it, or the records that somebody else has kept there in the meantime."""
+        self._endless = endless
+        self._closing = closing
         self._source = source
         self._pages = pages
         self._run_id = run_id
@@ -77,12 +90,16 @@ class RunsReceivedRecords:
                 return Page((), place.cursor, end=True)
             if page is None:
                 page = await self._received(place, limit)
+            if page is None:
+                return Page((), place.cursor, end=False)
             records = self._records_of(page, place.page)
             found = records[place.record : place.record + limit]
             rest = len(records) - place.record - len(found)
             if found or page.end:
                 break
             place = _Place(place.page + 1, 0, page.state)
+            if self._endless:
+                return Page((), place.cursor, end=False)
         if rest or page.end:
             after = _Place(place.page, place.record + len(found), place.state)
         else:
@@ -95,9 +112,16 @@ class RunsReceivedRecords:
             found += self._source.records_of(body, f"message {number + 1}.{at + 1}")
         return found
 
-    async def _received(self, place: _Place, limit: int) -> ReceivedPage:
-        """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts."""
+    async def _received(self, place: _Place, limit: int) -> ReceivedPage | None:
+        """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts.
+        Return None where an endless source gives nothing now."""
+        if self._closing:
+            page = await self._pages.keep(self._run_id, place.page, None, (), place.state, end=False)
+            return page or await self._pages.page(self._run_id, place.page)
         received = await self._source.receive(place.state, limit)
+        if self._endless and not received.messages and received.state == place.state:
+            await received.give_back()
+            return None
         try:
             origin = None if self._trial else self._source.origin
             page = await self._pages.keep(
@@ -143,6 +167,8 @@ class ReceivedRecords:
         first: bool,
         taking: bool,
         trial: bool,
+        endless: bool = False,
+        closing: bool = False,
         sealed_for: str | None = None,
     ) -> RunsReceivedRecords:
         """Return what a run takes from a source. It is kept encrypted where `sealed_for` names a pipeline. At its
@@ -153,7 +179,7 @@ class ReceivedRecords:
             age = dt.timedelta(seconds=source.remembered_seconds)
             await self._pages.forget_identities(source.origin, self._clock.now() - age)
         pages = self._pages if sealed_for is None else SealedPages(self._pages, self._keyring, sealed_for)
-        return RunsReceivedRecords(source, pages, run_id, taking=taking, trial=trial)
+        return RunsReceivedRecords(source, pages, run_id, taking=taking, trial=trial, endless=endless, closing=closing)
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:

@@ -99,6 +99,11 @@ def open_source_of(plan: Plan, platform: Platform) -> Source:
         context = context_of(plan, platform)
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise SourceError(str(problem))
+        pace = plan.pipeline.pace
+        if plan.stream is not None and plan.replay is None and pace is not None:
+            from loom_connectors.watched.opening import open_stream  # few pipelines are streams
+
+            return open_stream(plan.pipeline.extract, context, pace)
         return open_source(plan.pipeline.extract, context)
     except ConfigurationError as error:  # found this late, it fails the run rather than one slice
         raise SourceError(str(error)) from error

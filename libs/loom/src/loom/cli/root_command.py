@@ -16,7 +16,8 @@ from loom_common.console.command_help import with_whole_sentences
 _COMMANDS = {
     "run": "starting.run:run",
     "backfill": "starting.backfill:backfill",
-    "resume": "run:resume",
+    "resume": "starting.resume:resume",
+    "drain": "streams.drain:drain",
     "cancel": "run:cancel",
     "validate": "validate:validate",
     "graph": "beginning.graph:graph",

@@ -20,6 +20,7 @@ from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared, compared
 from loom_common.domain.checks.passed_on import missing_columns, with_passed_on
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
@@ -63,11 +64,16 @@ async def check(
         call_seconds=_ANSWER_SECONDS,
     )
     load = loaded.pipeline.load
+    pace = None if sample else loaded.pipeline.pace
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
         *credential_checks.check(loaded, credentials),
         *_keys(loaded.pipeline, config),
-        *(_given(loaded) if given else await _source(loaded, loaded.pipeline.extract, context, counted=counted)),
+        *(
+            _given(loaded)
+            if given
+            else await _source(loaded, loaded.pipeline.extract, context, counted=counted, pace=pace)
+        ),
         *_unused(loaded),
         *model_checks.check(loaded.pipeline),
         *_cascades(loaded),
@@ -160,15 +166,24 @@ def _new(problems: Iterable[Problem], told: Collection[tuple[Any, ...]]) -> list
 
 
 async def _source(
-    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, context: ConnectorContext, *, counted: bool
+    written: LoadedPipeline | InvalidFile,
+    extract: ExtractConfig,
+    context: ConnectorContext,
+    *,
+    counted: bool,
+    pace: Pace | None = None,
 ) -> list[Check]:
     """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
-    not looked at."""
+    not looked at. With a `pace` it has to be one that can be read as a stream."""
 
     def compare(fields: Fields | None) -> Compared:
         return compared(written.document, written.definition, written.prompt, fields)
 
     async def opened() -> Source:
+        if pace is not None:
+            from loom_connectors.watched.opening import open_stream  # few pipelines are streams
+
+            return open_stream(extract, context, pace)
         return registry.open_source(extract, context)
 
     if _lacks_credentials(context, extract.source, extract.options):

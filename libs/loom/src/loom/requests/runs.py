@@ -11,6 +11,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
 from loom.views import open_views
 from loom_common.contracts.v1 import RunRequest
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.model_options.params import resolved
 from loom_common.errors import ConfigurationError
 
@@ -63,7 +64,10 @@ async def prepare(
         from loom.requests import validation
 
         found, expected = await validation.refuse_unready(loaded, config, params, sample=sample, wait=wait, say=say)
-        await refuse_unfinished(config, loaded.pipeline.name)
+        if loaded.pipeline.mode == "streaming" and not sample:
+            await refuse_at_work(config, loaded.pipeline)
+        else:
+            await refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)
     request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base, preflight=found)
     return Prepared(request, loaded, expected)
@@ -82,6 +86,21 @@ async def prepare_over_records(name: str, config: LoomConfig, params: Mapping[st
         refuse_registered(loaded.pipeline)
     base = config.base_of(loaded.folder)
     return RunRequest(definition=loaded.definition, params=dict(params), files=loaded.files, base=base)
+
+
+async def refuse_at_work(config: LoomConfig, pipeline: Pipeline) -> None:
+    """Raise `ConfigurationError` where another process is at work on the stream of a pipeline."""
+    from loom.project.engines import alive
+    from loom_coordinator.db import streams
+
+    stream_id = streams.id_of(pipeline)
+    async with open_views(config) as views:
+        waiting = await views.open_windows(stream_id)
+    if any(alive(config.project, each.owner) for each in waiting if each.status == "running"):
+        raise ConfigurationError(
+            f"The stream {stream_id} of {pipeline.name} is at work in another process. `loom drain {stream_id}` ends "
+            "it once its source has nothing more."
+        )
 
 
 async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:

@@ -65,6 +65,10 @@ class ReceivedPages(Protocol):
         """Delete the pages of these runs. The identities of their messages stay."""
         ...
 
+    async def forget_before(self, run_id: str, number: int) -> None:
+        """Delete the pages of a run, or of a stream, whose number is below this one."""
+        ...
+
     async def close(self) -> None:
         """Close the connections of the store."""
         ...

@@ -46,6 +46,9 @@ class SealedPages:
     async def forget(self, run_ids: Collection[str]) -> None:
         await self._pages.forget(run_ids)
 
+    async def forget_before(self, run_id: str, number: int) -> None:
+        await self._pages.forget_before(run_id, number)
+
     async def close(self) -> None:
         await self._pages.close()
 

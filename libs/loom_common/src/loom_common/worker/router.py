@@ -113,6 +113,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
         window=result.window,
+        closed=request.closing and not reported,
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 

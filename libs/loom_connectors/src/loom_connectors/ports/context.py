@@ -9,6 +9,7 @@ from typing import Any
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.incremental.window import Point
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.payloads import PayloadStore
@@ -36,6 +37,9 @@ class ConnectorContext:
     start: Point | None = None
     """Holds the least value of `extract.incremental`'s column that the run takes: a database or an API may be asked for
     no other. None where the run takes all, and before a run."""
+    pace: Pace | None = None
+    """Says how records are waited for where the source is read as a stream; None for a source that is read to its
+    end."""
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
     payloads: PayloadStore | None = None

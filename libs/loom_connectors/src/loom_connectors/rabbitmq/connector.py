@@ -23,9 +23,15 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> QueueSource
         problems.append(Problem(("extract", "source"), f"{address.shown} without a queue", expected))
     if config.query is not None:
         problems.append(Problem(("extract", "query"), "a query", "none: a queue is not asked"))
+    if context.pace is not None:
+        problems += [
+            Problem(("extract", "options", name), repr(config.options[name]), "nothing: a stream takes what comes")
+            for name in ("until", "idle_timeout", "limit")
+            if name in config.options
+        ]
     if problems:
         raise InvalidDefinition(problems)
-    return QueueSource(address, address.settings["queue"], options)
+    return QueueSource(address, address.settings["queue"], options, context.pace)
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> ExchangeDestination:

@@ -12,6 +12,7 @@ from aiormq.abc import DeliveredMessage
 
 from loom_common.adapters.amqp.connection import LOST, cancelled_by_us
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import SourceError
@@ -22,6 +23,9 @@ from loom_connectors.rabbitmq.broker import Broker
 from loom_connectors.rabbitmq.kept_message import KeptMessage
 from loom_connectors.rabbitmq.message_records import identity_of, records_of
 from loom_connectors.rabbitmq.options import QueueOptions
+
+_QUIET_SECONDS = 1.0
+"""The most that a stream waits for a message before whoever asks looks whether to ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,12 @@ class ReceivedMessages:
 class QueueSource:
     """Represents a queue as a `ReceivingSource`."""
 
-    def __init__(self, address: Address, queue: str, options: QueueOptions) -> None:
+    def __init__(self, address: Address, queue: str, options: QueueOptions, pace: Pace | None = None) -> None:
+        """`pace` is given where the queue is read as a stream: then no number of messages ends it."""
         self._broker = Broker(address, "extract.source", SourceError)
         self._queue = queue
         self._options = options
+        self._pace = pace
         self._idle = durations.seconds(options.idle_timeout)
         self.origin = f"{address.shown.removeprefix('amqps://').removeprefix('amqp://')}?queue={queue}"
         self.remembered_seconds = durations.seconds(options.dedup_window)
@@ -116,6 +122,8 @@ class QueueSource:
         return Page(found[:limit], None, end=True)
 
     async def receive(self, state: Any, limit: int) -> ReceivedMessages:
+        if self._pace is not None:
+            return await self._taken(min(limit, self._options.prefetch), _Left(None))
         left = _Left.of(state) if state is not None else await self._at_the_start()
         wanted = min(limit, self._options.prefetch, *(() if left.messages is None else (left.messages,)))
         if not wanted:
@@ -172,9 +180,10 @@ class QueueSource:
         await uninterrupted(channel.basic_qos(prefetch_count=wanted))
         consumer = (await uninterrupted(channel.basic_consume(self._queue, take))).consumer_tag or ""
         found: list[DeliveredMessage] = []
+        until = _Until(self._pace, self._idle)
         while len(found) < wanted:
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout(until.seconds(len(found), waiting=not arrived.empty())):
                     message = await arrived.get()
             except TimeoutError:
                 break
@@ -187,3 +196,26 @@ class QueueSource:
             if (late := arrived.get_nowait()) is not None:
                 found.append(late)
         return found
+
+
+class _Until:
+    """Says how long the next message is waited for. A stream waits for the first one, and then for those that come
+    within `batch.wait` of it; where as many are there as a batch has, only for those that are there already."""
+
+    def __init__(self, pace: Pace | None, idle: float) -> None:
+        self._pace = pace
+        self._idle = idle
+        self._ends: float | None = None
+
+    def seconds(self, found: int, *, waiting: bool) -> float:
+        """Return the seconds, with so many messages `found`; `waiting` is whether the next one has arrived."""
+        if self._pace is None:
+            return self._idle
+        if not found:
+            return _QUIET_SECONDS
+        now = asyncio.get_running_loop().time()
+        if self._ends is None:
+            self._ends = now + self._pace.wait_seconds
+        if waiting:
+            return self._idle
+        return 0.0 if found >= self._pace.size else max(0.0, self._ends - now)

@@ -27,7 +27,7 @@ async def begin(unit: UnitOfWork, plan: Plan, *, full: bool) -> Plan:
     Raises `ConfigurationError` where another run of the pipeline reads the same source: both would take the same
     records."""
     extract = plan.pipeline.extract
-    if extract.incremental is None or plan.replay is not None or plan.beside:
+    if extract.incremental is None or plan.replay is not None or plan.beside or plan.pipeline.mode == "streaming":
         return plan
     source = marks.source_id(extract)
     active = (

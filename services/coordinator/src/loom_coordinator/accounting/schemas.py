@@ -48,6 +48,14 @@ async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
         await unit.connection.execute(schema_observations.insert(), rows)
 
 
+async def begin_as(unit: UnitOfWork, run_id: str, other: str) -> None:
+    """Note that a run is held to the versions that another run of the pipeline is held to."""
+    rows = await unit.connection.execute(select(_TABLE.stage, _TABLE.version).where(_TABLE.run_id == other))
+    held = [{"run_id": run_id, "stage": stage, "version": version} for stage, version in rows]
+    if held:
+        await unit.connection.execute(schema_observations.insert(), held)
+
+
 async def keep(unit: UnitOfWork, facts: Sequence[Message]) -> None:
     """Keep what facts say of the columns of their records. A fact that comes again changes nothing."""
     found: dict[tuple[str, Stage], dict[str, Column]] = {}

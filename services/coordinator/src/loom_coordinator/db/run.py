@@ -114,6 +114,10 @@ class Run:
     """Says what the files of its cascades promise, by what each is of; None where it has none."""
     target: str | None
     """The target of the project that it ran for; None for a pipeline as it is written."""
+    stream: str | None
+    """The stream that it is a window of; None for any other run."""
+    stream_window: int | None
+    """Its number among the windows of the stream."""
     totals: RunTotals
     """The sums of its batches."""
 

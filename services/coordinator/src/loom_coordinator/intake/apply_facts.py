@@ -34,7 +34,7 @@ from loom_coordinator.db.outputs import record_answers, record_outputs
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import budget_pause, completion, partitions, preflight, slices
+from loom_coordinator.lifecycle import budget_pause, completion, partitions, preflight, slices, stream_windows
 
 ACCEPTED: tuple[type[Message], ...] = (
     SourceChecked,
@@ -69,7 +69,9 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     await record_answers.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.answered])
     await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
     for fact in new:
-        if isinstance(fact, SliceExtracted):
+        if isinstance(fact, SliceExtracted) and known[fact.run_id].stream is not None:
+            await stream_windows.answered(unit, known[fact.run_id], fact)
+        elif isinstance(fact, SliceExtracted):
             await slices.answered(unit, fact)
         elif isinstance(fact, SourceSplit):
             await partitions.answered(unit, known[fact.run_id], fact)

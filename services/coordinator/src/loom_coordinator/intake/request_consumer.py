@@ -37,7 +37,15 @@ from loom_common.text import DEEPEST, storable_value
 from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
-from loom_coordinator.intake import audit, discards, replays, run_commands, start_run
+from loom_coordinator.intake import (
+    audit,
+    discards,
+    open_streams,
+    replays,
+    run_commands,
+    start_run,
+    stream_commands,
+)
 from loom_coordinator.intake.micro_batches import groups
 from loom_coordinator.intake.permissions import NotAllowed, Permissions
 
@@ -124,7 +132,9 @@ class RequestConsumer:
     def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted | PipelineRegistered]]:
         match message:
             case RunRequest():
-                return lambda unit: start_run.accept(unit, self._payloads, message, every_hop=self._every_hop)
+                return lambda unit: start_run.accept(
+                    unit, self._payloads, message, every_hop=self._every_hop, open_stream=open_streams.go_on
+                )
             case RegisterPipeline():
                 return lambda unit: start_run.register(unit, message)
             case ReplayRequest():
@@ -134,7 +144,9 @@ class RequestConsumer:
             case DiscardRequest():
                 return lambda unit: discards.accept(unit, message)
             case RunCommand():
-                return lambda unit: run_commands.carry_out(unit, message)
+                means_stream = message.verb == "drain" or message.run_id.startswith("stream_")
+                commands = stream_commands if means_stream else run_commands
+                return lambda unit: commands.carry_out(unit, message)
             case _:
                 raise UnreadableMessage(f"message type {message.type!r} has no business here")
 
@@ -154,7 +166,7 @@ def _inbox_id(delivery: Delivery) -> str:
     return message_id(delivery.routing_key, delivery.message_id)
 
 
-_COMMANDS = ("cancel", "pause", "resume", "priority")
+_COMMANDS = ("cancel", "pause", "resume", "priority", "drain")
 
 
 def read(delivery: Delivery) -> Message:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from loom_common import flow
-from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import ConfigurationError
@@ -15,7 +13,7 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import apply_facts, replays
 from loom_coordinator.lifecycle import budget_pause, completion, final_status, finalize, slices, staged_rows, stalls
-from loom_coordinator.lifecycle.run_progress import progress
+from loom_coordinator.lifecycle.run_progress import paused
 
 
 async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
@@ -32,6 +30,8 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
             status = await resume(unit, run, command.budget)
         case "priority":
             status = await prioritize(unit, run, command.priority)
+        case "drain":
+            raise ConfigurationError(f"Run {run.run_id} is no window of a stream: it ends with its source.")
     now = (await run_rows.lock(unit, [command.run_id]))[command.run_id]
     return RunAccepted(run_id=command.run_id, pipeline=run.pipeline_name, status=status, epoch=now.epoch)
 
@@ -54,19 +54,21 @@ async def cancel(unit: UnitOfWork, run: Run) -> str:
 async def pause(unit: UnitOfWork, run: Run) -> str:
     """Stop asking for more, and let workers drop what is on its way. Nothing is lost: resume asks again."""
     if run.status == run_rows.RUNNING:
-        await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=None, reason=None)
-        paused = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
-        told = await progress(unit, paused)
-        unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
+        await paused(unit, run)
         return run_rows.PAUSED
     return run.status
 
 
-async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str:
+async def resume(unit: UnitOfWork, run: Run, budget: float | None = None, *, closing: bool = False) -> str:
     """Ask again for everything that has not ended. The run has its time again, as many failures as its limits allow,
-    and `budget` USD in all where that is given. Takes over one whose engine is gone."""
+    and `budget` USD in all where that is given. Takes over one whose engine is gone. A window of a stream that is
+    `closing` takes nothing more from its source."""
     if run.status in (run_rows.SUCCEEDED, run_rows.PARTIAL) and run.reason != run_rows.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run.run_id} has ended ({run.status}): there is nothing to resume.")
+    if run.stream is not None and run.status == run_rows.CANCELLED:
+        raise ConfigurationError(
+            f"Run {run.run_id} is a window of {run.stream} that was cancelled; the stream has gone on without it."
+        )
     await replays.see_that_it_may_be_resumed(unit, run)
     await incremental.see_that_it_may_be_resumed(unit, run)
     staged_rows.see_that_it_can_go_on(run)
@@ -83,7 +85,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
         owner=unit.owner,
         error_message=None,
         completed_at=None,
-        deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run)),
+        deadline=await _deadline(unit, run),
         counted_before=counted,
         counted=counted,
         placed=None,
@@ -91,9 +93,16 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
     )
     await quality.forget_failure(unit, run.run_id)
     fresh = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
-    await slices.reissue(unit, fresh)
+    await slices.reissue(unit, fresh, closing=closing)
     await apply_facts.advance(unit, fresh)
     return run_rows.RUNNING
+
+
+async def _deadline(unit: UnitOfWork, run: Run) -> dt.datetime | None:
+    """Return by when a run that is resumed ends; None for a window of a stream that still reads."""
+    if run.stream is not None and not await slices.exhausted(unit, run.run_id):
+        return None
+    return unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run))
 
 
 async def prioritize(unit: UnitOfWork, run: Run, priority: int | None) -> str:

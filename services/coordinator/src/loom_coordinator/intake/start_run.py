@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.accounting import estimates, incremental, schemas
 from loom_coordinator.accounting.cascades import savings
-from loom_coordinator.db import ingest_keys, run_rows
+from loom_coordinator.db import ingest_keys, run_rows, streams
 from loom_coordinator.db.tables.runs import (
     context_versions,
     pipeline_runs,
@@ -67,9 +67,15 @@ class Registered:
     base: str
 
 
-async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, *, every_hop: bool) -> RunAccepted:
+OpenStream = Callable[[UnitOfWork, PayloadStore, Plan, Mapping[str, Any]], Awaitable[RunAccepted]]
+"""Opens the stream of a plan, or lets it go on, with what the row of each of its windows says."""
+
+
+async def accept(
+    unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, *, every_hop: bool, open_stream: OpenStream
+) -> RunAccepted:
     """Start the run that is asked for; an idempotency key seen before is answered with its run. With `every_hop` its
-    batches visit every stage.
+    batches visit every stage. A pipeline that never ends is given to `open_stream`.
 
     Raises `InvalidDefinition` with every mistake, and `ConfigurationError` for a key of another pipeline's run."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
@@ -100,6 +106,17 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     if mistakes := [*plan_mistakes(plan), *frozen_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
     await _register(unit, plan, given)
+    if _is_stream(plan):
+        plan = plan.model_copy(update={"stream": streams.id_of(pipeline), "window": None})
+        columns = await columns_of(
+            unit,
+            plan,
+            definition,
+            requested_by=request.requested_by,
+            priority=request.priority,
+            budget=request.budget,
+        )
+        return await open_stream(unit, payloads, plan, columns)
     await start(
         unit,
         payloads,
@@ -116,6 +133,12 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     if request.claims is not None:
         await ingest_keys.take_over(unit.connection, request.claims, run_id)
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
+
+
+def _is_stream(plan: Plan) -> bool:
+    """Tell whether a plan is one of a stream. A trial, and a run over records that are given to it, ends."""
+    pipeline = plan.pipeline
+    return pipeline.mode == "streaming" and plan.limit is None and name_in(pipeline.extract.source) is None
 
 
 async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegistered:
@@ -148,42 +171,20 @@ async def start(
     """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
     pipeline = plan.pipeline
     plan_hash = await payloads.put(plan.encoded())
-    records = name_in(pipeline.extract.source)
-    batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
-    least_window = windows.batch_window(pipeline)
+    columns = await columns_of(unit, plan, definition, requested_by=requested_by, priority=priority, budget=budget)
     await unit.connection.execute(
         pipeline_runs.insert().values(
+            **columns,
             run_id=run_id,
-            pipeline_name=pipeline.name,
-            pipeline_version=pipeline.version,
+            plan=plan_hash,
             execution_date=unit.now,
             started_at=unit.now,
             status=run_rows.RUNNING,
-            prompt_version=prompt_version(plan),
-            model=pipeline.transform.made_by,
-            context_versions={path: _version(text) for path, text in _contexts(plan).items()},
-            plan=plan_hash,
-            definition=definition,
-            params=plan.params,
-            requested_by=requested_by,
             preflight=None if preflight is None else preflight.model_dump(mode="json"),
             idempotency_key=idempotency_key,
-            replay_of=plan.replay.run_id if plan.replay else None,
-            sample=plan.limit if plan.beside and not plan.replay else None,
-            destination=redacted(pipeline.load.destination),
-            records=None if records is None else owner_of(records),
-            keeps_outputs=plan.outputs,
-            promises=savings.promises_of(plan),
-            target=pipeline.target,
             epoch=1,
             owner=unit.owner,
-            priority=priority,
-            budget=min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
-            estimate=await estimates.newest(unit, pipeline.state_name),
             deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),
-            slice_batches=batches_per_slice,
-            credit_window=max(windows.full_window(batches_per_slice), least_window or 0),
-            least_window=least_window,
         )
     )
     await schemas.begin(unit, run_id, plan)
@@ -196,6 +197,45 @@ async def start(
     if checked:
         await preflight_questions.ask(unit, run)
     await apply_facts.advance(unit, run)
+
+
+async def columns_of(
+    unit: UnitOfWork,
+    plan: Plan,
+    definition: Mapping[str, Any],
+    *,
+    requested_by: str | None,
+    priority: int,
+    budget: float | None = None,
+) -> dict[str, Any]:
+    """Return what the row of a run says of its plan and of its request, as JSON values."""
+    pipeline = plan.pipeline
+    records = name_in(pipeline.extract.source)
+    batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
+    least_window = windows.batch_window(pipeline)
+    return {
+        "pipeline_name": pipeline.name,
+        "pipeline_version": pipeline.version,
+        "prompt_version": prompt_version(plan),
+        "model": pipeline.transform.made_by,
+        "context_versions": {path: _version(text) for path, text in _contexts(plan).items()},
+        "definition": dict(definition),
+        "params": plan.params,
+        "requested_by": requested_by,
+        "replay_of": plan.replay.run_id if plan.replay else None,
+        "sample": plan.limit if plan.beside and not plan.replay else None,
+        "destination": redacted(pipeline.load.destination),
+        "records": None if records is None else owner_of(records),
+        "keeps_outputs": plan.outputs,
+        "promises": savings.promises_of(plan),
+        "target": pipeline.target,
+        "priority": priority,
+        "budget": min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
+        "estimate": await estimates.newest(unit, pipeline.state_name),
+        "slice_batches": batches_per_slice,
+        "credit_window": max(windows.full_window(batches_per_slice), least_window or 0),
+        "least_window": least_window,
+    }
 
 
 async def reject(

@@ -18,7 +18,7 @@ from loom_coordinator.db.pipeline_metrics import DURATION, RUNS
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls
+from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls, stream_windows
 
 
 async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
@@ -30,7 +30,7 @@ async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
         await fail(unit, run, missed)
         return
     tally = run.totals.tally
-    reached = final_status.of(tally, _batch_threshold(run))
+    reached = final_status.of(tally, _batch_threshold(run), goes_on=run.stream is not None)
     if reached.status == run_rows.FAILED:
         await fail(unit, run, reached.error or "the run failed")
         return
@@ -54,7 +54,7 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     placed = where(finalized)
     await run_rows.change(unit, run.run_id, destination=finalized.location, placed=placed)
     tally = run.totals.tally
-    reached = final_status.of(tally, _batch_threshold(run))
+    reached = final_status.of(tally, _batch_threshold(run), goes_on=run.stream is not None)
     if finalized.kept:
         reached = final_status.kept_old_result(reached)
     await incremental.advance(unit, run)
@@ -210,4 +210,6 @@ async def _end(
     unit.ended.append(RunEnd(run_id, run.pipeline_name, status, run.started_at, unit.now, run.replay_of))
     unit.observe(DURATION, run.pipeline_name, value=duration, span=tracer().reference(run_id))
     await check.look(unit, run, at_end=True)
+    if run.stream is not None:
+        await stream_windows.ended(unit, run, status)
     await run_ends.tell_where_complete(unit, run_id)

@@ -23,8 +23,9 @@ class Verdict:
     error: str | None = None
 
 
-def of(tally: Tally, batch_threshold: float | None) -> Verdict:
-    """Return the verdict on a run none of whose batches is under way.
+def of(tally: Tally, batch_threshold: float | None, *, goes_on: bool = False) -> Verdict:
+    """Return the verdict on a run none of whose batches is under way. One that others follow, as the windows of a
+    stream do, does not fail because its few records were kept back.
 
     A run may not be called succeeded where records are unaccounted for, nor where errors left nothing to load."""
     if not tally.balanced:
@@ -33,7 +34,7 @@ def of(tally: Tally, batch_threshold: float | None) -> Verdict:
     if not tally.loaded and tally.errors:
         rest = f", and the gate rejected the other {tally.rejected:,}" if tally.rejected else ""
         words = f"Nothing was loaded: errors kept back {tally.errors:,} of {counted(tally.extracted, 'record')}{rest}."
-        return Verdict(run_rows.FAILED, words)
+        return Verdict(run_rows.PARTIAL if goes_on else run_rows.FAILED, words)
     if not tally.loaded and tally.rejected:
         all_of_them = f"all {tally.rejected:,} records" if tally.rejected > 1 else "the one record"
         return Verdict(run_rows.PARTIAL, f"Nothing was loaded: the gate rejected {all_of_them}.")

@@ -1,4 +1,4 @@
-"""Computes where a run stands, for those who watch it."""
+"""Computes where a run stands, for those who watch it, and tells them that it is paused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchUnderWay, RunProgress, StageProgress
 from loom_common.flow import Stage
+from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -45,6 +48,14 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
         notice=run.notice,
         reason=run.reason,
     )
+
+
+async def paused(unit: UnitOfWork, run: Run) -> None:
+    """Pause a run that is at work, and tell it. Workers drop what is on its way."""
+    await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=None, reason=None)
+    now = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
+    told = await progress(unit, now)
+    unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
 
 
 async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWay]) -> dict[Stage, int]:

@@ -19,6 +19,7 @@ from loom_common.contracts.v1 import (
     SchemaDrift,
     StageCalls,
     StepSummary,
+    StreamWindow,
 )
 from loom_common.domain.quality.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
@@ -27,7 +28,7 @@ from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, steps, tallies, usage
 from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.alerts import store
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results
 from loom_coordinator.lifecycle.partitions import count
@@ -51,9 +52,16 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     pieces = await count(connection, run_id)
     saved = await counts.summaries(connection, run, spent)
     stepped = await steps.summaries(connection, run_id, run.definition)
-    return build(
+    report = build(
         run, tally, evaluation, spent, told, why, checks, drift, saved, stepped, partitions=max(1, pieces.total)
     )
+    return report if run.stream is None else report.model_copy(update={"window": await _window(connection, run)})
+
+
+async def _window(connection: AsyncConnection, run: Run) -> StreamWindow:
+    others = await streams.open_windows(connection, str(run.stream))
+    goes_on = any(each.status == run_rows.RUNNING for each in others if each.run_id != run.run_id)
+    return StreamWindow(stream=str(run.stream), number=run.stream_window or 0, goes_on=goes_on)
 
 
 def build(

@@ -174,6 +174,7 @@ def _ask(
     positions: Sequence[int] | None = None,
     *,
     budget: Budget | None,
+    closing: bool = False,
 ) -> None:
     pipeline = run.pipeline_name
     message = ExtractSlice(
@@ -189,19 +190,48 @@ def _ask(
         limit=asked.limit,
         positions=tuple(positions) if positions is not None else None,
         budget=budget,
+        closing=closing,
     )
     route = flow.replay(pipeline) if run.replay_of else flow.work(Stage.EXTRACT, pipeline)
     unit.send(Outgoing(route, message))
 
 
-async def answered(unit: UnitOfWork, fact: SliceExtracted) -> None:
-    """Take note that a slice was read: where the next begins, or that there is none. Twice is once."""
+async def issued_at(unit: UnitOfWork, fact: SliceExtracted) -> SliceRow | None:
+    """Return what the slice was asked for with that a fact answers; None where it is answered already."""
+    of_partition = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
+    here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
+    found = await unit.connection.execute(
+        select(
+            slices.c.partition,
+            slices.c.slice,
+            partitions.c.piece,
+            slices.c.cursor,
+            slices.c.record_limit,
+            slices.c.max_batches,
+        )
+        .select_from(slices.join(partitions, of_partition))
+        .where(*here, slices.c.state == ISSUED)
+    )
+    row = found.one_or_none()
+    return None if row is None else SliceRow(*row)
+
+
+async def ask_once_more(unit: UnitOfWork, run: Run, asked: SliceRow, *, closing: bool) -> None:
+    """Ask for the same slice again, because its source had nothing yet. With `closing` nothing more is waited for."""
+    here = (slices.c.run_id == run.run_id, slices.c.partition == asked.partition, slices.c.slice == asked.number)
+    await unit.connection.execute(update(slices).where(*here).values(issued_at=unit.now))
+    _ask(unit, run, asked, budget=await budget_of(unit, run), closing=closing)
+
+
+async def answered(unit: UnitOfWork, fact: SliceExtracted) -> bool:
+    """Take note that a slice was read: where the next begins, or that there is none. Twice is once: return whether it
+    was not known."""
     here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
     changed = await unit.connection.execute(
         update(slices).where(*here, slices.c.state == ISSUED).values(state=EXTRACTED)
     )
     if not changed.rowcount:
-        return
+        return False
     extracted = sum(batch.tally.extracted for batch in fact.batches)
     remaining = partitions.c.remaining - extracted  # it is NULL where all are wanted
     await unit.connection.execute(
@@ -213,11 +243,23 @@ async def answered(unit: UnitOfWork, fact: SliceExtracted) -> None:
             sealed=true() if fact.end else func.coalesce(remaining <= 0, false()),
         )
     )
+    return True
 
 
-async def reissue(unit: UnitOfWork, run: Run) -> int:
+async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
+    """Return where the next slice of a run's only partition would begin."""
+    return (await unit.connection.execute(select(partitions.c.cursor).where(partitions.c.run_id == run_id))).scalar()
+
+
+async def seal(unit: UnitOfWork, run_id: str) -> None:
+    """Let no more slices of a run be asked for."""
+    await unit.connection.execute(update(partitions).where(partitions.c.run_id == run_id).values(sealed=True))
+
+
+async def reissue(unit: UnitOfWork, run: Run, *, closing: bool = False) -> int:
     """Ask again for everything that has not ended: unanswered slices whole, answered ones for their unfinished
-    batches. Works from the database alone, whatever the broker has lost. Returns how many slices were asked for."""
+    batches. Works from the database alone, whatever the broker has lost. With `closing`, an unanswered slice of a
+    stream takes nothing more from its source. Returns how many slices were asked for."""
     run_id = run.run_id
     unfinished = await unit.connection.execute(
         select(batches.c.partition, batches.c.slice, batches.c.position).where(batches.c.run_id == run_id, IS_UNDERWAY)
@@ -249,7 +291,7 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
         elif state == ISSUED and again.number < 0:
             await preflight.ask_again(unit, run, again.number)
         elif state == ISSUED:
-            _ask(unit, run, again, budget=budget)
+            _ask(unit, run, again, budget=budget, closing=closing)
         elif (wanted := positions.get((again.partition, again.number))) is not None:
             _ask(unit, run, again, sorted(wanted), budget=budget)
         else:

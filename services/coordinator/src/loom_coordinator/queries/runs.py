@@ -193,7 +193,7 @@ async def page(
     order = (pipeline_runs.c.started_at.desc(), pipeline_runs.c.run_id.desc())
     statement = run_rows.RUNS.where(*conditions).order_by(*order).limit(limit)
     runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
-    return [_summary(run, alive) for run in runs]
+    return [summary_of(run, alive) for run in runs]
 
 
 async def at_work(connection: AsyncConnection, owner: str) -> list[str]:
@@ -219,7 +219,7 @@ async def with_params(
     statement = run_rows.RUNS.where(*whole).order_by(columns.started_at.desc())
     found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     return [
-        RunWithParams(run.run_id, status_of(run, alive), run.params, _summary(run, alive).cost_total or 0.0)
+        RunWithParams(run.run_id, status_of(run, alive), run.params, summary_of(run, alive).cost_total or 0.0)
         for run in found
     ]
 
@@ -240,8 +240,9 @@ def _of(pipeline: str | None) -> ColumnElement[bool]:
     return true() if pipeline is None else pipeline_runs.c.pipeline_name == pipeline
 
 
-def _summary(run: Run, alive: Alive) -> RunSummary:
-    """The counts and the cost of a run that has not ended are those of its totals: its row has them at its end."""
+def summary_of(run: Run, alive: Alive) -> RunSummary:
+    """Return a run as a line of a history shows it. The counts and the cost of a run that has not ended are those of
+    its totals: its row has them at its end."""
     counts = {} if run.has_ended else tallies.columns(run.totals.tally)
     return RunSummary(
         run_id=run.run_id,

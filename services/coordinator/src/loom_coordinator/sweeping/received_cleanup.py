@@ -11,7 +11,7 @@ from sqlalchemy import select
 from loom_common.errors import LoomError
 from loom_common.ports.received_pages import ReceivedPages
 from loom_common.service.periodic import every, wait_for_stop
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.runs import pipeline_runs
 
@@ -23,8 +23,8 @@ _EVERY_SECONDS = 60.0
 
 
 class ReceivedCleanup:
-    """Drops what was received for runs that cannot be resumed. A run that failed or was cancelled keeps its messages,
-    because the queue has them no more."""
+    """Drops what was received for runs that cannot be resumed, and for windows of streams that are over. A run that
+    failed or was cancelled keeps its messages, because the queue has them no more."""
 
     def __init__(self, outbox: OutboxRelay, open_pages: Callable[[], ReceivedPages]) -> None:
         self._outbox = outbox
@@ -54,4 +54,7 @@ class ReceivedCleanup:
         async with self._outbox.unit() as unit:
             ended = await unit.connection.execute(select(runs.run_id).where(runs.run_id.in_(held), run_rows.OVER))
             names = list(ended.scalars())
+            first = await streams.first_pages(unit.connection)
         await pages.forget(names)
+        for stream_id in set(held) & set(first):
+            await pages.forget_before(stream_id, first[stream_id])

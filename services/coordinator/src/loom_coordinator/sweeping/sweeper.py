@@ -25,9 +25,10 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control.batch_progress import UnderWay
-from loom_coordinator.intake import apply_facts, run_commands
-from loom_coordinator.lifecycle import completion, epochs, run_ends, slices, stalls
+from loom_coordinator.intake import apply_facts, run_commands, stream_commands
+from loom_coordinator.lifecycle import completion, run_ends, slices, stalls
 from loom_coordinator.lifecycle.run_progress import progress
+from loom_coordinator.sweeping import epochs
 
 log = structlog.get_logger()
 
@@ -96,6 +97,8 @@ class Sweeper:
             await run_commands.cancel(unit, locked)
         elif locked.wanted == "pause":
             await run_commands.pause(unit, locked)
+        elif locked.wanted == "drain" and locked.stream is not None:
+            await stream_commands.drain(unit, locked.stream)
 
     async def _sweep(self) -> None:
         async with self._outbox.unit() as unit:

@@ -52,14 +52,16 @@ def status(
     run_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="The run's id: `run_` and 12 letters or digits. Without it, the newest run is shown."
+            metavar="[RUN]",
+            help="The id of a run or a stream: `run_` or `stream_` and 12 letters or digits. Without it, the newest "
+            "run is shown.",
         ),
     ] = None,
     form: Form = Format.TABLE,
     *,
     common: Common,
 ) -> None:
-    """Show a run: where it stands, or its report."""
+    """Show a run: where it stands, or its report. Of a stream, how far it has come, and its newest windows."""
     from loom.cli.commands import follow, state
     from loom.cli.output import report, terminal
     from loom.project.run_state import no_run
@@ -67,6 +69,14 @@ def status(
     settings = common.configuration()
     if run_id is None:
         run_id = follow.wait_for(state.newest_run(settings))
+    if run_id.startswith("stream_"):
+        from loom.cli.output.streams import standing
+
+        stream = follow.wait_for(state.ask(settings, lambda views: views.shown_stream(run_id)))
+        if stream is None:
+            raise no_run(settings, run_id)
+        standing.show(stream, form)
+        return
     run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
     if run is None:
         raise no_run(settings, run_id)

@@ -1,4 +1,4 @@
-"""Implements `loom resume` and `loom cancel`, and reads the options of runs."""
+"""Implements `loom cancel`, and reads the options of runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from loom.cli.options.common import Common, Form, WithFiles
+from loom.cli.options.common import Common
 from loom.cli.options.groups import grouped
-from loom.cli.output.formats import Format
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The id of a run or a stream: `run_` or `stream_` and 12 letters or digits."),
+]
 Wait = Annotated[
     bool,
     typer.Option("--wait", help="Wait for what was never there (model, source, destination) instead of failing."),
@@ -18,46 +20,15 @@ Wait = Annotated[
 
 
 @grouped
-def resume(
-    run_id: RunId,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", metavar="USD", min=1e-6, max=1e12, help="What the run may cost in all, from now on."),
-    ] = None,
-    wait: Wait = False,
-    form: Form = Format.TABLE,
-    *,
-    common: WithFiles,
-) -> None:
-    """Finish a run that was interrupted, paused or killed. What was done is not done again.
-
-    A run that spent its budget goes on with `--budget`."""
-    from loom.cli.commands import follow, state
-
-    settings = common.configuration()
-    follow.wait_for(state.refuse_unknown(settings, run_id))
-    outcome = follow.wait_for(
-        follow.carry_out(
-            settings,
-            lambda session: session.resume(run_id, budget),
-            form,
-            verbose=common.verbose,
-            flags=common.flags,
-            wait=wait,
-        )
-    )
-    raise typer.Exit(outcome.code)
-
-
-@grouped
 def cancel(run_id: RunId, *, common: Common) -> None:
     """Drop a run that has not ended, or that failed. What it loaded stays; what it staged is removed; the rest counts
-    as cancelled."""
+    as cancelled. A stream is dropped with all its windows; a window alone is followed by the next one."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
 
     settings = common.configuration()
-    follow.wait_for(state.refuse_unknown(settings, run_id))
+    if not settings.distributed:
+        follow.wait_for(state.stream_of(settings, run_id))
     accepted = follow.wait_for(follow.cancel(settings, run_id, verbose=common.verbose))
     terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
 

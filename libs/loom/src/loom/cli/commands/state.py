@@ -67,6 +67,20 @@ async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
         raise no_run(config, run_id)
 
 
+async def stream_of(config: LoomConfig, name: str) -> str | None:
+    """Return the stream of this id, or the one that a run is a window of; None for any other run. Raises
+    `ConfigurationError` where there is neither."""
+    async with opened(config) as views:
+        if name.startswith("stream_"):
+            if await views.stream(name) is None:
+                raise no_run(config, name)
+            return name
+        run = await views.row(name)
+        if run is None:
+            raise no_run(config, name)
+        return run.stream if run.replay_of is None else None
+
+
 async def refuse_other(config: LoomConfig, run_id: str | None, pipeline: str | None) -> None:
     """Raise `NotFound` where a run is named that is not known here, and `ConfigurationError` where it is not one of the
     pipeline named."""

@@ -90,6 +90,13 @@ class SqlReceivedPages:
                 for run_id in run_ids:
                     await connection.execute(sa.delete(received_pages).where(received_pages.c.run_id == run_id))
 
+    async def forget_before(self, run_id: str, number: int) -> None:
+        columns = received_pages.c
+        old = sa.delete(received_pages).where(columns.run_id == run_id, columns.number < number)
+        with trouble(_WHAT, self._place, "written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(old)
+
     async def close(self) -> None:
         await self._engine.dispose()
 

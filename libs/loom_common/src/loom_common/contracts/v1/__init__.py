@@ -55,6 +55,7 @@ from loom_common.contracts.v1.reports import (
     StageCalls,
     StageProgress,
     StepSummary,
+    StreamWindow,
 )
 from loom_common.contracts.v1.work import (
     BatchEvaluated,
@@ -137,6 +138,7 @@ __all__ = [
     "StageProgress",
     "StepCount",
     "StepSummary",
+    "StreamWindow",
     "TransformedRecord",
     "WorkUnderWay",
     "WorkerBeat",

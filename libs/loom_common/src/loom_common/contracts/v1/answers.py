@@ -19,6 +19,8 @@ class RunAccepted(Message):
     pipeline: str
     status: str
     epoch: int = Field(1, description="Events of an earlier one are older than this answer.")
+    stream: str | None = Field(None, description="The stream that it is a window of, or was opened for.")
+    window: int | None = Field(None, description="Its number among the windows of the stream, from 1.")
 
     @property
     def message_id(self) -> str:

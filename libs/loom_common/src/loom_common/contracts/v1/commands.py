@@ -87,12 +87,12 @@ class RegisterPipeline(Message):
 
 
 class RunCommand(Message):
-    """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
+    """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`, `run.drain`."""
 
     type: ClassVar[str] = "loom.run.command.v1"
 
-    run_id: str
-    verb: Literal["cancel", "pause", "resume", "priority"]
+    run_id: str = Field(description="The run; for all but `priority` also a stream.")
+    verb: Literal["cancel", "pause", "resume", "priority", "drain"]
     priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
     budget: float | None = Field(None, gt=0, description="For `resume`: what the run may cost in all, in USD.")
     requested_by: str | None = Field(None, description="Who commands it: the user who signed in, or of the broker.")

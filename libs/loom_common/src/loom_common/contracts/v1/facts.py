@@ -118,6 +118,9 @@ class SliceExtracted(Message):
     checks: tuple[CheckCount, ...] = Field((), description="What the quality checks counted, of all its batches.")
     columns: dict[str, Column] | None = Field(None, description="The schema of the records that went on, if looked at.")
     window: Window | None = Field(None, description="The newest records of an incremental extraction, with values.")
+    closed: bool = Field(
+        False, description="Whether nothing was taken from the source, because the window of a stream closes."
+    )
 
     @property
     def message_id(self) -> str:

@@ -147,6 +147,14 @@ class StepSummary(StepCount):
     branches: dict[str, int] = Field(default_factory=dict, description="Of a router: records by branch.")
 
 
+class StreamWindow(Part):
+    """Says which window of a stream a run is."""
+
+    stream: str
+    number: int
+    goes_on: bool = Field(description="Whether another window of the stream is read.")
+
+
 class RunReport(Part):
     """Represents the report that `loom run --format json` prints."""
 
@@ -202,6 +210,7 @@ class RunReport(Part):
     partitions: int = Field(1, description="How many pieces of the source were read at the same time, at most.")
     steps: tuple[StepSummary, ...] = Field((), description="What each step of the transform came to, in their order.")
     target: str | None = Field(None, description="The target of the project that it ran for; null for none.")
+    window: StreamWindow | None = Field(None, description="Which window of a stream it is; null for any other run.")
 
 
 class RunFinished(Message):

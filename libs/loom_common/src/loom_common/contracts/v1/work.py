@@ -84,6 +84,9 @@ class ExtractSlice(Message):
     limit: int | None = Field(None, description="Stop after so many records.")
     positions: tuple[int, ...] | None = Field(None, description="Publish only these batches; null for all.")
     budget: Budget | None = Field(None, description="What the run may spend; null for no limit.")
+    closing: bool = Field(
+        False, description="Whether nothing more is taken from the source, because the window of a stream closes."
+    )
 
     @property
     def message_id(self) -> str:

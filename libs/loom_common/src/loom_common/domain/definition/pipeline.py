@@ -23,6 +23,14 @@ from loom_common.domain.definition.failing import (
 )
 from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.definition.streams.settings import (
+    Mode,
+    Pace,
+    StreamBatchConfig,
+    WindowConfig,
+    completed,
+    streaming_mistakes,
+)
 from loom_common.domain.definition.transform import AnyTransform
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
@@ -34,7 +42,8 @@ from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
-from loom_common.domain.values.durations import Duration
+from loom_common.domain.values import durations
+from loom_common.domain.values.durations import Duration, Limit
 from loom_common.domain.values.ids import state_name
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
@@ -67,6 +76,11 @@ class ExtractConfig(Recovery):
     )
     incremental: IncrementalConfig | None = Field(
         None, description="Take only records that no earlier run has read: `updated_at`, or `{column: ..., lag: 2h}`."
+    )
+    poll: Limit | None = Field(
+        None,
+        description="In a stream: the pause between two looks at a folder or a table. Default: 200ms for a folder, 10s "
+        "for all else.",
     )
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
@@ -212,6 +226,19 @@ class Pipeline(Section):
     params: dict[str, ParamSpec] = Field(
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
+    mode: Mode = Field(
+        "batch",
+        description="`streaming`: the pipeline never ends, and takes records as they come. `batch`: it ends with its "
+        "source.",
+    )
+    window: WindowConfig | None = Field(
+        None,
+        description="In a stream: `{every: 5m, records: 10000}`, when a piece of it is closed, judged and reported, as "
+        "a run is.",
+    )
+    batch: StreamBatchConfig | None = Field(
+        None, description="In a stream: `{size: 100, wait: 200ms}`, how records are put together in batches."
+    )
     extract: ExtractConfig
     sensitive: list[str] = Field(
         default_factory=list,
@@ -246,12 +273,17 @@ class Pipeline(Section):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
 
     @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return completed(written)
+
+    @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
         """Demand providers that can be reached, models of providers that there are, packages that are installed, and
         outputs that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from mistakes_between(written)
         yield from needed_in_clear(written)
+        yield from streaming_mistakes(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
@@ -272,6 +304,20 @@ class Pipeline(Section):
         """Return the name under which is kept what the pipeline learns from run to run: up to where it has read its
         source, and the schemas of its records. Each target learns for itself."""
         return state_name(self.name, self.target)
+
+    @property
+    def windows(self) -> WindowConfig | None:
+        """Return when windows close; None for a pipeline that ends."""
+        return (self.window or WindowConfig()) if self.mode == "streaming" else None
+
+    @property
+    def pace(self) -> Pace | None:
+        """Return how records of a stream are waited for; None for a pipeline that ends."""
+        if self.mode != "streaming":
+            return None
+        poll = None if self.extract.poll is None else durations.seconds(self.extract.poll)
+        wait = durations.seconds((self.batch or StreamBatchConfig()).wait)
+        return Pace(wait, self.extract.batch_size, poll)
 
     @property
     def sensitive_fields(self) -> SensitiveFields:

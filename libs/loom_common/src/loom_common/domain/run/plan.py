@@ -43,6 +43,7 @@ class Plan(BaseModel):
     limit: int | None = Field(None, description="Extract at most so many records.")
     reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
     replay: Replay | None = None
+    stream: str | None = Field(None, description="The stream that the run is a window of.")
     window: Window | None = Field(
         None, description="Up to where earlier runs have read the source; None for all of it."
     )

@@ -27,6 +27,16 @@ def run_id_for(idempotency_key: str) -> str:
     return f"run_{uuid5(_NAMESPACE, readable(f'run/{idempotency_key}')).hex[:12]}"
 
 
+def stream_id_for(pipeline: str, source: str) -> str:
+    """Return the id of the stream of a pipeline over a source: `stream_` and 12 hexadecimal digits."""
+    return f"stream_{uuid5(_NAMESPACE, readable(f'stream/{pipeline}/{source}')).hex[:12]}"
+
+
+def window_run_id(stream: str, number: int) -> str:
+    """Return the id of the run that is a window of a stream."""
+    return run_id_for(f"{stream}/{number}")
+
+
 def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:
     """Return the id of a batch, which does not depend on attempt or epoch: extracting again gives the same ids."""
     return str(uuid5(_NAMESPACE, f"batch/{run_id}/{partition}/{slice_no}/{position}"))

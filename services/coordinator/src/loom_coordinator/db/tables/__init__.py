@@ -17,6 +17,7 @@ from loom_coordinator.db.tables import (
     rescoring,
     runs,
     schemas,
+    streams,
     work,
 )
 from loom_coordinator.db.tables.columns import metadata
@@ -33,5 +34,6 @@ __all__ = [
     "rescoring",
     "runs",
     "schemas",
+    "streams",
     "work",
 ]

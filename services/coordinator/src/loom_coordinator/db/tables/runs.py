@@ -81,6 +81,8 @@ pipeline_runs = Table(
     Column("keeps_outputs", Boolean, nullable=False, server_default=text("false")),
     Column("promises", Json),
     Column("target", String(40)),
+    Column("stream", String(40)),
+    Column("stream_window", Integer),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),
@@ -89,6 +91,7 @@ pipeline_runs = Table(
     # The migrations limit these on Postgres, too. Said here, that would import Postgres's dialect into embedded runs.
     Index("idx_pipeline_runs_replays", "replay_of", sqlite_where=text("replay_of IS NOT NULL")),
     Index("idx_pipeline_runs_untold", "tell_by", sqlite_where=text("tell_by IS NOT NULL")),
+    Index("idx_pipeline_runs_stream", "stream", "stream_window", sqlite_where=text("stream IS NOT NULL")),
 )
 
 pipeline_lineage = Table(

@@ -19,6 +19,7 @@ from loom_coordinator.db.outputs.rescorings import WITHDRAWN
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import staged_rows
+from loom_coordinator.lifecycle.streams.compaction import is_compacted
 from loom_coordinator.queries import runs
 from loom_coordinator.queries.audit.rules import Books
 from loom_migrations.engine import open_engine
@@ -32,6 +33,7 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
     """Return what is written of one run. Raises `ConfigurationError` where there is no such run."""
     run = await runs.find(connection, run_id)
     mine = batches.c.run_id == run_id
+    compacted = await is_compacted(connection, run)
     first = batches.c.loaded - batches.c.second  # the ledger of the second destination is another one
     loaded = select(batches.c.batch_id, first).where(mine, first > 0)
     unfinished = select(func.count()).where(mine, batches.c.state != DONE)
@@ -43,15 +45,15 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
     return Books(
         status=run.status,
         told=run.tally if run.completed_at else None,
-        batches=await _added_up(connection, run_id),
-        totals=run.totals.tally,
+        batches=run.tally if compacted and run.tally else await _added_up(connection, run_id),
+        totals=run.tally if compacted and run.tally else run.totals.tally,
         placed=run.placed,
         dropped=staged_rows.given_up(run),
         unfinished=(await connection.execute(unfinished)).scalar_one(),
         kept={row[0]: row[1] for row in await connection.execute(outcomes)},
         unkept=await _unkept(connection, run_id),
         loaded={row[0]: row[1] for row in await connection.execute(loaded)},
-        ledger=None if staged_rows.given_up(run) else ledger,
+        ledger=None if staged_rows.given_up(run) or compacted else ledger,
     )
 
 

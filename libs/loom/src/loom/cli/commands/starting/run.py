@@ -62,6 +62,9 @@ def run(
     all that it depends on among them have succeeded. The options count for each; --param sets a parameter of each that
     has it.
 
+    A pipeline with `mode: streaming` stays, and shows its windows as they close, until Ctrl-C or `loom drain`. Run
+    again, it goes on where it was.
+
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli.commands import follow, validate
@@ -87,6 +90,25 @@ def run(
         return
     reuse = settings.cache.enabled and not no_cache
     how = {"sample": sample, "load": load, "reuse": reuse, "full_refresh": full_refresh, "requested_by": person()}
+
+    if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
+        from loom.cli.commands.streams import following
+
+        if downstream or limits:
+            hint = "--downstream" if downstream else "--fail-on"
+            raise typer.BadParameter("the pipeline is a stream, which has no end", param_hint=hint)
+        request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person()})
+        code = follow.wait_for(
+            following.carry_out(
+                settings,
+                lambda session: session.open_stream(request),
+                form,
+                verbose=common.verbose,
+                flags=flags,
+                wait=wait,
+            )
+        )
+        raise typer.Exit(code)
 
     def carry_out(prepared: Prepared) -> follow.Outcome:
         request = prepared.request.model_copy(update=how)

@@ -1,0 +1,1 @@
+"""Implements what `loom run`, `resume` and `drain` do with a pipeline that never ends."""

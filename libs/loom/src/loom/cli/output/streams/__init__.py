@@ -1,0 +1,1 @@
+"""Shows streams: their windows as they close, and how far they have come."""

@@ -1,0 +1,39 @@
+"""Shows how far a stream has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loom.cli.output import terminal
+from loom.cli.output.formats import Format
+from loom.cli.output.tables import Column, print_rows
+
+if TYPE_CHECKING:
+    from loom_coordinator.queries.streams.shown import ShownStream
+
+
+def show(stream: ShownStream, form: Format) -> None:
+    """Print it on stdout."""
+    if form is Format.JSON:
+        terminal.print_json(stream.as_json())
+        return
+    told = terminal.stdout()
+    heard = "none yet" if stream.heard_at is None else f"{terminal.moment(stream.heard_at)} (UTC)"
+    for words in (
+        f"{stream.pipeline} {terminal.symbols(told).dot} {stream.stream_id}: {stream.status}",
+        f"  source       {stream.source}",
+        f"  windows      {terminal.count(stream.windows)}",
+        f"  records      {terminal.count(stream.records)}, of which {terminal.count(stream.passed)} passed",
+        f"  cost         {terminal.money(stream.cost)}",
+        f"  last record  {heard}",
+    ):
+        told.print(words, markup=False, highlight=False, soft_wrap=True)
+    columns = [
+        Column("run_id", "window", keep=True),
+        Column("status", "status", keep=True),
+        Column("started_at", "first record (UTC)", terminal.moment, keep=True),
+        Column("records_processed", "records", terminal.count, number=True, optional=True),
+        Column("records_validated", "passed", terminal.count, number=True, optional=True),
+        Column("cost_total", "cost", terminal.money, number=True, optional=True),
+    ]
+    print_rows(stream.newest, columns, form, "It has no window yet.")

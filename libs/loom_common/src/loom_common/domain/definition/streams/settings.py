@@ -1,0 +1,98 @@
+"""Defines the settings of pipelines that never end, and what does not fit a pipeline that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from loom_common.domain.section import Mistake, Section, mistake, said
+from loom_common.domain.values import durations
+from loom_common.domain.values.durations import Limit
+
+Mode = Literal["batch", "streaming"]
+DEFAULT_SIZE = 100
+
+
+class WindowConfig(Section):
+    """Says when a window of a stream closes: at the first of both. The short form is `every`."""
+
+    every: Limit = Field("5m", description="It closes so long after its first record.")
+    records: int = Field(10_000, ge=1, le=10_000_000, description="It closes after so many records.")
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"every": written} if isinstance(written, str) else written
+
+
+class StreamBatchConfig(Section):
+    """Says how records of a stream are put together in batches."""
+
+    size: int = Field(DEFAULT_SIZE, ge=1, le=10_000, description="Records per batch, at most.")
+    wait: Limit = Field("200ms", description="A record waits so long for others, at most.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Says how records of a stream are waited for."""
+
+    wait_seconds: float
+    """The most that a record waits for others."""
+    size: int
+    """The number of records that go on without waiting for more."""
+    poll_seconds: float | None
+    """The pause between two looks at a source that tells nobody of new records; None for what is usual for it."""
+
+
+def completed(written: Any) -> Any:
+    """Return a pipeline as written, with the size of a stream's batches where sources are told of it."""
+    if not isinstance(written, Mapping) or said(written, "mode") != "streaming":
+        return written
+    extract, size = said(written, "extract"), said(said(written, "batch"), "size")
+    if size is None or not isinstance(extract, Mapping) or "batch_size" in extract:
+        return written
+    return {**written, "extract": {**extract, "batch_size": size}}
+
+
+def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what a pipeline says of a stream that is none, and what a stream cannot do."""
+    if said(written, "mode") != "streaming":
+        extract = said(written, "extract")
+        for key in ("window", "batch"):
+            if said(written, key) is not None:
+                expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
+                yield mistake((key,), "strange_for_type", expected, said(written, key))
+        if said(extract, "poll") is not None:
+            expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
+            yield mistake(("extract", "poll"), "strange_for_type", expected, said(extract, "poll"))
+        return
+    yield from _of_the_source(written)
+    why = "because each window of a stream adds to those before it"
+    load = said(written, "load")
+    if load is not None and said(load, "mode") is None:
+        yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
+    elif said(load, "mode") == "replace":
+        yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", "replace")
+    for section in ("transform", "evaluate"):
+        execution = said(said(written, section), "execution")
+        if execution == "batch" or said(execution, "type") == "batch":
+            expected = "`direct` in a stream: a batch of a provider is answered after hours"
+            yield mistake((section, "execution"), "strange_for_type", expected, execution)
+
+
+def _of_the_source(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    extract = said(written, "extract")
+    size, written_size = said(said(written, "batch"), "size"), said(extract, "batch_size")
+    if size is not None and written_size not in (None, size):
+        expected = f"nothing, or {size} as in `batch.size`, which says it for a stream"
+        yield mistake(("extract", "batch_size"), "strange_for_type", expected, written_size)
+    if said(extract, "partitions") not in (None, 1, "auto"):
+        expected = "nothing, or 1: a stream is read in one place"
+        yield mistake(("extract", "partitions"), "strange_for_type", expected, said(extract, "partitions"))
+
+
+def seconds_of(window: WindowConfig) -> float:
+    """Return the seconds after which a window closes."""
+    return durations.seconds(window.every)

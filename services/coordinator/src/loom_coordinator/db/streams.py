@@ -1,0 +1,113 @@
+"""Reads, locks and changes rows of `streams`, and finds the windows of a stream."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, not_, select, update
+
+from loom_common.async_engine import AsyncConnection
+from loom_common.domain.values.ids import content_hash, stream_id_for
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.streams import streams
+from loom_coordinator.db.tables.work import partitions
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.pipeline import Pipeline
+
+RUNNING = "running"
+DRAINING = "draining"
+DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Holds one row of `streams`, as it was read at one moment. Every field is the column of the same name."""
+
+    stream_id: str
+    pipeline_name: str
+    source: str
+    state: str
+    opened_at: dt.datetime
+    number: int
+    closed: bool
+    cursor: Any
+    plan: str
+    template: Mapping[str, Any]
+    every: float
+    records: int
+    heard_at: dt.datetime | None
+
+
+_COLUMNS = [streams.c[each.name] for each in fields(Stream)]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """Describes a window that can go on: it has not ended, or was cut short."""
+
+    run_id: str
+    number: int
+    status: str
+    owner: str | None
+
+
+def id_of(pipeline: Pipeline) -> str:
+    """Return the id of the stream of a pipeline, which another version of it over the same source has, too."""
+    extract = pipeline.extract
+    column = "" if extract.incremental is None else extract.incremental.column
+    return stream_id_for(
+        pipeline.state_name, content_hash("\n".join((extract.source, extract.query or "", column)).encode())
+    )
+
+
+async def find(connection: AsyncConnection, stream_id: str) -> Stream | None:
+    """Return the stream as it stands now, without a lock; None where there is none."""
+    row = (await connection.execute(select(*_COLUMNS).where(streams.c.stream_id == stream_id))).mappings().one_or_none()
+    return None if row is None else Stream(**row)
+
+
+async def first_pages(connection: AsyncConnection) -> dict[str, int]:
+    """Return for each stream the number of the first page of what it received that a window may still read."""
+    pages: dict[str, int] = {}
+    for stream_id, cursor in await connection.execute(select(streams.c.stream_id, streams.c.cursor)):
+        starts = [] if cursor is None else [cursor["page"]]
+        waiting = [each.run_id for each in await open_windows(connection, stream_id)]
+        pieces = await connection.execute(select(partitions.c.piece).where(partitions.c.run_id.in_(waiting)))
+        starts += [piece["start"]["page"] for piece in pieces.scalars()]
+        pages[stream_id] = min(starts, default=0)
+    return pages
+
+
+async def lock(unit: UnitOfWork, stream_id: str) -> Stream | None:
+    """Lock the row of a stream until the unit ends, and return it. Whoever locks runs, too, locks them before."""
+    query = select(*_COLUMNS).where(streams.c.stream_id == stream_id).with_for_update()
+    row = (await unit.connection.execute(query)).mappings().one_or_none()
+    return None if row is None else Stream(**row)
+
+
+async def enter(unit: UnitOfWork, values: Mapping[str, Any]) -> None:
+    """Enter a stream."""
+    await unit.connection.execute(insert(streams), values)
+
+
+async def change(unit: UnitOfWork, stream_id: str, **values: Any) -> None:
+    """Set columns of a stream."""
+    await unit.connection.execute(update(streams).where(streams.c.stream_id == stream_id).values(**values))
+
+
+async def open_windows(connection: AsyncConnection, stream_id: str) -> list[OpenWindow]:
+    """Return the windows of a stream that are not over, in their order."""
+    runs = pipeline_runs.c
+    query = (
+        select(runs.run_id, runs.stream_window, runs.status, runs.owner)
+        .where(runs.stream == stream_id, runs.replay_of.is_(None), not_(run_rows.OVER))
+        .where(runs.status != run_rows.CANCELLED)
+        .order_by(runs.stream_window)
+    )
+    return [OpenWindow(*row) for row in await connection.execute(query)]

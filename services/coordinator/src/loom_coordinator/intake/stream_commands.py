@@ -1,0 +1,88 @@
+"""Carries out commands that are meant for a stream: on each of its windows that is at work."""
+
+from __future__ import annotations
+
+from loom_common.contracts.v1 import RunAccepted, RunCommand
+from loom_common.errors import ConfigurationError, NotFound
+from loom_coordinator.db import run_rows, streams
+from loom_coordinator.db.streams import Stream
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.intake import run_commands
+from loom_coordinator.lifecycle import stream_windows
+
+
+async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
+    """Do it, and say how the stream stands now. Raises `ConfigurationError` where it cannot be done."""
+    stream = await _stream(unit, command.run_id)
+    stream_id = stream.stream_id
+    match command.verb:
+        case "pause":
+            await stream_windows.stop(unit, stream_id)
+            status = run_rows.PAUSED
+        case "resume":
+            if stream.state == streams.DRAINED and not await streams.open_windows(unit.connection, stream_id):
+                raise ConfigurationError(
+                    f"The stream {stream_id} is drained: there is nothing to resume. `loom run` of the pipeline "
+                    f"{stream.pipeline_name} opens it again where it ended."
+                )
+            await resume(unit, stream_id, command.budget)
+            await stream_windows.go_on(unit, stream_id)
+            status = run_rows.RUNNING
+        case "cancel":
+            status = await _cancel(unit, stream)
+        case "drain":
+            status = await drain(unit, stream_id)
+        case "priority":
+            raise ConfigurationError("A priority is that of a run: name a window of the stream.")
+    waiting = await streams.open_windows(unit.connection, stream_id)
+    first = waiting[0].number if waiting else stream.number
+    run_id = waiting[0].run_id if waiting else stream_id
+    epoch = (await run_rows.lock(unit, [run_id]))[run_id].epoch if waiting else 1
+    return RunAccepted(
+        run_id=run_id, pipeline=stream.pipeline_name, status=status, epoch=epoch, stream=stream_id, window=first
+    )
+
+
+async def resume(unit: UnitOfWork, stream_id: str, budget: float | None = None) -> None:
+    """Let the windows go on that wait, and take over those whose engine is gone."""
+    stream = await streams.find(unit.connection, stream_id)
+    assert stream is not None
+    for each in await streams.open_windows(unit.connection, stream_id):
+        run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
+        if run.status != run_rows.RUNNING or run.owner != unit.owner:
+            more = budget if run.reason is not None else None
+            await run_commands.resume(unit, run, more, closing=run.plan != stream.plan)
+
+
+async def drain(unit: UnitOfWork, stream_id: str) -> str:
+    """End a stream once its source has nothing more for the moment. One that is paused goes on for it."""
+    stream = await streams.lock(unit, stream_id)
+    if stream is None or stream.state == streams.DRAINED:
+        return streams.DRAINED
+    await streams.change(unit, stream_id, state=streams.DRAINING)
+    return streams.DRAINING
+
+
+async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
+    """End a stream now. What its windows loaded stays."""
+    await streams.change(unit, stream.stream_id, state=streams.DRAINED)
+    for each in await streams.open_windows(unit.connection, stream.stream_id):
+        run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
+        await run_commands.cancel(unit, run)
+    return run_rows.CANCELLED
+
+
+async def _stream(unit: UnitOfWork, name: str) -> Stream:
+    """Return the stream of this id, or the one that a run is a window of. Raises `ConfigurationError`."""
+    if name.startswith("stream_"):
+        stream = await streams.find(unit.connection, name)
+        if stream is None:
+            raise NotFound(f"There is no stream {name} in the coordinator's state database.")
+        return stream
+    run = await run_rows.find(unit.connection, name)
+    if run is None:
+        raise run_rows.unknown(name)
+    stream = None if run.stream is None else await streams.find(unit.connection, run.stream)
+    if stream is None:
+        raise ConfigurationError(f"Run {name} is no window of a stream: it ends with its source.")
+    return stream

@@ -1,0 +1,1 @@
+"""Removes what closed windows of streams leave behind."""

@@ -1,0 +1,1 @@
+"""Queries streams as their users ask for them."""

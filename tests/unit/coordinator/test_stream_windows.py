@@ -1,0 +1,169 @@
+"""Tests the windows of a stream: when they close, what the next one begins with, and what is left of old ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import func, select
+
+from loom_common.contracts.v1 import ExtractSlice, SlicedBatch, SliceExtracted
+from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import batch_id, window_run_id
+from loom_coordinator.db import run_rows, streams
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.work import batches, partitions, slices
+from loom_coordinator.lifecycle import partitions as partitions_of_runs
+from loom_coordinator.lifecycle import slices as slices_of_runs
+from loom_coordinator.lifecycle import stream_windows
+from loom_coordinator.lifecycle.stream_windows import MOST_OPEN, START
+from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
+from support.run_rows import DEFINITION, NOW, add_run, apply, run_columns, run_state, sent, the_run
+
+STREAM = "stream_0123456789ab"
+NEXT = {"page": 1, "record": 0, "state": None}
+_NO_TEMPLATE = ("run_id", "plan", "execution_date", "started_at", "status", "epoch", "finalizing")
+
+
+@pytest.fixture
+async def unit():
+    """Provide a stream whose window 1 has asked for its first slice; windows close after ten records, or a minute."""
+    async with run_state(run_id=first(), stream=STREAM, stream_window=1) as unit:
+        row = run_columns(definition=DEFINITION)
+        template = {name: value for name, value in row.items() if name not in _NO_TEMPLATE}
+        await streams.enter(
+            unit,
+            {
+                "stream_id": STREAM, "pipeline_name": "p", "source": "in", "state": streams.RUNNING, "opened_at": NOW,
+                "number": 1, "closed": False, "plan": "plan", "template": template, "every": 60.0, "records": 10,
+            },
+        )  # fmt: skip
+        await partitions_of_runs.begin(unit, first(), 10, Piece(start=START, whole_keys=True))
+        await slices_of_runs.release(unit, await the_run(unit, first()))
+        yield unit
+
+
+def first() -> str:
+    return window_run_id(STREAM, 1)
+
+
+def answer(number: int = 0, records: int = 0, cursor: object = START, **more: object) -> SliceExtracted:
+    """Slice `number` of window 1 was read."""
+    made = (SlicedBatch(batch_id=batch_id(first(), 0, number, 0), position=0, tally=Tally(extracted=records)),)
+    return SliceExtracted(
+        run_id=first(), pipeline="p", epoch=1, partition=0, slice=number, batches=made if records else (),
+        cursor=cursor, end=False, **more,
+    )  # fmt: skip
+
+
+async def take(unit, fact: SliceExtracted) -> None:
+    await apply(unit, fact)
+    await stream_windows.answered(unit, await the_run(unit, first()), fact)
+
+
+async def opened(unit) -> list[int]:
+    query = select(pipeline_runs.c.stream_window).order_by(pipeline_runs.c.stream_window)
+    return list((await unit.connection.execute(query)).scalars())
+
+
+async def rows(unit, table) -> int:
+    return (await unit.connection.execute(select(func.count()).select_from(table))).scalar_one()
+
+
+async def test_a_quiet_source_is_asked_the_same_again_and_leaves_no_row(unit):
+    for _ in range(3):
+        await take(unit, answer())
+    assert [(each.slice, each.closing) for each in sent(unit, ExtractSlice)] == [(0, False)] * 4
+    assert await rows(unit, slices) == 1
+    assert await opened(unit) == [1]
+
+
+async def test_an_answer_of_an_earlier_epoch_that_had_nothing_asks_nothing(unit):
+    await run_rows.raise_epoch(unit, await the_run(unit, first()), status=run_rows.RUNNING)
+    await take(unit, answer())
+    assert len(sent(unit, ExtractSlice)) == 1
+
+
+async def test_a_full_window_is_followed_by_one_that_begins_where_it_ended(unit):
+    for _ in range(2):  # an answer that comes twice opens one window
+        await take(unit, answer(records=10, cursor=NEXT))
+    assert await opened(unit) == [1, 2]
+    asked = sent(unit, ExtractSlice)[-1]
+    assert (asked.run_id, asked.cursor, asked.limit) == (window_run_id(STREAM, 2), NEXT, 10)
+    assert asked.piece == Piece(start=NEXT, whole_keys=True)
+    assert (await slices_of_runs.release(unit, await the_run(unit, first()))).ended
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(59, [1]), (60, [1, 2])])
+async def test_a_window_closes_by_time_with_the_record_that_comes_then(unit, seconds, windows):
+    await take(unit, answer(records=3, cursor=NEXT))
+    await slices_of_runs.release(unit, await the_run(unit, first()))
+    unit.now = NOW + dt.timedelta(seconds=seconds)
+    later = {"page": 3, "record": 0, "state": None}
+    await take(unit, answer(1, 1, later))
+    assert await opened(unit) == windows
+    assert (await streams.find(unit.connection, STREAM)).cursor == (later if len(windows) > 1 else None)
+
+
+async def test_a_window_whose_time_is_over_takes_nothing_more_from_a_quiet_source(unit):
+    await take(unit, answer(records=3, cursor=NEXT))
+    await slices_of_runs.release(unit, await the_run(unit, first()))
+    unit.now = NOW + dt.timedelta(minutes=2)
+    await take(unit, answer(1, cursor=NEXT))
+    assert sent(unit, ExtractSlice)[-1].closing
+    assert await opened(unit) == [1]
+    closed = {"page": 2, "record": 0, "state": None}
+    await take(unit, answer(1, cursor=closed, closed=True))
+    assert await opened(unit) == [1, 2]
+    assert sent(unit, ExtractSlice)[-1].cursor == closed
+
+
+async def test_a_drain_ends_the_stream_where_its_source_has_nothing_more(unit):
+    await streams.change(unit, STREAM, state=streams.DRAINING)
+    await take(unit, answer(records=3, cursor=NEXT))
+    await slices_of_runs.release(unit, await the_run(unit, first()))
+    await take(unit, answer(1, cursor=NEXT))
+    await take(unit, answer(1, cursor={"page": 2, "record": 0, "state": None}, closed=True))
+    assert (await streams.find(unit.connection, STREAM)).state == streams.DRAINED
+    assert await opened(unit) == [1]
+
+
+async def test_another_version_closes_the_window_and_is_that_of_the_next(unit):
+    await streams.change(unit, STREAM, plan="other")
+    await take(unit, answer(records=3, cursor=NEXT))
+    assert await opened(unit) == [1, 2]
+    assert (await the_run(unit, window_run_id(STREAM, 2))).plan == "other"
+
+
+@pytest.mark.parametrize(
+    ("others", "follows"),
+    [
+        pytest.param(["running"] * (MOST_OPEN - 2), True, id="few windows are at work"),
+        pytest.param(["running"] * (MOST_OPEN - 1), False, id="as many as there may be"),
+        pytest.param(["paused"], False, id="one is paused"),
+        pytest.param(["failed"], False, id="one has failed"),
+        pytest.param(["succeeded", "cancelled", "partial"], True, id="others are over"),
+    ],
+)
+async def test_the_source_is_not_read_while_windows_stand_against_it(unit, others, follows):
+    for at, status in enumerate(others):
+        await add_run(unit, run_id=f"other-{at}", status=status, stream=STREAM, stream_window=-at)
+    await take(unit, answer(records=10, cursor=NEXT))
+    assert (2 in await opened(unit)) == follows
+
+
+async def test_a_window_that_fails_pauses_the_others_and_one_that_is_over_lets_the_next_be_opened(unit):
+    await take(unit, answer(records=10, cursor=NEXT))
+    await run_rows.change(unit, first(), status=run_rows.FAILED)
+    await stream_windows.ended(unit, await the_run(unit, first()), run_rows.FAILED)
+    assert (await the_run(unit, window_run_id(STREAM, 2))).status == run_rows.PAUSED
+
+
+async def test_old_windows_keep_their_run_alone(unit):
+    await take(unit, answer(records=10, cursor=NEXT))
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED)
+    await compact(unit, STREAM, 1 + KEPT_WHOLE)
+    assert await rows(unit, batches) == 1
+    await compact(unit, STREAM, 2 + KEPT_WHOLE)
+    assert [await rows(unit, table) for table in (batches, partitions, slices, pipeline_runs)] == [0, 1, 1, 2]
