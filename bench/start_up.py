@@ -1,4 +1,5 @@
-"""Measures how long commands take from their start to their end: CPU and wall seconds, beside the goal of each.
+"""Measures how long commands take from their start to their end, and `loom serve` from its start to the first page that
+shows a run: CPU and wall seconds, beside the goal of each.
 
 Every command is a fresh process with its bytecode compiled. The least of several rounds counts, because what else the
 machine does only ever adds to it. `python -m bench.start_up` prints a table."""
@@ -9,17 +10,20 @@ import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.result import BenchError
 
-_GOALS = {"loom --help": 0.5, "loom validate": 0.6, "loom status": 0.5, "a run of 5 records": 1.0}
+_SERVED = "loom serve, to the page of runs"
+_GOALS = {"loom --help": 0.5, "loom validate": 0.6, "loom status": 0.5, "a run of 5 records": 1.0, _SERVED: 3.0}
 """The wall seconds that each may take on a machine that does nothing else."""
 _PIPELINE = (
     "name: small\nextract: {source: records.csv, key: id}\ntransform: {type: passthrough}\n"
@@ -48,6 +52,28 @@ def measured(folder: Path, arguments: Sequence[str]) -> tuple[Cost, str]:
     return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall), done.stdout
 
 
+def served(folder: Path, run_id: str) -> Cost:
+    """Return what `loom serve` took until its console showed the run, as somebody sees it who opens the page at once.
+    Raises `BenchError` where it does not."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "loom", "serve", "--port", "0"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as serving:  # fmt: skip
+        assert serving.stdout is not None
+        url = serving.stdout.readline().strip()
+        if not url:
+            raise BenchError(f"`loom serve` ended with {serving.wait()}.")
+        with urllib.request.urlopen(f"{url}/runs") as answer:
+            shown = run_id in answer.read().decode()
+        wall = time.perf_counter() - began
+        serving.send_signal(signal.SIGINT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if not shown:
+        raise BenchError(f"The page of runs does not show {run_id}.")
+    return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
+
+
 def measure(rounds: int) -> dict[str, Cost]:
     """Return the least cost of each command, in `rounds` turns after one that does not count."""
     costs: dict[str, list[Cost]] = {name: [] for name in _GOALS}
@@ -65,6 +91,7 @@ def measure(rounds: int) -> dict[str, Cost]:
         for _ in range(rounds):
             for name, arguments in commands.items():
                 costs[name].append(measured(folder, arguments)[0])
+            costs[_SERVED].append(served(folder, commands["loom status"][1]))
     return {name: Cost(*map(min, zip(*taken, strict=True))) for name, taken in costs.items()}
 
 
