@@ -33,6 +33,27 @@ def test_pipelines_of_the_folders_are_listed_once_by_name(project):
     assert [(one.name, one.version) for one in catalog.entries(LoomConfig.load())] == [("one", "2.0"), ("two", "2.0")]
 
 
+BODY = '"transform": {"type": "passthrough"}, "load": {"destination": "b.csv"}'
+WRITTEN = {
+    "in braces": '{"extract": {"source": "a.csv"}, "name": "three", %s}',
+    "in braces below a comment": '# by a program\n---\n{\n  "name": "three",\n  "extract": {"source": "a.csv"},\n%s}\n',
+    "without quotes": "{name: three, extract: {source: a.csv}, %s}",
+    "with quoted keys": '"name": three\n"extract": {source: a}\ntransform: {type: passthrough}\nload: {destination: b}',
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_pipeline_is_found_however_its_keys_are_written(project, written):
+    (project / "three.yaml").write_text(WRITTEN[written].replace("%s", BODY))
+    assert catalog.is_pipeline(project / "three.yaml")
+    assert catalog.find("three", LoomConfig.load()).path == project / "three.yaml"
+
+
+def test_other_files_in_braces_are_no_pipelines(project):
+    (project / "other.yaml").write_text('{"steps": [{"name": "x", "extract": {"source": "a"}}]}')
+    assert [one.name for one in catalog.entries(LoomConfig.load())] == ["one", "two"]
+
+
 def test_a_name_means_the_file_that_says_it(project):
     found = catalog.find("two", LoomConfig.load())
     assert found.path == project / "two/pipeline.yml"

@@ -16,7 +16,12 @@ from loom_common.domain.section import said
 from loom_common.domain.values.near import closest
 from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound, Problem
 
-_LOOKS_LIKE_ONE = re.compile(r"(?ms)^name:.*^extract:|^extract:.*^name:")
+_IN_BRACES = re.compile(r"(?:\ufeff|\s|#[^\n]*\n|---)*\{")
+"""Finds the beginning of a file whose keys stand in braces, as in JSON."""
+_KEYS = {
+    in_braces: [re.compile(rf"(?m){before}[\"']?{key}[\"']?\s*:") for key in ("name", "extract")]
+    for in_braces, before in ((False, "^"), (True, r"[{,\s]"))
+}
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -47,7 +52,7 @@ def entries(config: LoomConfig) -> list[Entry]:
 def is_pipeline(path: Path) -> bool:
     """Tell whether a file looks like a pipeline's, whatever mistakes it has."""
     try:
-        return _LOOKS_LIKE_ONE.search(yaml_positions.read_text(path, str(path))) is not None
+        return _looks_like_one(yaml_positions.read_text(path, str(path)))
     except InvalidDefinition:
         return False
 
@@ -108,6 +113,11 @@ def nothing_named(target: str, known: set[str]) -> NotFound:
     return NotFound(f"There is no pipeline named '{target}'.{hint} {names}")
 
 
+def _looks_like_one(text: str) -> bool:
+    """Tell whether a text has the keys of a pipeline, without the time that reading it as YAML takes."""
+    return all(key.search(text) for key in _KEYS[_IN_BRACES.match(text) is not None])
+
+
 def _files(config: LoomConfig) -> Iterator[Path]:
     for folder in config.pipelines:
         for pattern in ("*", "*/*"):
@@ -135,12 +145,12 @@ def strange_names(config: LoomConfig, besides: Iterable[str] = ()) -> list[Probl
 def _entry(path: Path, config: LoomConfig) -> Entry | None:
     try:
         text = yaml_positions.read_text(path, str(path))
-        if not _LOOKS_LIKE_ONE.search(text):
+        if not _looks_like_one(text):
             return None
         data = config.rendered(yaml_positions.parse(text, str(path)).data)
     except InvalidDefinition:
         return None
-    if not isinstance(data.get("name"), str):
+    if not isinstance(data.get("name"), str) or "extract" not in data:
         return None
     extract, load = data.get("extract"), data.get("load")
     return Entry(
