@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from loom import Loom
 from loom.frames.given import records_of
 from loom.project.config import LoomConfig
+from loom.session import open_session
 from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.contracts.v1 import RunRequest
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import ConfigurationError
 from loom_connectors.given.pieces import line_of, record_of
 from loom_connectors.given.source import StoredRecords
+from support.clients import ended
 from support.projects import project
 
 ROWS = [{"id": n, "text": f"«{n}»\n", "big": 2**53 + n, "none": None, "deep": {"a": [n]}} for n in range(250)]
@@ -57,7 +60,19 @@ async def test_what_python_gives_is_what_it_gets_back(loom, tmp_path, given):
     assert result.status == "succeeded"
     assert list(result.records()) == ROWS
     assert not list((tmp_path / ".loom/payloads").glob("given_*"))
-    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "results/out.csv").exists()
+
+
+async def test_a_pipeline_whose_rows_were_collected_loads_where_it_says_when_it_is_run_by_its_name(loom, tmp_path):
+    pipeline = loom.load_pipeline("pipeline.yaml")
+    await loom.run_pipeline(pipeline, records=ROWS[:2], collect=True, budget=0.5)
+    assert not (tmp_path / "results/out.csv").exists()
+    async with open_session(loom._config, cluster=False) as session:
+        accepted = await session.start(RunRequest(pipeline=pipeline.name))
+        report = (await ended(session, accepted.run_id)).report
+    assert (report.records["loaded"], report.budget) == (3, None)
+    assert (tmp_path / "results/out.csv").read_text().count("\nr00000") == 3
+    assert not list((tmp_path / ".loom/payloads").glob("kept_*"))
 
 
 async def test_rows_come_back_as_frames_with_their_values(loom):

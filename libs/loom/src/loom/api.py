@@ -10,8 +10,9 @@ from loom.frames.collecting import collecting
 from loom.frames.given import Records, records_of
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
-from loom.project.definition_file import LoadedPipeline, built, load
+from loom.project.definition_file import built, load
 from loom.project.person import person
+from loom.requests.checked import checked
 from loom.sdk.callables import for_workers
 from loom.sdk.following import report_of
 from loom.sdk.listed import Lineage, Listed, QuarantinedRecord
@@ -21,7 +22,6 @@ from loom.sdk.run_result import RunResult
 from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.contracts.v1 import RunRequest
-from loom_common.domain.model_options.params import resolved
 from loom_common.errors import ConfigurationError, NotFound
 from loom_quarantine.queries import RecordFilter
 
@@ -30,29 +30,6 @@ if TYPE_CHECKING:
     from loom.rescoring.report import Rescored
     from loom.streaming.stream import Handler, RecordStream
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
-
-
-async def _checked(config: LoomConfig, request: RunRequest, loaded: LoadedPipeline, *, wait: bool) -> RunRequest:
-    """Return the request of an embedded run with what is found of all that the run needs, as `loom run` looks at it.
-    On a cluster its services look. Raises `ConfigurationError` where the run cannot begin."""
-    if config.distributed:
-        return request
-    from loom.requests import validation
-    from loom_coordinator.intake.given_records import definition_of_run
-
-    params = resolved(loaded.pipeline.params, request.params)
-    if request.records is not None:
-        loaded = built(definition_of_run(loaded.definition, request.records), loaded.path, config.allowed)
-    sample = request.sample is not None and not request.load
-    given = request.records is not None
-    found, _ = await validation.refuse_unready(
-        loaded, config, params, sample=sample, wait=wait, say=_say_nothing, given=given
-    )
-    return request.model_copy(update={"preflight": found})
-
-
-def _say_nothing(_: str) -> None:
-    """Do nothing: what a run does about columns stands in its manifest."""
 
 
 class Loom(RunControl):
@@ -87,21 +64,21 @@ class Loom(RunControl):
         sample: int | None = None,
         load: bool = False,
         reuse: bool = True,
+        budget: float | None = None,
         cluster: bool = False,
         wait: bool = False,
     ) -> RunResult:
         """Run a pipeline, or its file, to its end, embedded unless `cluster`. A `sample` of so many records goes beside
         the destination unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an
         iterator of either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's
-        state, in place of the pipeline's destination, also those of a cluster, and the result gives them. With `wait`
-        an embedded run waits for a model, a source or a destination that was never there, instead of failing. Raises
-        `ConfigurationError` where it cannot start."""
+        state, in place of the pipeline's destination, also those of a cluster, and the result gives them. The run may
+        cost `budget` USD, and no more than the pipeline says. With `wait` an embedded run waits for a model, a source
+        or a destination that was never there, instead of failing. Raises `ConfigurationError` where it cannot
+        start."""
         config = self._config.for_cluster() if cluster else self._config
         pipeline = self._meant(pipeline)
         definition = for_workers(pipeline.definition()) if config.distributed else pipeline.definition()
         place = collecting(config) if collect else None
-        if place is not None:
-            definition = place.of_run(definition)
         loaded = built(definition, pipeline._path, config.allowed)
         request = RunRequest(
             definition=definition,
@@ -112,18 +89,19 @@ class Loom(RunControl):
             load=load or collect,
             rows=None if place is None else place.owner,
             reuse=reuse,
+            budget=budget,
             requested_by=person(),
         )
         if config.distributed:
             refuse_registered(pipeline)
         if records is None:
-            request = await _checked(config, request, loaded, wait=wait)
+            request = await checked(config, request, loaded, wait=wait)
             report = await report_of(config, lambda session: session.start(request), wait=wait)
             return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
         async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
             try:
-                request = await _checked(config, request, loaded, wait=wait)
+                request = await checked(config, request, loaded, wait=wait)
             except ConfigurationError:
                 await remove()
                 raise

@@ -85,13 +85,13 @@ class Runs:
         from loom.api import Loom
 
         project = Loom.of(self._config)
-        pipeline = project.load_pipeline(loaded.path)
-        budget = self._within(asked.get("budget"))
-        if budget is not None:
-            bound = min(budget, pipeline.monitoring.cost_budget or budget)
-            monitoring = pipeline.monitoring.model_copy(update={"cost_budget": bound})
-            pipeline = pipeline.model_copy(update={"monitoring": monitoring})
-        result = await project.run_pipeline(pipeline, asked.get("params"), records=asked["records"], collect=True)
+        result = await project.run_pipeline(
+            project.load_pipeline(loaded.path),
+            asked.get("params"),
+            records=asked["records"],
+            collect=True,
+            budget=self._within(asked.get("budget")),
+        )
         return {**result.report.model_dump(mode="json"), "rows": list(result.records())}
 
     def _tool_of(self, entry: catalog.Entry) -> Tool | None:

@@ -1,10 +1,12 @@
-"""Decides where a run puts the rows that it gives back to Python, and brings those that a cluster loaded here."""
+"""Names the rows that a run gives back to Python, and brings them here when it has ended.
+
+The run keeps them in the payload store, embedded and on a cluster, so that the definition by which the pipeline is
+registered is its own: a later run by that name loads where the pipeline says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from loom.frames.results import CollectedRows
@@ -29,24 +31,13 @@ class Collecting:
 
     config: LoomConfig
     rows: CollectedRows
-    owner: str | None
-    """Names the rows in the payload store of a cluster; None where the run writes the file itself."""
-
-    def of_run(self, definition: dict[str, Any]) -> dict[str, Any]:
-        """Return the definition of the run, whose rows go here where it writes the file itself. A cluster puts its own
-        place into it."""
-        if self.owner is not None:
-            return definition
-        from loom_coordinator.intake.given_records import in_place_of
-
-        return {**definition, "load": in_place_of(definition.get("load"), str(self.rows.path))}
+    owner: str
+    """Names the rows in the payload store, until they are brought here."""
 
     async def gathered(self, pipeline: Pipeline, report: RunReport) -> CollectedRows:
-        """Return the rows of the run of a pipeline, which has ended. Those of a cluster are brought here in constant
-        memory, and removed from its payload store. Raises `PermanentError` where they are not all there, and
+        """Return the rows of the run of a pipeline, which has ended. They are brought here in constant memory, and
+        removed from the payload store. Raises `PermanentError` where they are not all there, and
         `DependencyUnavailable`."""
-        if self.owner is None:
-            return self.rows
         settings = self.config.settings()
         payloads = open_payloads(settings)
         place: PayloadStore = payloads
@@ -56,7 +47,7 @@ class Collecting:
             self.rows.path.parent.mkdir(parents=True, exist_ok=True)
             with self.rows.path.open("wb") as stream:
                 found = await gather(place, self.owner, report.run_id, stream)
-            if found != report.records["loaded"]:
+            if found < report.records["loaded"]:  # one that ended early may have kept more than it still counted
                 raise PermanentError(
                     f"Run {report.run_id} loaded {counted(report.records['loaded'], 'row')}, and the payload store has "
                     f"{found:,} of them here. LOOM_PAYLOADS_URL must name here what it names for the loaders; rows are "
@@ -71,4 +62,4 @@ class Collecting:
 def collecting(config: LoomConfig) -> Collecting:
     """Return a new place for the rows of one run."""
     rows = CollectedRows(config.project.resolve() / _FOLDER / f"{uuid4().hex}.jsonl")
-    return Collecting(config, rows, new_rows_owner() if config.distributed else None)
+    return Collecting(config, rows, new_rows_owner())

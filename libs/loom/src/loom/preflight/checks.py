@@ -41,6 +41,9 @@ _ANSWER_SECONDS = 30.0
 """Says how long a plugin's source or destination may take to answer a check."""
 
 
+_TAKEN = Check("destination", ok=True, detail="its rows are given to the Python code that started it")
+
+
 async def check(
     loaded: LoadedPipeline,
     config: LoomConfig,
@@ -48,9 +51,11 @@ async def check(
     *,
     sample: bool = False,
     given: bool = False,
+    taken: bool = False,
 ) -> list[Check]:
     """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
-    Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written."""
+    Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written. Where
+    the rows are `taken` by the Python code that starts the run, there is no destination to look at."""
     credentials = config.secrets
     schema = loaded.pipeline.transform.declared_schema
     context = ConnectorContext(
@@ -82,7 +87,8 @@ async def check(
         checks += _of_calls(loaded.pipeline)
     if overlapping := _overlap(loaded, loaded.pipeline.extract, load, context):
         return [*checks, overlapping]
-    checks += _with_passed_on(loaded.pipeline, checks, await _destination(loaded, load, context))
+    place = [_TAKEN] if taken else await _destination(loaded, load, context)
+    checks += _with_passed_on(loaded.pipeline, checks, place)
     if load.second is not None:
         checks += await _destination(loaded, load.second, context, "second destination")
     return checks

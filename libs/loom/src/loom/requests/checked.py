@@ -27,6 +27,7 @@ async def checked(config: LoomConfig, request: RunRequest, loaded: LoadedPipelin
         wait=wait,
         say=_say_nothing,
         given=request.records is not None,
+        taken=request.rows is not None,
     )
     return request.model_copy(update={"preflight": found})
 

@@ -112,16 +112,18 @@ async def refuse_unready(
     wait: bool,
     say: Say,
     given: bool = False,
+    taken: bool = False,
 ) -> tuple[Preflight, int | None]:
     """Make the same checks before a run; return what was found, and how many records there are, where that is known.
-    With `given`, the run reads records that are given to it, and its source is not looked at. With `wait`, what is only
-    away may come back while the run waits for it. `say` is told what a run does about columns that do not fit. Raises
+    With `given`, the run reads records that are given to it, and its source is not looked at; with `taken`, whoever
+    starts it takes its rows, and its destination is not. With `wait`, what is only away may come back while the run
+    waits for it. `say` is told what a run does about columns that do not fit. Raises
     `ConfigurationError` with what is not ready."""
     from loom.preflight import reachability
     from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
     from loom_common.domain.checks.columns import differing
 
-    looked = await checks.check(loaded, config, dict(params), sample=sample, given=given)
+    looked = await checks.check(loaded, config, dict(params), sample=sample, given=given, taken=taken)
     looked += await reachability.journal(config)
     rows = _columns(loaded, looked)
     for row in differing(rows):

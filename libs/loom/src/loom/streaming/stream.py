@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from loom.frames.given import Records, records_of
 from loom.project.definition_file import built
 from loom.project.person import person
+from loom.requests.checked import checked
 from loom.session import Session, open_session, settled_report
 from loom.stored_records import stored
 from loom.streaming.handover import Handover
 from loom.streaming.settled import Record
 from loom.streaming.settling_bus import SettlingBus
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
-from loom_common.domain.model_options.params import resolved
 from loom_common.domain.values.stored_records import new_handed_rows
 from loom_common.errors import ConfigurationError, LoomError, PermanentError
 from loom_common.ports.bus import Bus
@@ -27,7 +27,6 @@ from loom_connectors.given.handed import taking
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
-    from loom.project.definition_file import LoadedPipeline
     from loom.sdk.pipeline import Pipeline
 
 Handler = Callable[[Record], Awaitable[object] | object]
@@ -172,28 +171,7 @@ class _Running:
                 name, remove = await stack.enter_async_context(kept)
                 stack.push_async_callback(remove)
                 request = request.model_copy(update={"records": name})
-            request = await self._ready(request, loaded)
-            await self._followed(request)
-
-    async def _ready(self, request: RunRequest, loaded: LoadedPipeline) -> RunRequest:
-        """Return the request with what is found of all that the run needs. Raises `ConfigurationError` where it cannot
-        begin."""
-        from loom.requests import validation
-        from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
-
-        asked, config = self.asked, self.asked.config
-        params = resolved(loaded.pipeline.params, request.params)
-        of_run = keeping_rows(definition_of_run(loaded.definition, request.records), request.rows)
-        found, _ = await validation.refuse_unready(
-            built(of_run, loaded.path, config.allowed),
-            config,
-            params,
-            sample=False,
-            wait=asked.wait,
-            say=lambda _: None,
-            given=request.records is not None,
-        )
-        return request.model_copy(update={"preflight": found})
+            await self._followed(await checked(config, request, loaded, wait=asked.wait))
 
     async def _followed(self, request: RunRequest) -> None:
         config = self.asked.config
