@@ -14,7 +14,8 @@ R = TypeVar("R")
 def grouped(command: Callable[..., R]) -> Callable[..., R]:
     """Return the command as Typer reads it: in place of each keyword that is a dataclass stand that one's fields.
 
-    The fields are annotated as options are, and have defaults."""
+    The fields are annotated as options are, and have defaults, which also hold for what code that calls the command
+    leaves out."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
     members = {name: [each.name for each in fields(group)] for name, group in groups.items()}
@@ -22,7 +23,8 @@ def grouped(command: Callable[..., R]) -> Callable[..., R]:
     @wraps(command)
     def told(**options: Any) -> R:
         made = {
-            name: group(**{member: options.pop(member) for member in members[name]}) for name, group in groups.items()
+            name: group(**{member: options.pop(member) for member in members[name] if member in options})
+            for name, group in groups.items()
         }
         return command(**options, **made)
 
