@@ -18,6 +18,7 @@ from loom.session import Session, open_session
 from loom.stored_records import stored
 from loom.testing import under_test
 from loom.testing.collected import destination_of, rows_in
+from loom.testing.earlier_run import EarlierOutputs, outputs_of
 from loom.views import open_views
 from loom_ai.recordings.in_use import using
 from loom_ai.recordings.recorder import Recorder
@@ -56,8 +57,11 @@ class Trial:
 class Trials:
     """Runs pipelines. Open with `open_trials`."""
 
-    def __init__(self, config: LoomConfig, session: Session, folder: Path) -> None:
+    def __init__(self, config: LoomConfig, session: Session, folder: Path, project: LoomConfig) -> None:
+        """`config` keeps what runs under test leave aside; `project` has the runs of the project."""
         self._config = config
+        self._project = project
+        self._earlier: dict[str, EarlierOutputs] = {}
         self._session = session
         self.folder = folder
         """The temporary folder."""
@@ -103,6 +107,12 @@ class Trials:
         if trial.error:
             raise under_test.unreadable(location, trial.error)
         return list(trial.loaded.values())
+
+    async def outputs_of_run(self, run_id: str) -> EarlierOutputs:
+        """Return the outputs of a run of the project, which are read once. Raises as `earlier_run.outputs_of` does."""
+        if run_id not in self._earlier:
+            self._earlier[run_id] = await outputs_of(self._project, run_id)
+        return self._earlier[run_id]
 
     async def scores(self, trial: Trial, record_id: str) -> dict[str, float | None]:
         """Return the scores that evaluators gave a record, by their names."""
@@ -159,7 +169,7 @@ async def open_trials(config: LoomConfig, recorder: Recorder) -> AsyncIterator[T
         aside = config.aside(folder).allowing([folder])
         async with open_session(aside, cluster=False) as session:
             try:
-                yield Trials(aside, session, folder)
+                yield Trials(aside, session, folder, config)
             finally:
                 in_use.discard(folder)
 

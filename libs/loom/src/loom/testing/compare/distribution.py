@@ -98,7 +98,7 @@ def compare_field(
 
 def _drift(to: Comparison, at: str, expected: Drift, found: FieldValues, base: Distribution | None) -> None:
     if base is None:
-        remedy = "store it with `loom test --update`, or name `baseline: FILE`"
+        remedy = "store it with `loom test --update`, or name `baseline: RUN_ID` or `baseline: FILE`"
         to.failures.append(Failure(at, "a stored baseline", "none", remedy))
         return
     now = found.distribution

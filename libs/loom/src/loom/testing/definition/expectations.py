@@ -106,8 +106,8 @@ class Drift(Section):
     )
     baseline: Location | None = Field(
         None,
-        description="Compare with this column of these rows, e.g. of what a run loaded: a file, from the folder of the "
-        "tests, or a table. Default: the values that `loom test --update` stored.",
+        description="Compare with this field of the outputs of a run, by its id, or with this column of these rows: a "
+        "file, from the folder of the tests, or a table. Default: the values that `loom test --update` stored.",
     )
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any
 
 from loom.testing.compare.distribution import Comparison, Distribution, FieldValues, compare_field
 from loom.testing.definition.suite import DistributionalCase
+from loom.testing.earlier_run import names_run
 from loom.testing.outcomes import Failure
 from loom.testing.running.round import Found, Round, refuse_failed
 from loom.testing.trial import Trial
@@ -63,8 +64,11 @@ def _outputs(trial: Trial, of: str) -> list[Mapping[str, Any]]:
 async def _baseline(
     round_: Round, case: DistributionalCase, name: str, location: str | None, found: FieldValues
 ) -> Distribution | None:
-    """Return what the field is compared with: rows that lie somewhere, or what was stored, which `--update` stores
-    where it is missing, and anew with `--live`."""
+    """Return what the field is compared with: the outputs of a run, rows that lie somewhere, or what was stored, which
+    `--update` stores where it is missing, and anew with `--live`."""
+    if location is not None and names_run(location):
+        earlier = await round_.trials.outputs_of_run(location)
+        return _read_as(found, FieldValues.of(earlier.of(case.of), name))
     if location is not None:
         rows = await round_.trials.rows_of(round_.source_of(location) or location)
         return _read_as(found, FieldValues.of(rows, name))
