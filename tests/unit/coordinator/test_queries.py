@@ -80,6 +80,8 @@ async def test_pipelines_have_their_newest_run(unit):
     assert await runs.number_of_runs(unit.connection, "p") == 2
     assert await runs.number_of_runs(unit.connection, "another") == 0
     assert await runs.number_of_runs(unit.connection, None) == 2
+    assert await runs.number_of_runs(unit.connection, None, frozenset({"another"})) == 0
+    assert await runs.history(unit.connection, None, 9, among=frozenset({"another"})) == []
     assert [(run.run_id, run.pipeline_name) for run in await runs.history(unit.connection, None, 1)] == [("run_2", "p")]
 
 

@@ -109,10 +109,10 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.report(connection, run_id)
 
-    async def history(self, pipeline: str | None, limit: int) -> list[RunSummary]:
-        """Return the runs of a pipeline, or of all, the newest first."""
+    async def history(self, pipeline: str | None, limit: int, among: frozenset[str] | None = None) -> list[RunSummary]:
+        """Return the runs of a pipeline, of those `among` which it is looked, or of all, the newest first."""
         async with self._engine.connect() as connection:
-            return await runs.history(connection, pipeline, limit, self._alive)
+            return await runs.history(connection, pipeline, limit, self._alive, among)
 
     async def at_work(self, owner: str) -> list[str]:
         """Return the ids of the runs that an embedded engine is at work on."""
@@ -124,10 +124,10 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.manifest(connection, pipeline, status, limit, self._alive)
 
-    async def number_of_runs(self, pipeline: str | None) -> int:
-        """Return how many runs a pipeline had, or all had together."""
+    async def number_of_runs(self, pipeline: str | None, among: frozenset[str] | None = None) -> int:
+        """Return how many runs a pipeline had, those `among` which it is looked, or all together."""
         async with self._engine.connect() as connection:
-            return await runs.number_of_runs(connection, pipeline)
+            return await runs.number_of_runs(connection, pipeline, among)
 
     async def unfinished(self, pipeline: str, target: str | None = None) -> list[RunSummary]:
         """Return the runs of the pipeline for that target which were interrupted or paused: `loom resume` finishes

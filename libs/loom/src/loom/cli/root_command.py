@@ -16,6 +16,8 @@ from loom_common.console.command_help import with_whole_sentences
 _COMMANDS = {
     "run": "starting.run:run",
     "backfill": "starting.backfill:backfill",
+    "register": "cluster.register:register",
+    "schedule": "cluster.schedule:schedule",
     "resume": "starting.resume:resume",
     "drain": "streams.drain:drain",
     "cancel": "run:cancel",

@@ -173,10 +173,15 @@ async def manifest(
 
 
 async def history(
-    connection: AsyncConnection, pipeline: str | None, limit: int, alive: Alive = always_alive
+    connection: AsyncConnection,
+    pipeline: str | None,
+    limit: int,
+    alive: Alive = always_alive,
+    among: frozenset[str] | None = None,
 ) -> list[RunSummary]:
-    """Return the newest runs of a pipeline, or of all, at most `limit`, the newest first."""
-    return await page(connection, RunFilter(pipeline=pipeline), limit, alive=alive)
+    """Return the newest runs of a pipeline, of those `among` which it is looked, or of all; at most `limit`, the newest
+    first."""
+    return await page(connection, RunFilter(pipeline=pipeline, among=among), limit, alive=alive)
 
 
 async def page(
@@ -230,9 +235,10 @@ async def incarnation(connection: AsyncConnection) -> str:
     return str((await connection.execute(text("SELECT 'pipeline_runs'::regclass::oid"))).scalar_one())
 
 
-async def number_of_runs(connection: AsyncConnection, pipeline: str | None) -> int:
-    """Return how many runs a pipeline had, or all had together."""
-    query = select(func.count()).select_from(pipeline_runs).where(_of(pipeline))
+async def number_of_runs(connection: AsyncConnection, pipeline: str | None, among: frozenset[str] | None = None) -> int:
+    """Return how many runs a pipeline had, those `among` which it is looked, or all together."""
+    chosen = RunFilter(pipeline=pipeline, among=among).conditions(())
+    query = select(func.count()).select_from(pipeline_runs).where(*chosen)
     return int((await connection.execute(query)).scalar_one())
 
 

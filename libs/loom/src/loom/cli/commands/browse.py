@@ -67,8 +67,7 @@ def status(
     from loom.project.run_state import no_run
 
     settings = common.configuration()
-    if run_id is None:
-        run_id = follow.wait_for(state.newest_run(settings))
+    run_id = follow.wait_for(state.named_run(settings, run_id))
     if run_id.startswith("stream_"):
         from loom.cli.output.streams import standing
 
@@ -94,18 +93,22 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many, newest first.")
     ] = 20,
+    every: Annotated[
+        bool, typer.Option("--all", help="On a cluster: also the runs of pipelines that are not this project's.")
+    ] = False,
     form: Form = Format.TABLE,
     *,
     common: Common,
 ) -> None:
-    """List runs, newest first: a pipeline's, or all."""
+    """List runs, newest first: a pipeline's, or those of all pipelines of the project."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Among, Column, print_rows
 
     settings = common.configuration()
-    rows = follow.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit)))
-    total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
+    among = None if every or pipeline else state.meant_pipelines(settings)
+    rows = follow.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit, among)))
+    total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline, among)))
     columns = [
         Column("run_id", "run", keep=True),
         *([] if pipeline else [Column("pipeline_name", "pipeline", keep=True)]),
@@ -124,9 +127,9 @@ def history(
         ),
         *([Column("error_message", "error", optional=True)] if any(row.error_message for row in rows) else []),
     ]
-    among = Among(total, "run", "`--limit N` shows more")
-    none = f"No run of '{pipeline}' is known here." if pipeline else state.no_run_yet(settings)
-    print_rows(rows, columns, form, none, among)
+    shown = Among(total, "run", "`--limit N` shows more")
+    none = f"No run of '{pipeline}' is known here." if pipeline else state.no_run_yet(settings, among)
+    print_rows(rows, columns, form, none, shown)
 
 
 @grouped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,21 @@ if TYPE_CHECKING:
     from loom_common.domain.run.replaying import Changes
     from loom_quarantine.queries import RecordFilter
 
-app = App(help="Look at records that did not get through, and try them again.", no_args_is_help=True)
+app = App(
+    help="Look at records that did not get through, and try them again. Without a command, those of the newest run are "
+    "listed.",
+    invoke_without_command=True,
+)
 
-TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose records are meant.")]
+TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose records are meant; `latest` is the newest.")]
+_LISTED = 50
+
+
+@app.callback()
+def newest(context: typer.Context) -> None:
+    """List the records of the newest run where no command is given."""
+    if context.invoked_subcommand is None:
+        _print_list(Common().configuration(), Which(run_id="latest"), _LISTED, Format.TABLE)
 
 
 @app.command("list")
@@ -29,18 +42,21 @@ TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose record
 def list_records(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many, newest first.")
-    ] = 50,
+    ] = _LISTED,
     form: Form = Format.TABLE,
     *,
     which: Which,
     common: Common,
 ) -> None:
     """List quarantined and rejected records with stage, reason, data and scores."""
+    _print_list(common.configuration(), which, limit, form)
+
+
+def _print_list(settings: LoomConfig, which: Which, limit: int, form: Format) -> None:
     from loom.cli.commands import follow, state
     from loom.cli.output.tables import Among, Column, print_rows
 
-    settings = common.configuration()
-    meant = which.chosen()
+    meant = _chosen(settings, which)
     follow.wait_for(state.refuse_other(settings, meant.run_id, meant.pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.quarantined(meant, limit)))
     total = follow.wait_for(state.ask(settings, lambda views: views.quarantined_number(meant)))
@@ -106,7 +122,7 @@ def export(
     from loom.cli.output import terminal
 
     settings = common.configuration()
-    meant = which.chosen()
+    meant = _chosen(settings, which)
     follow.wait_for(state.refuse_other(settings, meant.run_id, meant.pipeline))
     number = follow.wait_for(
         state.ask(settings, lambda views: output_export.write(file, views.quarantined_whole(meant)))
@@ -149,9 +165,10 @@ def retry(
 
     What gets through is resolved: as `reprocessed`, or, with --edit, as `manual_fix`. What is resolved is not run
     again."""
-    from loom.cli.commands import follow, quarantine_retry
+    from loom.cli.commands import follow, quarantine_retry, state
 
     settings = common.configuration()
+    run_id = follow.wait_for(state.named_run(settings, run_id))
     changes = _changes(prompt, model, step, threshold or [], edit or [])
     code = follow.wait_for(quarantine_retry.carry_out(settings, which.of(run_id), changes, form, common))
     raise typer.Exit(code)
@@ -167,12 +184,13 @@ def discard(
     common: Common,
 ) -> None:
     """Give up records: they stay readable, count as resolved (`discarded`), and are not retried."""
-    from loom.cli.commands import follow
+    from loom.cli.commands import follow, state
     from loom.cli.output import terminal
 
     if not every and which.everything:
         raise typer.BadParameter("say which records, e.g. --record-ids or --reason; or --all", param_hint="RUN")
     settings = common.configuration()
+    run_id = follow.wait_for(state.named_run(settings, run_id))
     meant = which.waiting_of(run_id)
     names = _names(settings, meant, common.flags)
     follow.wait_for(follow.discard(settings, run_id, names, verbose=common.verbose))
@@ -195,6 +213,7 @@ def stats(
     from loom_quarantine.queries import RecordFilter
 
     settings = common.configuration()
+    run_id = None if run_id is None else follow.wait_for(state.named_run(settings, run_id))
     meant = RecordFilter(pipeline=pipeline, run_id=run_id)
     follow.wait_for(state.refuse_other(settings, run_id, pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
@@ -212,6 +231,16 @@ def stats(
         Column("newest", "newest (UTC)", terminal.moment, keep=True, optional=True),
     ]
     print_rows(rows, columns, form, _none(meant))
+
+
+def _chosen(config: LoomConfig, which: Which) -> RecordFilter:
+    """Return the filter that the options mean, with the id of the newest run for `latest`."""
+    from loom.cli.commands import follow, state
+
+    meant = which.chosen()
+    if meant.run_id != state.LATEST:
+        return meant
+    return replace(meant, run_id=follow.wait_for(state.newest_run(config)))
 
 
 def _none(meant: RecordFilter) -> str:

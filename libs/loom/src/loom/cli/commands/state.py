@@ -49,16 +49,33 @@ async def named_run(config: LoomConfig, run_id: str | None) -> str:
     return await newest_run(config) if run_id in (None, LATEST) else str(run_id)
 
 
+def meant_pipelines(config: LoomConfig) -> frozenset[str] | None:
+    """Return the pipelines whose runs are meant where none is named: those of the project, where others use the same
+    run state; None for all."""
+    if not config.distributed:
+        return None
+    from loom.project import catalog
+
+    return frozenset(entry.name for entry in catalog.entries(config)) or None
+
+
 async def newest_run(config: LoomConfig) -> str:
     """Return the id of the run that was started last. Raises `ConfigurationError` where there is none."""
-    if newest := await ask(config, lambda views: views.history(None, 1)):
+    among = meant_pipelines(config)
+    if newest := await ask(config, lambda views: views.history(None, 1, among)):
         return newest[0].run_id
-    raise ConfigurationError(no_run_yet(config))
+    raise ConfigurationError(no_run_yet(config, among))
 
 
-def no_run_yet(config: LoomConfig) -> str:
-    """Say that there is no run, where it was looked for, and how there comes to be one."""
-    return f"There is no run yet in {place(config)}. `loom run FILE` starts one."
+def no_run_yet(config: LoomConfig, among: frozenset[str] | None = None) -> str:
+    """Say that there is no run, of the pipelines `among` which it was looked for, where, and how there comes to be
+    one."""
+    if among is None:
+        return f"There is no run yet in {place(config)}. `loom run FILE` starts one."
+    return (
+        f"There is no run yet of this project's pipelines in {place(config)}. `loom run FILE` starts one, and `loom "
+        "history --all` lists those of other projects."
+    )
 
 
 async def refuse_unknown(config: LoomConfig, run_id: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loom_quarantine.queries import RecordFilter
 
 OfPipeline = Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline's.")]
-OfRun = Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run's.")]
+OfRun = Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run's; `latest` is the newest.")]
 AtStage = Annotated[Stage | None, typer.Option("--stage", help="Only those kept back at this stage.")]
 ForReason = Annotated[
     str | None, typer.Option("--reason", metavar="WORDS", help="Only those whose reason has these words, or this code.")
