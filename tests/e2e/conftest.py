@@ -47,6 +47,7 @@ async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
     with servers.rabbitmq.vhost() as bus_url:
         async with servers.postgres.database() as state_url:
             folder = tmp_path_factory.mktemp("e2e") / "project"
+            environ["LOOM_OPENLINEAGE_FILE"] = str(folder.parent / "lineage.jsonl")
             async with running(Cluster(folder, bus_url=bus_url, state_url=state_url, environ=environ)) as cluster:
                 yield cluster
 

@@ -760,4 +760,15 @@ CREATE TABLE streams (
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
 CREATE INDEX idx_pipeline_runs_stream ON pipeline_runs (stream, stream_window) WHERE stream IS NOT NULL;
-INSERT INTO alembic_version VALUES ('0060');
+CREATE TABLE openlineage_told (
+	run_id VARCHAR(255) NOT NULL, 
+	event VARCHAR(20), 
+	told_at DATETIME NOT NULL, 
+	due DATETIME NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	error TEXT, 
+	PRIMARY KEY (run_id), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+CREATE INDEX idx_openlineage_told_event ON openlineage_told (event);
+INSERT INTO alembic_version VALUES ('0058');

@@ -74,7 +74,7 @@ def test_every_mistake_is_told_with_its_place(project):
     told = [str(problem) for problem in caught.value.problems]
     of_cache = "backend, enabled, ttl_days, url"
     known = "access, allowed_paths, bus, cache, credentials, default_target, defaults, encryption, log"
-    known = f"{known}, mode, pipelines, prices, providers, storage, targets"
+    known = f"{known}, mode, openlineage, pipelines, prices, providers, storage, targets"
     assert told == [
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",
         f"loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of {known}. Did you mean 'cache'?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from yarl import URL
 
@@ -32,6 +33,14 @@ _PING_AFTER_SECONDS = 1.0
 """All that the coordinator does in a transaction is done again where the connection was lost."""
 
 
+class Loop(Protocol):
+    """Does one of the coordinator's tasks until it is stopped."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`."""
+        ...
+
+
 class Coordinator:
     """Takes requests and facts, relays what follows from them, and sweeps. Any number may run side by side."""
 
@@ -54,6 +63,7 @@ class Coordinator:
             PayloadCleanup(outbox, platform.payloads),
             ReceivedCleanup(outbox, lambda: open_received_pages(platform.settings)),
             AlertSender(outbox, platform.credentials, platform.clock),
+            *_of_lineage(platform, outbox),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox
@@ -80,6 +90,18 @@ def _permissions(platform: Platform) -> Permissions:
     settings = CoordinatorSettings()
     own = URL(platform.settings.bus.url.get_secret_value()).user or "guest"
     return Permissions.read(settings.access_file, (own, *settings.trusted_users))
+
+
+def _of_lineage(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
+    """Add what tells lineage collectors of runs, where some are configured."""
+    settings, project = platform.settings.openlineage, platform.settings.project_dir.resolve()
+    if not settings.on:
+        return ()
+    from loom_coordinator.openlineage.sender import LineageSender  # most projects tell nobody
+    from loom_coordinator.openlineage.transport import Transport
+
+    transport = Transport(settings, platform.credentials, project)
+    return (LineageSender(outbox, transport, settings, project, platform.clock),)
 
 
 def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | PrefetchLoop | BrokerLoss, ...]:

@@ -18,6 +18,7 @@ from loom.project.configured.sections import (
     CredentialsConfig,
     EncryptionConfig,
     LogConfig,
+    OpenLineageConfig,
     PipelineDefaults,
     StorageConfig,
 )
@@ -77,6 +78,7 @@ class LoomConfig(Section):
     log: LogConfig = Field(default_factory=LogConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
     encryption: EncryptionConfig = Field(default_factory=EncryptionConfig)
+    openlineage: OpenLineageConfig = Field(default_factory=OpenLineageConfig)
     default_target: str | None = Field(
         None, description="The target where neither `--target` nor LOOM_TARGET names one. Default: none of them."
     )
@@ -185,6 +187,8 @@ class LoomConfig(Section):
             "LOOM_STATE_URL": f"sqlite:///{folder}/state.db",
             "LOOM_JOURNAL_URL": "memory://",
             "LOOM_PAYLOADS_URL": f"file:{folder}/payloads",
+            "LOOM_OPENLINEAGE_URL": "",
+            "LOOM_OPENLINEAGE_FILE": "",
         }
         return config
 
@@ -227,6 +231,7 @@ class LoomConfig(Section):
             "LOOM_JOURNAL_URL": self._expanded(self.cache.url) if self.cache.url else f"sqlite:///{folder}/journal.db",
             "LOOM_PAYLOADS_URL": self._expanded(self.storage.url) if self.storage.url else f"file:{folder}/payloads",
             "LOOM_LOG_LEVEL": self.log.level,
+            **self.openlineage.variables,
             **({"LOOM_ENCRYPTION_KEYS": " ".join(keys)} if (keys := self.encryption.references) else {}),
         }
 

@@ -209,6 +209,22 @@ class TracingSettings(EnvironmentSettings):
     )
 
 
+class OpenLineageSettings(EnvironmentSettings):
+    """Says where the coordinator tells of runs, as events of OpenLineage. Without `url` and `file` it tells nobody."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_OPENLINEAGE_", frozen=True, defer_build=True)
+
+    url: SecretStr | None = Field(None, description="The address of a collector, such as `http://marquez:5000`.")
+    api_key: SecretStr | None = Field(None, description="A bearer token for it, or a credential reference.")
+    file: Path | None = Field(None, description="A file that gets each event as a line of JSON.")
+    namespace: str = Field("loom", min_length=1, description="The namespace of the pipelines, which are its jobs.")
+
+    @property
+    def on(self) -> bool:
+        """Tell whether anybody is told."""
+        return bool(self.url and self.url.get_secret_value()) or self.file not in (None, Path())
+
+
 class Settings(EnvironmentSettings):
     """Holds all settings of a service."""
 
@@ -233,6 +249,7 @@ class Settings(EnvironmentSettings):
     health: HealthSettings = Field(default_factory=HealthSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
+    openlineage: OpenLineageSettings = Field(default_factory=OpenLineageSettings)
 
     @property
     def allowed(self) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from loom_common.domain.definition.quality_gate import GateConfig
-from loom_common.domain.section import Location, Mistake, SecretRef, Section, mistake, said
+from loom_common.domain.section import Location, Mistake, SecretRef, Section, WebLocation, mistake, said
 
 
 class StorageConfig(Section):
@@ -67,6 +67,27 @@ class LogConfig(Section):
     """Says how much the command line logs on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
+
+
+class OpenLineageConfig(Section):
+    """Says who is told of runs, as events of OpenLineage. Without `url` and `file` it is nobody."""
+
+    url: WebLocation | None = Field(None, description="The address of a collector: `http://localhost:5000`.")
+    api_key: SecretRef | None = Field(None, description="The reference of a bearer token for it.")
+    file: str | None = Field(None, min_length=1, description="A file that gets each event as a line of JSON.")
+    namespace: str = Field("loom", min_length=1, description="The namespace of the pipelines, which are its jobs.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Demand somebody who has the token's use."""
+        if said(written, "api_key") is not None and said(written, "url") is None:
+            yield mistake(("api_key",), "strange_for_type", "no `api_key` without `url`", said(written, "api_key"))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return the same as environment variables."""
+        said = self.model_dump(exclude_unset=True, exclude_none=True)
+        return {f"LOOM_OPENLINEAGE_{name.upper()}": value for name, value in said.items()}
 
 
 class EncryptionConfig(Section):

@@ -11,6 +11,7 @@ from loom_common.config.settings import (
     EncryptionSettings,
     JournalSettings,
     LogSettings,
+    OpenLineageSettings,
     PayloadSettings,
     Settings,
     StateSettings,
@@ -32,4 +33,8 @@ def settings_of(variables: frozenset[tuple[str, str]]) -> Settings:
         payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
         log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
         encryption=EncryptionSettings.model_validate({} if keys is None else {"keys": keys}),
+        openlineage=OpenLineageSettings.model_validate(
+            {name: given.get(f"LOOM_OPENLINEAGE_{name.upper()}") or None for name in ("url", "api_key", "file")}
+            | {"namespace": given.get("LOOM_OPENLINEAGE_NAMESPACE") or "loom"}
+        ),
     )

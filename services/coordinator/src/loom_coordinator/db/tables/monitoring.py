@@ -1,5 +1,5 @@
-"""Defines the tables of the replicas of every service, the prefetch limits of their queues, and the alerts that runs
-have raised."""
+"""Defines the tables of the replicas of every service, the prefetch limits of their queues, the alerts that runs have
+raised, and what lineage collectors were told of them."""
 
 from __future__ import annotations
 
@@ -60,4 +60,16 @@ monitoring_alerts = Table(
     Index("idx_monitoring_alerts_pipeline", "pipeline_name"),
     Index("idx_monitoring_alerts_triggered", "triggered_at"),
     Index("idx_monitoring_alerts_acknowledged", "acknowledged"),
+)
+
+openlineage_told = Table(
+    "openlineage_told",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("event", String(20), comment="START, RUNNING, COMPLETE, FAIL or ABORT; null before the first"),
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("due", UtcDateTime, nullable=False, comment="when the next event may be told"),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Index("idx_openlineage_told_event", "event"),
 )
