@@ -121,6 +121,7 @@ UNKNOWN = "run_000000000000"
 OF_A_RUN = {
     ("status",): (UNKNOWN,),
     ("resume",): (UNKNOWN,),
+    ("drain",): (UNKNOWN,),
     ("cancel",): (UNKNOWN,),
     ("cost",): ("scored", "--run-id", UNKNOWN),
     ("metrics",): ("scored", "--run-id", UNKNOWN),
