@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ENDS = ("filtered", "loaded", "rejected", "skipped", "quarantined", "cancelled")
+ENDS = ("filtered", "unnested", "loaded", "rejected", "skipped", "quarantined", "cancelled")
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 CODES = {"succeeded": (0, 5), "partial": (3, 5), "failed": (1,), "cancelled": (4,)}
 """Exit codes of `loom run` by status; 5 is for a limit of `fail_on`."""
@@ -59,9 +59,9 @@ def troubles(books: Books) -> list[str]:
     if not books.has_ended:
         return []
     tally, found = books.tally, []
-    extracted, ends = tally["extracted"], sum(tally[end] for end in ENDS)
-    if extracted != ends:
-        found.append(f"extracted {extracted}, but {ends} came to an end: {dict(tally)}")
+    entered, ends = tally["extracted"] + tally["derived"], sum(tally[end] for end in ENDS)
+    if entered != ends:
+        found.append(f"extracted and derived {entered}, but {ends} came to an end: {dict(tally)}")
     for outcome in ("rejected", "skipped", "quarantined"):
         counts = tally[outcome], books.batches[outcome], books.kept.get(outcome, 0)
         if len(set(counts)) > 1:

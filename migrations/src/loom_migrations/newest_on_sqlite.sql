@@ -162,7 +162,7 @@ CREATE TABLE batches (
 	kept INTEGER NOT NULL, 
 	seconds JSON NOT NULL, 
 	latency JSON NOT NULL, 
-	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, filtered INTEGER DEFAULT '0' NOT NULL, 
+	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, filtered INTEGER DEFAULT '0' NOT NULL, derived INTEGER DEFAULT '0' NOT NULL, unnested INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id, batch_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -238,7 +238,7 @@ CREATE TABLE quarantined_records (
 	outcome VARCHAR(20) NOT NULL, 
 	code VARCHAR(100) NOT NULL, 
 	output JSON, 
-	replay_run_id VARCHAR(255), attempts INTEGER, origin_run_id VARCHAR(255) DEFAULT '' NOT NULL, 
+	replay_run_id VARCHAR(255), attempts INTEGER, origin_run_id VARCHAR(255) DEFAULT '' NOT NULL, derived JSON, 
 	PRIMARY KEY (id), 
 	CONSTRAINT uq_quarantined_records_run_record UNIQUE (run_id, record_id)
 );
@@ -414,7 +414,7 @@ CREATE TABLE run_totals (
 	waited JSON NOT NULL, 
 	heard JSON NOT NULL, 
 	heard_at DATETIME NOT NULL, 
-	lately JSON NOT NULL, filtered BIGINT DEFAULT '0' NOT NULL, 
+	lately JSON NOT NULL, filtered BIGINT DEFAULT '0' NOT NULL, derived BIGINT DEFAULT '0' NOT NULL, unnested BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -731,7 +731,7 @@ CREATE TABLE step_counts (
 	tokens_in BIGINT NOT NULL, 
 	tokens_out BIGINT NOT NULL, 
 	seconds DOUBLE NOT NULL, 
-	cost DOUBLE NOT NULL, 
+	cost DOUBLE NOT NULL, derived INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id, step, part), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -771,4 +771,4 @@ CREATE TABLE openlineage_told (
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
 CREATE INDEX idx_openlineage_told_event ON openlineage_told (event);
-INSERT INTO alembic_version VALUES ('0058');
+INSERT INTO alembic_version VALUES ('0059');

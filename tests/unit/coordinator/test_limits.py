@@ -95,6 +95,13 @@ def test_a_batch_counts_for_the_stages_that_are_done_with_it_and_a_rejection_is_
     assert {each.value: (count.seen, count.failed) for each, count in counted.items()} == expected
 
 
+def test_filtered_records_are_no_failures_and_those_made_of_others_count_in_their_place():
+    tally = Tally(extracted=20, filtered=9, transformed=10, quarantined=1)
+    assert of_batch(T, tally, 0)[T] == Count(20, 1)
+    tally = Tally(extracted=4, derived=30, unnested=3, transformed=29, quarantined=2)
+    assert of_batch(T, tally, 0)[T] == Count(31, 2)
+
+
 def test_the_limits_of_a_definition_are_found_by_stage():
     definition = {**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": 0.2}}
     limits = limits_of(parse(definition))

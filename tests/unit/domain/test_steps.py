@@ -235,3 +235,61 @@ def test_a_replay_changes_the_step_that_it_names():
     ]:
         with pytest.raises(InvalidDefinition, match=words):
             changed(written, changes)
+
+
+UNNEST = {"name": "lines", "type": "unnest", "field": "review", "into": "line"}
+GATHER = {"name": "whole", "type": "gather", "needs": ["made"], "fields": {"all": "b"}}
+MADE = {**ASK, "name": "made", "needs": ["lines"]}
+DERIVING = {
+    "a step beside an unnest": ([UNNEST, python("a")], "steps[1]", "needs: [lines]"),
+    "parts of two unnests at once": (
+        [UNNEST, {**UNNEST, "name": "more", "into": "m", "number": "n"}], "steps[1]", "needs: [lines]",
+    ),
+    "nothing to gather": ([python("a"), {**GATHER, "needs": ["a"]}], "needs", "after an `unnest` or a `split`"),
+    "a gather of what is not a part": (
+        [UNNEST, MADE, python("b"), {**GATHER, "needs": ["made", "b"]}], "needs", "steps that are about what lines",
+    ),
+    "two gathers": ([UNNEST, MADE, GATHER, {**GATHER, "name": "again"}], "steps[3]", "whole does"),
+    "a part after its gather": ([UNNEST, MADE, GATHER, python("c", ["whole", "made"])], "needs[1]", "`whole`, which"),
+    "a part that is not gathered": (
+        [UNNEST, MADE, python("d", ["lines"]), GATHER], "steps[2]", "a step that whole needs",
+    ),
+    "a field that was gathered": (
+        [UNNEST, MADE, GATHER, python("c", ["whole"], when="b == 'x'")], "when", "needs: [made]",
+    ),
+    "a split that passes by": ([{**UNNEST, "when": "true"}, MADE, GATHER], "when", "no `when"),
+    "an overlap as large as the part": (
+        [{"name": "p", "type": "split", "field": "review", "size": 5, "overlap": 5}], "overlap", "less than `size`",
+    ),
+    "a number that takes the key's place": ([{**UNNEST, "number": "id"}], "steps[0]", "the record's key `id`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DERIVING)
+def test_what_is_wrong_about_parts_is_told_with_its_place(case):
+    steps, key, words = DERIVING[case]
+    found = told(*steps)
+    place = next((each for each in found if each.endswith(key)), None)
+    assert place is not None, found
+    assert words in found[place]
+
+
+def test_an_output_and_a_key_of_rows_have_to_tell_parts_apart():
+    assert "`review_number: integer`" in told(UNNEST, output={"line": "string"})["transform.output"]
+    with pytest.raises(InvalidDefinition, match="review_number"):
+        parse({**definition(UNNEST), "load": {"destination": "out.csv", "mode": "upsert", "key": ["id"]}})
+
+
+def test_a_part_of_a_sensitive_field_keeps_its_name():
+    with pytest.raises(InvalidDefinition, match="is sensitive"):
+        parse({**definition(UNNEST), "sensitive": ["review"]})
+
+
+def test_rows_of_parts_have_the_key_of_their_record_and_a_number():
+    pipeline = parse(definition(UNNEST, MADE))
+    assert pipeline.row_key == ("id", "review_number")
+    schema = pipeline.transform.declared_schema
+    assert list(schema["properties"]) == schema["required"] == ["line", "review_number", "b"]
+    gathered = parse(definition(UNNEST, MADE, GATHER))
+    assert gathered.row_key == ("id",)
+    assert gathered.transform.declared_schema["properties"] == {"all": {"type": "array"}}

@@ -22,7 +22,8 @@ from loom_common.domain.model_options.several_calls import Gleaning, Judge, Tool
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
-from loom_common.domain.steps.keys import DECIDING, StepKeys
+from loom_common.domain.steps.keys import StepKeys
+from loom_common.domain.steps.operators import OPERATORS
 from loom_dev.reference import failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
@@ -91,7 +92,7 @@ def _transforms() -> str:
 
 
 def _deciding() -> str:
-    return "\n" + _kinds({f"type: {name}": model for name, model in DECIDING.items()}, StepKeys)
+    return "\n" + _kinds({f"type: {name}": model for name, model in OPERATORS.items()}, StepKeys)
 
 
 def _evaluators() -> str:

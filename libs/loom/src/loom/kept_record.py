@@ -5,7 +5,7 @@ services that own them do not know of each other, so their answers are put toget
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 from loom.project.config import LoomConfig
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.steps import made_by
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown, as_json, unmasked_json
 from loom_common.domain.question.template import QuestionTemplate
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.views import TRANSFORM, by_step
 from loom_common.errors import LoomError
 from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.sealer import Sealer
@@ -66,6 +68,12 @@ class RecordStory(Shown):
         return None if self.calls is None else sum(each.cost for each in self.calls)
 
     @property
+    def derived_from(self) -> dict[str, str] | None:
+        """Return the record that a step of the transform made it of, and the step; None for a record of the source."""
+        derived = self.row.derived
+        return None if derived is None else {name: derived[name] for name in ("parent", "step")}
+
+    @property
     def details(self) -> dict[str, Any]:
         """Return what the stage said of the failure besides its reason, without the prompt."""
         return {name: value for name, value in (self.row.error_details or {}).items() if name != "prompt"}
@@ -95,6 +103,7 @@ class RecordStory(Shown):
             "resolved": row.resolved,
             "resolved_at": row.resolved_at,
             "resolution_action": row.resolution_action,
+            "derived_from": self.derived_from,
             "replay_of": self.replay_of,
             "resolved_by": resolved_by,
             "replays": as_json(self.replays),
@@ -120,7 +129,8 @@ async def story(
         row, scores = await _revealed(config, run, row, scores)
     return RecordStory(
         row=row,
-        prompt=(row.error_details or {}).get("prompt") or await question(config, run, row.record_data),
+        prompt=(row.error_details or {}).get("prompt")
+        or await question(config, run, row.record_data, row.output, (row.error_details or {}).get("step")),
         scores=scores,
         calls=await calls(config, row.run_id, record_id),
         replay_of=run.replay_of if run else None,
@@ -155,16 +165,38 @@ def _time(row: WholeRecord) -> KeptTime:
     return KeptTime(row.run_id, row.failure_stage, row.failure_reason, row.quarantined_at)
 
 
-async def question(config: LoomConfig, run: Run | None, record: Mapping[str, Any]) -> str | None:
-    """Return the question that a run asks its model about a record; None where it asks none, its plan is gone or out of
-    reach, or the record lacks what the prompt names."""
+async def question(
+    config: LoomConfig, run: Run | None, record: Mapping[str, Any], output: Any = None, failed: str | None = None
+) -> str | None:
+    """Return the question that a run asks its model about a record; where several steps asked one, each under the name
+    of its step, or that of the step which `failed`. None where it asks none, its plan is gone or out of reach, or the
+    record lacks what the prompt names. `output` is what the transform made of the record."""
     try:
         plan = await _plan(config, run)
-        if plan is None or not isinstance(transform := plan.pipeline.transform, AiTransformConfig):
-            return None
-        return QuestionTemplate(plan, transform).render(record).shown
     except (LoomError, KeyError):
         return None
+    asked = [] if plan is None else list(_questions(plan, record, output, failed))
+    if len(asked) == 1:
+        return asked[0][1]
+    return "\n\n".join(f"# {name}\n{text}" for name, text in asked) or None
+
+
+def _questions(plan: Plan, record: Mapping[str, Any], output: Any, failed: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the questions that can be made of a record, with the names of their steps: of one that failed in a step the
+    question of that step, else those whose answers it has."""
+    made: Mapping[str, Any] = output if isinstance(output, Mapping) else {}
+    for place, alone in by_step(plan.pipeline):
+        step: Any = alone.transform
+        if not isinstance(step, AiTransformConfig):
+            continue
+        name, fields = getattr(step, "name", ""), made_by(step)
+        was_asked = name == failed if failed else fields is None or any(field in made for field in fields)
+        view = record if place == TRANSFORM else {**record, **made}
+        if place == TRANSFORM or was_asked:
+            try:
+                yield name, QuestionTemplate(plan, step).render(view).shown
+            except (LoomError, KeyError):  # the record lacks what the prompt names
+                continue
 
 
 async def template(config: LoomConfig, run: Run) -> str | None:

@@ -329,6 +329,13 @@ class RunMetrics(BaseModel):
     last_kept: list[KeptRecord]
 
 
+class MadeOf(BaseModel):
+    """Names the record that a step of a transform made another of, and the step."""
+
+    parent: str
+    step: str
+
+
 class KeptDocument(BaseModel):
     """Holds all that is known of one record that was kept back."""
 
@@ -352,6 +359,7 @@ class KeptDocument(BaseModel):
     resolved: bool
     resolved_at: str | None
     resolution_action: str | None
+    derived_from: MadeOf | None
     replay_of: str | None
     resolved_by: str | None
     replays: list[KeptTime]

@@ -89,6 +89,7 @@ def _passed(results: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:
             input=result.record.input,
             output=result.record.output,
             answered_by=result.record.answered_by,
+            derived=result.record.derived,
             scores=_values(result),
         )
         for result in results
@@ -102,7 +103,13 @@ def _kept(result: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
     if isinstance(outcome, RecordError):
         tries = config.max_attempts if config.on_failure == "retry" and outcome.code != TIMEOUT else 1
         kept = kept_for_error(
-            record.id, outcome, config.on_failure, input=record.input, output=record.result, tries=tries
+            record.id,
+            outcome,
+            config.on_failure,
+            input=record.input,
+            output=record.result,
+            tries=tries,
+            derived=record.derived,
         )
         return kept.model_copy(update={"scores": _values(result)})
     if outcome.passed:
@@ -115,6 +122,7 @@ def _kept(result: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
         input=record.input,
         output=record.result,
         scores=_values(result),
+        derived=record.derived,
     )
 
 

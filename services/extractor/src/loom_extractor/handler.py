@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractedRecord, ExtractSlice, SplitSource
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, ExtractSlice, SplitSource
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan, contract_of
@@ -107,12 +107,14 @@ class Extractor:
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
         """Check a replay's batch: records with an edited key that another record of the source has are kept back, and
-        so are those that miss a quality check. Raises as `read` does."""
+        so are those that miss a quality check. Those that a step made of others are no records of the source, and are
+        not checked. Raises as `read` does."""
         plan = await self._plans.get(batch.header.plan)
         on_failure = plan.pipeline.extract.on_failure
         began = perf_counter()
-        errors = await self._key_errors(batch, plan)
-        free = [SliceRecord(each.id, each.input) for each in batch.records if each.id not in errors]
+        given = [each for each in batch.records if each.derived is None]
+        errors = await self._key_errors(batch.header, given, plan)
+        free = [SliceRecord(each.id, each.input) for each in given if each.id not in errors]
         shaped_records, _ = _shaped(free, plan)
         errors |= {each.id: each.error for each in shaped_records if each.error is not None}
         free = [each for each in shaped_records if each.error is None]
@@ -124,17 +126,21 @@ class Extractor:
             for each in batch.records
             if each.id in errors
         ]
-        good = tuple(ExtractedRecord(each.id, each.input) for each in free if each.id not in errors)
+        good = {each.id: ExtractedRecord(each.id, each.input) for each in free if each.id not in errors}
+        good.update({each.id: each for each in batch.records if each.derived is not None})
+        records = tuple([good[each.id] for each in batch.records if each.id in good])
         seconds = perf_counter() - began
-        return Extracted(records=good, seconds=seconds, kept=kept, stages=visited(plan), checks=checked.counts)
+        return Extracted(records=records, seconds=seconds, kept=kept, stages=visited(plan), checks=checked.counts)
 
-    async def _key_errors(self, batch: BatchExtracted, plan: Plan) -> dict[str, RecordError]:
+    async def _key_errors(
+        self, header: BatchHeader, records: Sequence[ExtractedRecord], plan: Plan
+    ) -> dict[str, RecordError]:
         """Return an error for each record whose key was edited and is another record's, or cannot be looked up because
         the source cannot be read."""
         extract = plan.pipeline.extract
         if not extract.keys:
             return {}
-        new = {key_of(each.input, extract.keys): each.id for each in batch.records}
+        new = {key_of(each.input, extract.keys): each.id for each in records}
         new = {key: record_id for key, record_id in new.items() if key != record_id}
         if not new:
             return {}
@@ -143,11 +149,11 @@ class Extractor:
             async with (
                 within(seconds, "Looking for keys in the source", "timeouts.extract"),
                 self._sources.of(
-                    batch.header.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)
+                    header.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)
                 ) as opened,
                 self._breakers.guarding(f"source {redacted(extract.source)}"),
             ):
-                source = await self._kept(opened, plan, first_reader_of(plan, batch.header.run_id))
+                source = await self._kept(opened, plan, first_reader_of(plan, header.run_id))
                 return taken_keys(await positions_of(new, source, extract.keys), new)
         except PermanentError as error:
             return {record_id: _unchecked(key, error) for key, record_id in new.items()}

@@ -292,5 +292,7 @@ def _missing_a_check(
 
 
 def _kept(record: EvaluatedRecord, error: RecordError, on_failure: OnFailure) -> KeptRecord:
-    kept = kept_for_error(record.id, error, on_failure, input=record.input, output=record.result)
+    kept = kept_for_error(
+        record.id, error, on_failure, input=record.input, output=record.result, derived=record.derived
+    )
     return kept.model_copy(update={"scores": record.scores})

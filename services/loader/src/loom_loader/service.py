@@ -70,7 +70,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
         output_schema=plan.pipeline.transform.declared_schema,
-        record_key=plan.pipeline.extract.keys,
+        record_key=plan.pipeline.row_key,
         adds=plan.replay is not None,
         sample=plan.beside,
         payloads=SealedPayloads(platform.payloads, platform.keyring, plan.pipeline.name)

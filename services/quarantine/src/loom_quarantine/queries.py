@@ -119,6 +119,8 @@ class WholeRecord(ListedRecord):
     """The number of times that its stage tried."""
     replay_run_id: str | None
     """The run that took it up last."""
+    derived: dict[str, Any] | None = None
+    """Holds the `parent` that a step of the transform made it of, and the `step`; None for a record of the source."""
 
 
 Row = TypeVar("Row", bound=ListedRecord)

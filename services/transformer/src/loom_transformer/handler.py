@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, RecordsAnswered, TransformedRecord
@@ -39,14 +39,11 @@ class Transformer:
         work = work_of(transform, header.run_id, plan.pipeline, context)
         made = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         config, keys = plan.pipeline.transform, plan.pipeline.extract.keys
-        gone = sum(outcome.filtered is not None for outcome in made)
-        records = batch.records
-        if gone:
-            pairs = [each for each in zip(records, made, strict=True) if each[1].filtered is None]
-            records, made = tuple([record for record, _ in pairs]), [outcome for _, outcome in pairs]
-        answered = [
-            with_its_key(record, finished(outcome, config), keys) for record, outcome in zip(records, made, strict=True)
-        ]
+        leaving = list(_leaving(batch.records, made))
+        gone = sum(outcome.filtered is not None for _, _, outcome in leaving)
+        leaving = [each for each in leaving if each[2].filtered is None] if gone else leaving
+        records = tuple([record for _, record, _ in leaving])
+        answered = [with_its_key(given, finished(outcome, config), keys) for given, _, outcome in leaving]
         outcomes, columns = held_to_schema(records, answered, plan)
         return Transformed(
             records=_transformed(records, outcomes),
@@ -60,17 +57,32 @@ class Transformer:
                     outcome.on_failure or config.on_failure,
                     input=record.input,
                     output=outcome.output,
+                    derived=record.derived,
                 )
                 for record, outcome in zip(records, outcomes, strict=True)
                 if outcome.error is not None
             ],
             columns=columns,
             filtered=gone,
+            derived=sum(outcome.derived for outcome in made),
+            unnested=sum(outcome.unnested for outcome in made),
             steps=context.steps.counts(),
             checks=_cascaded(config, outcomes),
             answered=_answered(records, outcomes),
             stages=visited(plan),
         )
+
+
+def _leaving(
+    records: Sequence[ExtractedRecord], outcomes: Sequence[TransformOutcome]
+) -> Iterator[tuple[ExtractedRecord, ExtractedRecord, TransformOutcome]]:
+    """Yield the records that leave the transform, each after the one of the batch that it is or was made of, and with
+    its outcome."""
+    for record, outcome in zip(records, outcomes, strict=True):
+        if not outcome.unnested:
+            yield record, record, outcome
+        for part in outcome.parts:
+            yield record, part.record, part.outcome
 
 
 def _cascaded(config: TransformConfig, outcomes: Sequence[TransformOutcome]) -> tuple[CheckCount, ...]:
@@ -96,7 +108,7 @@ def _transformed(
     records: Sequence[ExtractedRecord], outcomes: Sequence[TransformOutcome]
 ) -> tuple[TransformedRecord, ...]:
     return tuple(
-        TransformedRecord(id=record.id, input=record.input, output=outcome.output, answered_by=outcome.answered_by)
+        TransformedRecord(record.id, record.input, outcome.output, outcome.answered_by, record.derived)
         for record, outcome in zip(records, outcomes, strict=True)
         if outcome.error is None
     )

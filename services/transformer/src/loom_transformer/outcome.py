@@ -39,6 +39,13 @@ class TransformOutcome:
     """Names the filter that dropped the record, where one did."""
     on_failure: OnFailure | None = None
     """Says what the step that failed says of failures; None for what the transform says."""
+    parts: tuple[Part, ...] = ()
+    """Holds the records that steps made of it and that go on in its place, with their outcomes."""
+    derived: int = 0
+    """Says how many records steps made of it, and of those in turn."""
+    unnested: int = 0
+    """Says of how many records others were made: of this one, and of those made of it. It is 0 where the record itself
+    goes on."""
 
     @property
     def answered(self) -> float | None:
@@ -54,6 +61,14 @@ class TransformOutcome:
         if not self.waits or not self.spent.calls_made:
             return None
         return max(0.0, self.seconds - self.spent.answered)
+
+
+@per_record
+class Part:
+    """Holds a record that a step made of another, with its outcome."""
+
+    record: ExtractedRecord
+    outcome: TransformOutcome
 
 
 def carried(outcome: TransformOutcome) -> TransformOutcome:

@@ -10,6 +10,7 @@ from loom_common.domain.json_values.html_tables import text_of
 _ENDS = {
     "loaded": "#2e9e5b",
     "filtered": "#8a94a6",
+    "unnested": "#b9c2d0",
     "rejected": "#e0a100",
     "quarantined": "#d64545",
     "skipped": "#a58bd6",

@@ -43,7 +43,7 @@ def run_text(report: RunReport) -> str:
     return f"{report.status}: {report.pipeline} {report.version}, {report.run_id}: {counts or 'no records'}"
 
 
-_ENDS = ("extracted", "loaded", "filtered", "rejected", "quarantined", "skipped", "cancelled")
+_ENDS = ("extracted", "derived", "loaded", "filtered", "unnested", "rejected", "quarantined", "skipped", "cancelled")
 
 
 def _head(report: RunReport) -> str:

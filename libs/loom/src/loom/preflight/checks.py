@@ -64,7 +64,7 @@ async def check(
         credentials=credentials,
         params=_params(loaded.pipeline.params, params or {}),
         output_schema=schema,
-        record_key=loaded.pipeline.extract.keys,
+        record_key=loaded.pipeline.row_key,
         sample=sample,
         call_seconds=_ANSWER_SECONDS,
     )

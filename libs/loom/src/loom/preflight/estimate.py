@@ -50,7 +50,17 @@ from loom_transformer.transforms.catalog import Catalog
 
 V = TypeVar("V")
 
-_WHOLE = ("seen", "passed", "filtered", "failed", "calls_made", "calls_from_cache", "tokens_in", "tokens_out")
+_WHOLE = (
+    "seen",
+    "passed",
+    "filtered",
+    "derived",
+    "failed",
+    "calls_made",
+    "calls_from_cache",
+    "tokens_in",
+    "tokens_out",
+)
 """Holds the counts of a step."""
 _PAGE = 2_000
 """The number of records that are read at once where a source does not know how many it has."""

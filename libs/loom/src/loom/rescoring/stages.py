@@ -15,9 +15,10 @@ from loom_ai.stores.memory.marks import MemoryMarks
 from loom_ai.stores.sealed import SealedJournal
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.resource_cache import ResourceCache
+from loom_common.domain.definition.steps import number_fields
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.plan import Plan
-from loom_common.errors import SourceError
+from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.service.bootstrap import Platform
@@ -40,6 +41,10 @@ from loom_transformer.transforms.catalog import Catalog
 async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan: Plan) -> AsyncIterator[Source]:
     """Open what gives the outputs of a run that has ended, and asks no model for them."""
     assert run.completed_at is not None
+    if number_fields(plan.pipeline.transform):
+        raise ConfigurationError(
+            f"A step of run {run.run_id} makes several records of one, and such records cannot be scored again."
+        )
     outputs, project = plans.of_outputs(plan), platform.project
     url = platform.settings.journal.url.get_secret_value()
     async with AsyncExitStack() as stack:

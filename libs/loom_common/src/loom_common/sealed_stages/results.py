@@ -98,7 +98,9 @@ class _Sealing:
         return piece.model_copy(update={"start": self._place(piece.start), "until": self._place(piece.until)})
 
     def batch(self, result: Transformed | Evaluated) -> Transformed | Evaluated:
-        """Seal records with their outputs, and what evaluators said of them."""
+        """Seal records with their outputs, and what evaluators said of them. Records that a step made are no inputs."""
+        for each in result.records:
+            self._inputs.setdefault(each.id, each)
         records: tuple[Any, ...] = tuple(
             replace(each, input=self._sealer.sealed(each.input), output=self._output(each.id, each.output))
             for each in result.records

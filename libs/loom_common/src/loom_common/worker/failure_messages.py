@@ -175,6 +175,7 @@ def set_aside(message: Message, error: Exception, code: str, context: Context) -
             reason=f"{words_of(error)} (after the last attempt)",
             input=record.input,
             output=record.result if isinstance(record, TransformedRecord) else None,
+            derived=record.derived,
         )
         for record in message.records
     ]

@@ -222,7 +222,9 @@ def _with_outputs(header: BatchHeader, records: tuple[ExtractedRecord, ...], res
     """Send the batch to the evaluator, or past it, as if it had been transformed to the outputs of the slice."""
     outputs = result.outputs or {}
     made = Transformed(
-        records=tuple([TransformedRecord(each.id, each.input, outputs[each.id]) for each in records]),
+        records=tuple(
+            [TransformedRecord(each.id, each.input, outputs[each.id], None, each.derived) for each in records]
+        ),
         stages=result.stages,
     )
     return _to_evaluate(_next_header(header, Stage.TRANSFORM, made), made.records, result.stages)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
+from loom_common.contracts.v1 import CheckCount, Derived, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.run.piece import Piece
@@ -25,6 +25,7 @@ class SliceRecord:
     id: str
     input: dict[str, Any]
     error: RecordError | None = None
+    derived: Derived | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,9 @@ def cut(
 
 def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:
     return SlicedRecords(
-        records=tuple([ExtractedRecord(each.id, each.input) for each in chunk if each.error is None]),
+        records=tuple([ExtractedRecord(each.id, each.input, each.derived) for each in chunk if each.error is None]),
         kept=tuple(
-            kept_for_error(each.id, each.error, on_failure, input=each.input)
+            kept_for_error(each.id, each.error, on_failure, input=each.input, derived=each.derived)
             for each in chunk
             if each.error is not None
         ),

@@ -12,6 +12,7 @@ from typing import Any
 
 from loom_common.contracts.v1 import (
     CheckCount,
+    Derived,
     EvaluatedRecord,
     Evaluation,
     ExtractedRecord,
@@ -71,6 +72,10 @@ class Transformed(StageResult):
     """Lists the stages that the batch visits, by its plan."""
     filtered: int = 0
     """Says how many records a filter dropped."""
+    derived: int = 0
+    """Says how many records steps made of others that left the transform."""
+    unnested: int = 0
+    """Says how many records steps made others of, in whose place these went on."""
     steps: tuple[StepCount, ...] = ()
     """Holds what each step counted, of a transform that consists of steps."""
     answered: tuple[RecordsAnswered, ...] = ()
@@ -78,7 +83,9 @@ class Transformed(StageResult):
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"transformed": len(self.records), "filtered": self.filtered}
+        return {"transformed": len(self.records), "filtered": self.filtered} | (
+            {"derived": self.derived, "unnested": self.unnested} if self.derived or self.unnested else {}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +127,18 @@ class Loaded(StageResult):
 
 def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Transformed:
     """Give every record its input as its output: the result of a transform that has nothing to do."""
-    return Transformed(records=tuple([TransformedRecord(each.id, each.input, None) for each in records]), stages=stages)
+    return Transformed(
+        records=tuple([TransformedRecord(each.id, each.input, None, None, each.derived) for each in records]),
+        stages=stages,
+    )
 
 
 def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
     return Evaluated(
-        records=tuple([EvaluatedRecord(each.id, each.input, each.output, each.answered_by) for each in records])
+        records=tuple(
+            [EvaluatedRecord(each.id, each.input, each.output, each.answered_by, each.derived) for each in records]
+        )
     )
 
 
@@ -138,6 +150,7 @@ def kept_for_error(
     input: dict[str, object],  # noqa: A002 - the field's own term
     output: dict[str, object] | None = None,
     tries: int = 1,
+    derived: Derived | None = None,
 ) -> KeptRecord:
     """A record kept for an error, as its stage's `on_failure` says, after the worker tried it `tries` times. `abort`
     raises `PermanentError`. A record that misses a quality check is quarantined."""
@@ -154,4 +167,5 @@ def kept_for_error(
         output=output,
         details=error.details,
         attempts=tries if tries > 1 else None,
+        derived=derived,
     )

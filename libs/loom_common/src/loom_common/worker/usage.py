@@ -93,6 +93,7 @@ class StepBook:
 
     def __init__(self) -> None:
         self._ends: dict[str, dict[str, tuple[str, float]]] = {}
+        self._derived: dict[str, dict[str, int]] = {}
         self._usages: dict[str, StepUsage] = {}
 
     def usage(self, step: str, whole: Usage) -> StepUsage:
@@ -105,6 +106,10 @@ class StepBook:
         """Count a record that the step `made` an output of, `passed` by, `filtered` or `failed` on; or, after a dot,
         the branch of a router that it took."""
         self._ends.setdefault(step, {})[record_id] = (end, seconds)
+
+    def derive(self, step: str, record_id: str, number: int) -> None:
+        """Count the records that the step made of one."""
+        self._derived.setdefault(step, {})[record_id] = number
 
     def counts(self) -> tuple[StepCount, ...]:
         """Return what was counted, by step."""
@@ -119,6 +124,7 @@ class StepBook:
                     passed=by_end["passed"],
                     filtered=by_end["filtered"],
                     failed=by_end["failed"],
+                    derived=sum(self._derived.get(step, {}).values()),
                     seconds=sum(seconds for _, seconds in ends.values()),
                     calls_made=int(spent.get("calls_made", 0)),
                     calls_from_cache=int(spent.get("calls_from_cache", 0)),

@@ -123,9 +123,10 @@ def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
     if unread < 0:
         return {}
     read = tally.extracted - unread
+    taken = read + tally.derived - tally.unnested
     every = {
         Stage.EXTRACT: Count(tally.extracted, unread),
-        Stage.TRANSFORM: Count(read, read - tally.transformed),
+        Stage.TRANSFORM: Count(taken, taken - tally.filtered - tally.transformed),
         Stage.EVALUATE: Count(tally.transformed, tally.transformed - tally.passed - tally.rejected),
         Stage.LOAD: Count(tally.passed, tally.passed - tally.loaded),
     }
@@ -137,9 +138,10 @@ async def counts(unit: UnitOfWork, run_id: str) -> dict[Stage, Count]:
     """Count per stage, from the tallies of all batches that are done with it: the sum of what `of_batch` says of
     each."""
     columns = batches.c
+    taken = columns.extracted - columns.unread + columns.derived - columns.unnested
     pairs: dict[Stage, tuple[ColumnElement[int], ColumnElement[int]]] = {
         Stage.EXTRACT: (columns.extracted, columns.unread),
-        Stage.TRANSFORM: (columns.extracted - columns.unread, columns.extracted - columns.unread - columns.transformed),
+        Stage.TRANSFORM: (taken, taken - columns.filtered - columns.transformed),
         Stage.EVALUATE: (columns.transformed, columns.transformed - columns.passed - columns.rejected),
         Stage.LOAD: (columns.passed, columns.passed - columns.loaded),
     }

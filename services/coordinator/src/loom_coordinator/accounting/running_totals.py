@@ -34,7 +34,7 @@ def changed(totals: RunTotals, changes: Sequence[Change], now: dt.datetime) -> R
         _add(waited, batch.waited, sign)
         if batch.state == DONE:
             done += sign
-            ended += sign * batch.tally.extracted
+            ended += sign * batch.tally.entered
         else:
             underway += sign
     return RunTotals(

@@ -80,7 +80,7 @@ async def _measured(run_id: str, records: int | None) -> Measured:
     most = max(waiting, key=lambda stage: waiting[stage])
     transformers = loads.get(flow.work_queue(flow.Stage.TRANSFORM))
     return Measured(
-        remaining=(tally.extracted if records is None else max(records, tally.extracted)) - tally.ended,
+        remaining=(tally.entered if records is None else max(records + tally.derived, tally.entered)) - tally.ended,
         rate=rate,
         transformers=transformers.replicas if transformers else 0,
         waits_for=most if waiting[most] else None,

@@ -27,7 +27,7 @@ async def pause(unit: UnitOfWork, run: Run, spent: BudgetSpent) -> None:
     run_id = run.run_id
     tally = run.totals.tally
     whole = await slices.exhausted(unit, run_id)
-    words = said(run_id, spent, tally.ended, tally.extracted if whole else None)
+    words = said(run_id, spent, tally.ended, tally.entered if whole else None)
     await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=words, reason=EXHAUSTED)
     await store.raise_one(unit, run, store.budget_exhausted(spent))
     await usage.add_up(unit, run)

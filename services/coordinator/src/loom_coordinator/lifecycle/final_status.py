@@ -29,11 +29,11 @@ def of(tally: Tally, batch_threshold: float | None, *, goes_on: bool = False) ->
 
     A run may not be called succeeded where records are unaccounted for, nor where errors left nothing to load."""
     if not tally.balanced:
-        words = f"the ledger does not balance: {tally.underway:,} of {counted(tally.extracted, 'record')} unaccounted"
+        words = f"the ledger does not balance: {tally.underway:,} of {counted(tally.entered, 'record')} unaccounted"
         return Verdict(run_rows.FAILED, words)
     if not tally.loaded and tally.errors:
         rest = f", and the gate rejected the other {tally.rejected:,}" if tally.rejected else ""
-        words = f"Nothing was loaded: errors kept back {tally.errors:,} of {counted(tally.extracted, 'record')}{rest}."
+        words = f"Nothing was loaded: errors kept back {tally.errors:,} of {counted(tally.entered, 'record')}{rest}."
         return Verdict(run_rows.PARTIAL if goes_on else run_rows.FAILED, words)
     if not tally.loaded and tally.rejected:
         all_of_them = f"all {tally.rejected:,} records" if tally.rejected > 1 else "the one record"

@@ -27,7 +27,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
     begun = await _begun(unit, run_id, under_way)
     counts = {
         Stage.EXTRACT: (tally.extracted, tally.extracted),
-        Stage.TRANSFORM: (tally.extracted, tally.transformed),
+        Stage.TRANSFORM: (tally.extracted + tally.derived - tally.unnested, tally.transformed),
         Stage.EVALUATE: (tally.transformed, tally.passed + tally.rejected),
         Stage.LOAD: (tally.passed, tally.loaded),
     }
@@ -37,7 +37,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
         epoch=run.epoch,
         status=run.status,
         tally=tally,
-        total=tally.extracted if await slices.exhausted(unit, run_id) else None,
+        total=tally.entered if await slices.exhausted(unit, run_id) else None,
         stages={
             stage: StageProgress(
                 records_in=entered, records_out=left + begun.get(stage, 0), seconds=run.totals.worked(stage)

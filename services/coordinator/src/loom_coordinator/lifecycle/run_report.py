@@ -97,6 +97,8 @@ def build(
                 "skipped",
                 "cancelled",
                 "filtered",
+                "derived",
+                "unnested",
                 "loaded",
                 "second",
                 "staged",

@@ -20,7 +20,10 @@ from loom_coordinator.lifecycle.run_progress import progress
 from loom_coordinator.queries import batches, runs
 from loom_coordinator.queries.records import KeptRecord, last_kept
 
-_ENDS = ("extracted", "filtered", "rejected", "skipped", "quarantined", "loaded", "staged", "cancelled")
+_ENDS = (
+    "extracted", "derived", "unnested", "filtered", "rejected", "skipped", "quarantined", "loaded", "staged",
+    "cancelled",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -32,6 +33,7 @@ def _row(message: RecordsQuarantined, record: KeptRecord, now: dt.datetime) -> d
         "code": record.code,
         "output": record.output,
         "attempts": record.attempts,
+        "derived": None if record.derived is None else dataclasses.asdict(record.derived),
     }
 
 

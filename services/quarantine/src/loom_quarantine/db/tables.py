@@ -51,6 +51,7 @@ quarantined_records = Table(
     Column("output", Json),
     Column("replay_run_id", String(255), comment="the run that last took this record up again"),
     Column("attempts", Integer, comment="how often its stage tried"),
+    Column("derived", Json, comment="of which record a step made it, and the step"),
     Column(
         "origin_run_id",
         String(255),

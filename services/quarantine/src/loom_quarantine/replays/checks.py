@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loom_common.contracts.v1 import Derived
 from loom_common.domain.checks.record_checks import carried_from_input, key_of, see_fields
 from loom_common.domain.checks.repairs import mended, to_mend, words
 from loom_common.domain.definition.pipeline import Pipeline
@@ -26,6 +27,8 @@ _SAID = "said"
 def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
     """Return the record with the edits applied, or with the error that quarantines it
     again."""
+    if (derived := Derived.of_json(kept.derived)) is not None:
+        return _checked_part(kept, derived, edits, pipeline)
     data = edited(kept.record_data, edits)
     if kept.failure_stage != Stage.EXTRACT or kept.code in (QUALITY_CHECK, SCHEMA_CONTRACT):
         return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline) if edits else None)
@@ -39,6 +42,16 @@ def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> Sl
         return SliceRecord(kept.record_id, data, error)
     data = mended(data, edits, fields)
     return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline))
+
+
+def _checked_part(kept: KeptInput, derived: Derived, edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
+    """Return a record that a step made of another with the edits applied. It has no key of its own that an edit could
+    change: it is known by that of the other."""
+    fixed = [name for name in edits if name in pipeline.row_key]
+    if not fixed:
+        return SliceRecord(kept.record_id, edited(kept.record_data, edits), None, derived)
+    reason = f"{', '.join(fixed)} cannot be edited: the step {derived.step} made the record of {derived.parent}."
+    return SliceRecord(kept.record_id, kept.record_data, RecordError(reason, code="key_overwritten"), derived)
 
 
 def _trouble(data: Mapping[str, Any], place: str, pipeline: Pipeline) -> RecordError | None:
@@ -60,10 +73,10 @@ def without_doubles(
     records: Sequence[SliceRecord], earlier: Sequence[SliceRecord], keys: Sequence[str]
 ) -> list[SliceRecord]:
     """Return the records, with an error for those whose edited key an earlier record of the replay has."""
-    first = {key_of(each.input, keys): each.id for each in reversed(earlier) if each.error is None}
+    first = {key_of(each.input, keys): each.id for each in reversed(earlier) if _has_key(each)}
     found = []
     for record in records:
-        if record.error is None:
+        if _has_key(record):
             key = key_of(record.input, keys)
             holder = first.setdefault(key, record.id)
             if holder != record.id:
@@ -74,10 +87,14 @@ def without_doubles(
     return found
 
 
+def _has_key(record: SliceRecord) -> bool:
+    return record.error is None and record.derived is None
+
+
 def asks_the_source(records: Sequence[SliceRecord], keys: Sequence[str]) -> bool:
     """Say whether a record has a key that no extractor has seen, so that the source must be asked for duplicates."""
     return bool(keys) and any(
-        record.error is None and key_of(record.input, keys) != record.id
+        _has_key(record) and key_of(record.input, keys) != record.id
         for record in records
         if all(name in record.input for name in keys)
     )

@@ -29,6 +29,8 @@ class KeptInput:
     code: str
     error_details: dict[str, Any] | None
     output: dict[str, Any] | None = None
+    derived: dict[str, Any] | None = None
+    """Says of which record a step made it, as `Derived` does; None for a record of the source."""
 
 
 _COLUMNS = tuple(table.c[field.name] for field in fields(KeptInput))

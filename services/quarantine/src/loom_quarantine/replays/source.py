@@ -7,7 +7,7 @@ from functools import partial
 
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
-from loom_common.contracts.v1 import ExtractSlice
+from loom_common.contracts.v1 import Derived, ExtractSlice
 from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.run.stages import visited
 from loom_common.errors import PermanentError, RecordError
@@ -70,7 +70,10 @@ class Replay:
         extract = plan.pipeline.extract
         return cut(
             request,
-            [SliceRecord(kept.record_id, kept.record_data, _lacks_output(kept)) for kept in taken.records],
+            [
+                SliceRecord(kept.record_id, kept.record_data, _lacks_output(kept), Derived.of_json(kept.derived))
+                for kept in taken.records
+            ],
             batch_size=extract.batch_size,
             cursor=taken.cursor,
             end=taken.end,

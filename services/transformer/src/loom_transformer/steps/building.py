@@ -20,13 +20,15 @@ from loom_common.domain.definition.transform import (
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of
-from loom_common.domain.steps.keys import FilterStep, RouterStep, StepKeys
+from loom_common.domain.steps.keys import StepKeys
+from loom_common.domain.steps.operators import FilterStep, GatherStep, RouterStep, SplitStep, UnnestStep, number_field
 from loom_common.errors import RecordError
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Risk
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.outcome import Transform, TransformOutcome
 from loom_transformer.recovered import finished, joined, may_be_tried_again
+from loom_transformer.steps.parts import opening_of
 from loom_transformer.steps.stepping import Applied, Output, Step, StepsTransform
 
 Make = Callable[[Plan], Transform | None]
@@ -45,7 +47,7 @@ def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> Ste
             transform = make(_alone(plan, step, judged=node.name in asking[-1:]))
             if transform is not None and transform.risk is not None:
                 risks.append(transform.risk)
-        steps[node.name] = _step(node, step, transform)
+        steps[node.name] = _step(graph, node, step, transform)
     risk = USER_CODE if USER_CODE in risks else MODEL_CALLS if risks else None
     return StepsTransform(graph, steps, _output(config, graph), risk)
 
@@ -62,8 +64,8 @@ def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:
     return plan.model_copy(update={"pipeline": pipeline.model_copy(update=changes)})
 
 
-def _step(node: Node, config: StepKeys, transform: Transform | None) -> Step:
-    apply = where = route = None
+def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | None) -> Step:
+    apply = where = route = opening = gathered = None
     on_failure: OnFailure | None = None
     if isinstance(config, TransformConfig):
         on_failure = config.on_failure if config.on_failure in ("skip", "abort") else None
@@ -72,6 +74,10 @@ def _step(node: Node, config: StepKeys, transform: Transform | None) -> Step:
         where = expression(config.where)
     elif isinstance(config, RouterStep):
         route = _route(config)
+    elif isinstance(config, UnnestStep | SplitStep):
+        opening = opening_of(config, gathered=node.name in graph.gathers)
+    elif isinstance(config, GatherStep):
+        gathered = config.fields
     return Step(
         node,
         None if config.when is None else expression(config.when),
@@ -81,6 +87,8 @@ def _step(node: Node, config: StepKeys, transform: Transform | None) -> Step:
         where,
         route,
         waits=isinstance(config, AiTransformConfig | EmbedTransformConfig),
+        opening=opening,
+        gathered=gathered,
     )
 
 
@@ -138,7 +146,7 @@ def _otherwise(config: RouterStep, why: str) -> str:
 
 def _output(config: StepsTransformConfig, graph: Graph) -> Output:
     making = [step for step in config.steps if isinstance(step, TransformConfig)]
-    makes_any = any(not isinstance(step, PassthroughTransformConfig) for step in making)
+    makes_any = graph.has_parts or any(not isinstance(step, PassthroughTransformConfig) for step in making)
     shape = None if config.shape is None else Shape(config.shape)
     properties = (config.declared_schema or {}).get("properties") if shape is not None else None
     unsealed = {node.name for node in graph.nodes if not is_sealed(config.steps[node.at])}
@@ -148,4 +156,5 @@ def _output(config: StepsTransformConfig, graph: Graph) -> Output:
         (one in unsealed or other in unsealed) and not graph.related(one, other) and not graph.exclusive(one, other)
         for one, other in pairs
     )
-    return Output(makes_any, shape, frozenset(properties) if properties else None, may_conflict)
+    numbers = tuple(number_field(config.steps[node.at]) for node in graph.deriving)
+    return Output(makes_any, shape, frozenset(properties) if properties else None, numbers, may_conflict)

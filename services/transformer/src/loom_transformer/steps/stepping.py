@@ -22,6 +22,7 @@ from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.batch import BatchInSteps
+from loom_transformer.steps.parts import Opening
 
 Applied = Callable[[str, Sequence[ExtractedRecord], Context, int], Any]
 """Applies the transform of a step, tried again as the step says."""
@@ -44,6 +45,10 @@ class Step:
     """Gives the branch that a record takes from a router. Raises `RecordError` where it takes none."""
     waits: bool = False
     """Tells whether it waits for the answers of models."""
+    opening: Opening | None = None
+    """Makes several records of one."""
+    gathered: Mapping[str, str] | None = None
+    """Names the fields whose lists it makes of such records, by the names of the lists."""
 
     def error(self, record_id: str, error: RecordError) -> RecordError:
         """Return the error of a record that the step fails on. Raises `PermanentError` where that fails the run."""
@@ -65,6 +70,8 @@ class Output:
     """The declared shape, which leaves out the fields that it does not name."""
     names: frozenset[str] | None = None
     """The fields that the declared shape names; None for all."""
+    numbers: tuple[str, ...] = ()
+    """The fields that hold the number of a record among those made of one; 0 in a record that was not unnested."""
     may_conflict: bool = False
     """Says whether steps that do not need each other may make the same field, as not all fields are declared."""
 
@@ -72,6 +79,7 @@ class Output:
         """Return the output. Raises `RecordError` where it does not have the declared shape."""
         if not self.makes_any:
             return None
+        made = {**dict.fromkeys(self.numbers, 0), **made} if self.numbers else made
         output = dict(made) if self.names is None else {name: made[name] for name in made if name in self.names}
         if self.shape is not None:
             self.shape.check(output)
@@ -96,7 +104,7 @@ class StepsTransform:
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
     ) -> list[TransformOutcome]:
-        batch = BatchInSteps(run_id, records, context, again, self._graph, self._steps, self._output, self._watched)
+        batch = BatchInSteps(run_id, records, context, again, self._graph, self._output, self._watched)
         if self._is_chain:
             for node in self._graph.order:
                 await batch.take(self._steps[node.name])

@@ -34,6 +34,7 @@ def parts_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what is known of a record that was kept back: the title of each part, and its text."""
     yield record["outcome"], f"at {record['stage']}, {terminal.moment(record['quarantined_at'])} UTC, {record['code']}"
     yield "reason", record["reason"]
+    yield from _origin(record)
     if record["resolved"]:
         by = f" by {record['resolved_by']}" if record["resolved_by"] else ""
         yield "resolved", f"{record['resolution_action']}{by}, {terminal.moment(record['resolved_at'])} UTC"
@@ -56,6 +57,12 @@ def parts_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "kept first", f"by {before['run_id']} at {before['failure_stage']}: {before['failure_reason']}"
     for replay in reversed(record["replays"]):
         yield "kept again", f"by {replay['run_id']} at {replay['failure_stage']}: {replay['failure_reason']}"
+
+
+def _origin(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield of which record a step made it, where one did."""
+    if record["derived_from"]:
+        yield "made of", "{parent} by the step {step}".format(**record["derived_from"])
 
 
 def cost_of(record: Mapping[str, Any]) -> str:

@@ -20,6 +20,8 @@ _MANY = 100
 _FAR = 0.1
 _COUNTS = (
     "extracted",
+    "derived",
+    "unnested",
     "filtered",
     "passed",
     "unscored",

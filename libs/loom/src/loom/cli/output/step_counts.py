@@ -55,7 +55,7 @@ def of_estimate(steps: Sequence[StepCount]) -> RenderableType:
 
 def _besides(step: Mapping[str, Any]) -> Iterator[str]:
     """Yield in words what else there is to tell of a step."""
-    for name in ("filtered", "failed"):
+    for name in ("derived", "filtered", "failed"):
         if step[name]:
             yield f"{step[name]:,} {name}"
     if step["passed"]:

@@ -12,8 +12,8 @@ from loom.testing.definition.expectations import IntegrationExpectation
 from loom.testing.outcomes import Failure
 from loom_common.contracts.v1 import RunReport
 
-_ENDS = ("loaded", "filtered", "rejected", "quarantined", "skipped", "cancelled")
-_LOST = "extracted = loaded + filtered + rejected + quarantined + skipped + cancelled"
+_ENDS = ("loaded", "filtered", "unnested", "rejected", "quarantined", "skipped", "cancelled")
+_LOST = "extracted + derived = loaded + filtered + unnested + rejected + quarantined + skipped + cancelled"
 
 
 def compare(
@@ -30,8 +30,9 @@ def compare(
     for name, bounds in expected.records.items():
         to.bound(f"records.{name}", bounds, float(counts.get(name, 0)))
     ended = sum(counts.get(name, 0) for name in _ENDS)
-    if report.status in ("succeeded", "partial") and ended != counts["extracted"]:
-        to.failures.append(Failure("records", _LOST, f"{counts['extracted']} extracted, {ended} accounted for"))
+    entered = counts["extracted"] + counts.get("derived", 0)
+    if report.status in ("succeeded", "partial") and ended != entered:
+        to.failures.append(Failure("records", _LOST, f"{entered} extracted and derived, {ended} accounted for"))
     to.bound("cost", expected.cost, report.cost.get("total", 0.0))
     for which, bounds in expected.latency.items():
         to.bound(f"latency.{which}", bounds, report.latency.get(which))

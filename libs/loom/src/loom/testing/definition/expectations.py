@@ -172,7 +172,19 @@ class IntegrationExpectation(Section):
 
     status: Literal["succeeded", "partial", "failed"] = Field("succeeded", description="How the run ends.")
     records: dict[
-        Literal["extracted", "filtered", "passed", "loaded", "rejected", "quarantined", "skipped", "failed"], Bounds
+        Literal[
+            "extracted",
+            "derived",
+            "unnested",
+            "filtered",
+            "passed",
+            "loaded",
+            "rejected",
+            "quarantined",
+            "skipped",
+            "failed",
+        ],
+        Bounds,
     ] = Field(default_factory=dict, description="Bounds of the number of records, by what became of them.")
     columns: list[str] = Field(default_factory=list, description="Columns that the destination has.")
     unique: list[str] = Field(default_factory=list, description="Columns that identify a row there, together.")

@@ -85,6 +85,7 @@ class StepCount(Part):
     seen: int = Field(description="Records that the step worked on, or that took the branch.")
     passed: int = Field(0, description="Records that it passed by, because its `when` is not true of them.")
     filtered: int = Field(0, description="Of those seen: records that it dropped.")
+    derived: int = Field(0, description="Records that it made of those seen.")
     failed: int = Field(0, description="Of those seen: records that it failed on.")
     seconds: float = Field(0.0, description="What it took for these records, added up.")
     calls_made: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -112,13 +113,39 @@ _EXACT = ConfigDict(extra="forbid")
 
 
 @per_record
+class Derived:
+    """Says of which record a step of the transform made a record, and what was known of it then: the steps up to there
+    are not taken again."""
+
+    __pydantic_config__ = _EXACT
+
+    parent: Annotated[str, Field(description="The id of the record that it was made of.")]
+    step: Annotated[str, Field(description="The step that made it.")]
+    made: Annotated[tuple[str, ...], Field(description="The fields of its input that steps made.")] = ()
+    branches: Annotated[dict[str, str], Field(description="The branches that it was on, by their routers.")] = (
+        dataclasses.field(default_factory=dict)
+    )
+    off: Annotated[tuple[str, ...], Field(description="The steps before that were on other branches.")] = ()
+
+    @staticmethod
+    def of_json(said: Mapping[str, Any] | None) -> Derived | None:
+        """Return what a table holds as JSON; None for a record of the source."""
+        if said is None:
+            return None
+        return Derived(said["parent"], said["step"], tuple(said["made"]), dict(said["branches"]), tuple(said["off"]))
+
+
+@per_record
 class ExtractedRecord:
-    """Holds a record as the source has it."""
+    """Holds a record as the source has it, or as it was made of one and kept back."""
 
     __pydantic_config__ = _EXACT
 
     id: str
     input: dict[str, Any]
+    derived: Annotated[
+        Derived | None, Field(description="Of which record it was made; null for one of the source.")
+    ] = None
 
 
 @per_record
@@ -132,6 +159,9 @@ class TransformedRecord:
     output: Annotated[dict[str, Any] | None, Field(description="Null: the output is the input (passthrough).")]
     answered_by: Annotated[
         str | None, Field(description="What gave the output: of a cascade the tier, or a fallback.")
+    ] = None
+    derived: Annotated[
+        Derived | None, Field(description="Of which record it was made; null for one of the source.")
     ] = None
 
     @property
@@ -214,6 +244,7 @@ class KeptRecord(Part):
     scores: dict[str, float] = Field(default_factory=dict)
     details: dict[str, Any] = Field(default_factory=dict)
     attempts: int | None = Field(None, description="How often its stage tried it; null where nobody counted.")
+    derived: Derived | None = Field(None, description="Of which record it was made; null for one of the source.")
 
 
 class RecordsQuarantined(Message):

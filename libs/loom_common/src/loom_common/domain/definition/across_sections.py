@@ -10,13 +10,17 @@ from loom_common.domain.definition.cascades import cheap_models
 from loom_common.domain.definition.evaluator_kinds import asks_a_model
 from loom_common.domain.definition.failing import FallbackConfig
 from loom_common.domain.definition.output import TEXT, is_json_schema
+from loom_common.domain.definition.steps import number_fields
 from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.section import Mistake, items, mistake, said
+from loom_common.domain.steps.graph import GATHER
+from loom_common.domain.steps.operators import OPENING, number_field, part_field
 from loom_common.domain.steps.views import definitions_by_step
 
 Place = tuple[str | int, ...]
+_STEPS: Place = ("transform", "steps")
 
 
 def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -26,6 +30,7 @@ def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
     yield from _losing_what_was_read(written)
     yield from _known_by_no_key(written)
     yield from _waiting_in_clear(written)
+    yield from _derived_rows(written)
 
 
 def _overwriting(written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -97,6 +102,36 @@ def _waiting_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if said(execution, "type") == "batch":
             expected = "`direct` where the pipeline has `sensitive` fields: what waits for a batch is not encrypted"
             yield mistake((section, "execution"), "strange_for_type", expected, execution)
+
+
+def _derived_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what does not fit steps that make several records of one: fields that would take the place of a key, a key
+    of rows that does not tell those of one record apart, and copies of sensitive fields under other names."""
+    extract, load = said(written, "extract"), said(written, "load")
+    key = said(extract, "key")
+    keys = [key] if isinstance(key, str) else key if isinstance(key, list) else []
+    sensitive = {str(name).partition(".")[0] for name in items(written, "sensitive")}
+    steps = items(said(written, "transform"), "steps")
+    for at, step in enumerate(steps):
+        if said(step, "type") in OPENING:
+            for name in (part_field(step), number_field(step)):
+                if name in keys:
+                    expected = f"another field: it would overwrite the record's key `{name}`"
+                    yield mistake((*_STEPS, at), "overwrites_key", expected, name)
+            if (field := said(step, "field")) in sensitive and part_field(step) != field:
+                expected = f"no `into` here: `{field}` is sensitive, and so is each part of it"
+                yield mistake((*_STEPS, at, "into"), "sensitive", expected, said(step, "into"))
+        gathered = said(step, "fields") if said(step, "type") == GATHER else None
+        for into, field in gathered.items() if isinstance(gathered, Mapping) else ():
+            if field in sensitive and into != field:
+                expected = f"`{field}: {field}`, as `{field}` is sensitive"
+                yield mistake((*_STEPS, at, "fields", str(into)), "sensitive", expected, field)
+    written_key = said(load, "key")
+    named = [written_key] if isinstance(written_key, str) else written_key if isinstance(written_key, list) else []
+    for number in number_fields(said(written, "transform")) if named else ():
+        if number not in named:
+            expected = f"`{number}` among them, as a step makes several rows of one record, which that tells apart"
+            yield mistake(("load", "key"), "derived_rows", expected, written_key)
 
 
 def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

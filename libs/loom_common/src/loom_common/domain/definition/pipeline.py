@@ -23,6 +23,7 @@ from loom_common.domain.definition.failing import (
 )
 from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.definition.steps import number_fields
 from loom_common.domain.definition.streams.settings import (
     Mode,
     Pace,
@@ -323,6 +324,12 @@ class Pipeline(Section):
     def sensitive_fields(self) -> SensitiveFields:
         """Return the fields that are sensitive, to be found in records."""
         return SensitiveFields(self.sensitive)
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """Return the fields that identify a row: the key of its record, and its number among the records that a step
+        made of that; empty where records have no key."""
+        return (*self.extract.keys, *number_fields(self.transform)) if self.extract.keys else ()
 
     @property
     def ingest_keys(self) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def _words(
     from loom_common.domain.definition.transform import transform_names
     from loom_common.domain.model_options.providers import provider_names
     from loom_common.domain.quality.check import QualityCheck, same_bound
-    from loom_common.domain.steps.keys import DECIDING
+    from loom_common.domain.steps.operators import OPERATORS
 
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
@@ -142,7 +142,7 @@ def _words(
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             if path and path[0] == "transform" and path[-1] == "type" and len(path) in (2, 4):
-                options = [*transform_names(), *(DECIDING if len(path) == 4 else ())]
+                options = [*transform_names(), *(OPERATORS if len(path) == 4 else ())]
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]

@@ -12,10 +12,11 @@ from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
-from loom_common.domain.section import Mistake, Section, mistake, said
-from loom_common.domain.steps.graph import graph_of
-from loom_common.domain.steps.keys import DECIDING, StepKeys
+from loom_common.domain.section import Mistake, Section, items, mistake, said
+from loom_common.domain.steps.graph import GATHER, graph_of
+from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.mistakes import fields_read
+from loom_common.domain.steps.operators import OPENING, OPERATORS, number_field, part_field
 from loom_common.domain.values.fields import Fields
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -46,7 +47,13 @@ def dump_step(step: StepKeys, info: SerializationInfo) -> Any:
 def made_by(step: Any) -> Made | None:
     """Return what is known of the fields that a step makes, as written or as a model; None where nothing is."""
     kind, spec = said(step, "type"), said(step, "output")
-    if kind in DECIDING or kind == "passthrough":
+    if kind in OPENING:
+        part = {"type": "string"} if kind == "split" else None
+        return {part_field(step): part, number_field(step): {"type": "integer", "minimum": 0}}
+    if kind == GATHER:
+        gathered = said(step, "fields")
+        return {str(name): {"type": "array"} for name in gathered} if isinstance(gathered, Mapping) else {}
+    if kind in OPERATORS or kind == "passthrough":
         return {}
     if spec == TEXT or (kind == "ai" and spec is None):
         return {TEXT: {"type": "string"}, **_added(step)}
@@ -103,6 +110,13 @@ def strange_in_step(written: Any) -> Iterable[Mistake]:
         yield mistake(("on_failure",), "strange_for_type", expected, failing)
 
 
+def number_fields(transform: Any) -> tuple[str, ...]:
+    """Return the fields that hold the number of a record among those that a step made of one; none where no such record
+    leaves the transform."""
+    steps = items(transform, "steps")
+    return tuple(number_field(steps[node.at]) for node in graph_of(steps).deriving) if steps else ()
+
+
 def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
     """Return the JSON Schema of what all steps make of a record, field by field; None where nobody knows it. Required
     is what every record gets."""
@@ -111,13 +125,18 @@ def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
     required: list[str] = []
     for node in graph.order:
         step = steps[node.at]
+        if any(each in graph.gathers for each in graph.levels[node.name].after):
+            continue
         made = made_by(step)
         if made is None or not is_sealed(step):
             return None
         always = node.when is None and said(step, "criticality") != "optional" and graph.is_on_every_way(node.name)
+        if node.opens and part_field(step) != (unnested := str(said(step, "field"))):
+            properties.pop(unnested, None)
+            required = [each for each in required if each != unnested]
         for field, schema in made.items():
             properties[field] = dict(schema or {})
-            if always and field not in required:
+            if (always or (node.opens and field == number_field(step))) and field not in required:
                 required.append(field)
     if not properties:
         return None
@@ -127,10 +146,12 @@ def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
 def made_by_steps(steps: Sequence[Any], source: Fields | None) -> Fields | None:
     """Return the fields that all steps make; those of the source where none makes any, and None where nobody knows."""
     graph = graph_of(steps)
-    if not any(said(step, "type") not in (*DECIDING, "passthrough") for step in steps):
+    if all(made_by(step) == {} for step in steps):
         return source
     names: list[str] = []
-    for node in graph.nodes:
+    for node in graph.order:
+        if any(each in graph.gathers for each in graph.levels[node.name].after):
+            continue
         made = made_by(steps[node.at])
         if made is None or not is_sealed(steps[node.at]):
             return None
@@ -144,7 +165,7 @@ def seen_by_steps(steps: Sequence[Any], source: Fields | None) -> dict[int, Fiel
     graph = graph_of(steps)
     seen: dict[int, Fields | None] = {}
     for node in graph.nodes:
-        above = [steps[graph.by_name[name].at] for name in graph.ancestors.get(node.name, ())]
+        above = [steps[graph.by_name[name].at] for name in graph.visible.get(node.name, ())]
         if source is None or any(not is_sealed(step) for step in above):
             seen[node.at] = None
             continue

@@ -26,8 +26,15 @@ from loom_common.domain.definition.failing import (
     fallback_fits,
     meant_by_presence,
 )
-from loom_common.domain.definition.output import TEXT, OutputSpec, json_schema
-from loom_common.domain.definition.steps import dump_step, made_by, merged_schema, strange_in_step, with_step_keys
+from loom_common.domain.definition.output import TEXT, OutputSpec, is_json_schema, json_schema
+from loom_common.domain.definition.steps import (
+    dump_step,
+    made_by,
+    merged_schema,
+    number_fields,
+    strange_in_step,
+    with_step_keys,
+)
 from loom_common.domain.json_values.whole_numbers import Turn, whole_numbers
 from loom_common.domain.model_options.asking import AskingOptions, LogprobsConfig, asking_mistakes
 from loom_common.domain.model_options.caching import CacheConfig
@@ -49,8 +56,9 @@ from loom_common.domain.section import (
     refusal,
     said,
 )
-from loom_common.domain.steps.keys import DECIDING, StepKeys
+from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.mistakes import step_mistakes
+from loom_common.domain.steps.operators import OPERATORS
 from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
@@ -347,13 +355,13 @@ def _step(written: Any) -> Any:
         raise refusal("step", [mistake((), "strange_for_type", "a step without `steps` of its own", written)])
     try:
         model = step_model(written)
-        found = list(strange_in_step(written)) if model not in DECIDING.values() else []
+        found = list(strange_in_step(written)) if model not in OPERATORS.values() else []
         made = model.model_validate(written)
     except PluginUnusable as error:
         raise refusal("step", [unusable(("type",), error, said(written, "type"))]) from error
     except ValidationError as error:
         found += mistakes_in(error)
-        mistaken = _of_the_type(found, written) if model not in DECIDING.values() else found
+        mistaken = _of_the_type(found, written) if model not in OPERATORS.values() else found
         raise refusal("step", mistaken) from None
     if found:
         raise refusal("step", found)
@@ -363,10 +371,10 @@ def _step(written: Any) -> Any:
 def step_model(written: Any) -> type[StepKeys]:
     """Return the model of a step's keys. Raises `PluginUnusable`."""
     kind = said(written, "type")
-    if isinstance(kind, str) and kind not in TRANSFORMS and closest(kind, (*TRANSFORMS, *DECIDING)) in DECIDING:
-        kind = closest(kind, DECIDING)
-    if isinstance(kind, str) and kind in DECIDING:
-        return DECIDING[kind]
+    if isinstance(kind, str) and kind not in TRANSFORMS and closest(kind, (*TRANSFORMS, *OPERATORS)) in OPERATORS:
+        kind = closest(kind, OPERATORS)
+    if isinstance(kind, str) and kind in OPERATORS:
+        return OPERATORS[kind]
     return with_step_keys(transform_model(written))
 
 
@@ -418,6 +426,13 @@ class StepsTransformConfig(TransformConfig):
         if said(written, "on_failure") in ("retry", "fallback"):
             expected = "`quarantine`, `skip` or `abort` beside `steps`; a step that tries again or falls back says so"
             yield mistake(("on_failure",), "strange_for_type", expected, said(written, "on_failure"))
+        declared = said(written, "output")
+        if isinstance(declared, Mapping):
+            names = (declared.get("properties") or {}) if is_json_schema(declared) else declared
+            for number in number_fields(written):
+                if number not in names:
+                    expected = f"`{number}: integer` among its fields, which tells the records made of one apart"
+                    yield mistake(("output",), "derived_rows", expected, declared)
         if said(written, "output") == TEXT:
             yield mistake(("output",), "strange_for_type", "fields beside `steps`, as each step adds its own", TEXT)
 

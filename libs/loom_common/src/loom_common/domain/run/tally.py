@@ -33,6 +33,10 @@ class Tally(BaseModel):
     cancelled: int = 0
     filtered: int = 0
     """Records that a filter among the steps of the transform dropped: they are neither loaded nor kept."""
+    derived: int = 0
+    """Records that steps of the transform made of others. Each has an end of its own."""
+    unnested: int = 0
+    """Records that steps of the transform made others of. That is their end: the others go on in their place."""
     calls_made: int = 0
     """Model calls that this run paid for."""
     calls_from_cache: int = 0
@@ -56,19 +60,24 @@ class Tally(BaseModel):
 
     @property
     def kept(self) -> int:
-        """Return the number of records in `quarantined_records`: all that were neither loaded, filtered nor
-        cancelled."""
+        """Return the number of records in `quarantined_records`: all that were neither loaded, filtered,
+        unnested nor cancelled."""
         return self.rejected + self.skipped + self.quarantined
 
     @property
+    def entered(self) -> int:
+        """Return the number of records that come to an end: those extracted, and those that steps made of others."""
+        return self.extracted + self.derived
+
+    @property
     def ended(self) -> int:
-        """Return the number of records that have reached one of the six final outcomes."""
-        return self.loaded + self.kept + self.filtered + self.cancelled
+        """Return the number of records that have reached one of the seven final outcomes."""
+        return self.loaded + self.kept + self.filtered + self.unnested + self.cancelled
 
     @property
     def underway(self) -> int:
         """Records without a final outcome yet. It is 0 for a finished batch and never negative."""
-        return self.extracted - self.ended
+        return self.entered - self.ended
 
     @property
     def errors(self) -> int:
@@ -89,5 +98,6 @@ class Tally(BaseModel):
 
     @property
     def balanced(self) -> bool:
-        """Tell whether `extracted = loaded + filtered + rejected + skipped + quarantined + cancelled`."""
+        """Tell whether `extracted + derived = loaded + filtered + unnested + rejected + skipped + quarantined +
+        cancelled`."""
         return self.underway == 0

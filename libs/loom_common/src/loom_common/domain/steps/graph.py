@@ -10,10 +10,12 @@ from typing import Any
 
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.keys import PHASES
+from loom_common.domain.steps.operators import OPENING
 
 Way = frozenset[tuple[str, str]]
 """Holds choices of routers, each a router with a branch, all of which a record has to take."""
 Ways = frozenset[Way]
+GATHER = "gather"
 _ANYWHERE: Ways = frozenset([Way()])
 _MOST_WAYS = 256
 """With more ways to a step than this, it counts as one that every record may take."""
@@ -51,6 +53,11 @@ class Node:
     """Names the branches of a router in their order, `otherwise` last."""
 
     @property
+    def opens(self) -> bool:
+        """Tell whether it makes several records of one."""
+        return self.kind in OPENING
+
+    @property
     def choices(self) -> dict[str, list[str]]:
         """Return the branches that lead to it, by router: a record takes it only on one of them of each."""
         found: dict[str, list[str]] = {}
@@ -58,6 +65,22 @@ class Node:
             if need.branch is not None:
                 found.setdefault(need.step, []).append(need.branch)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Names the steps of which each made several records of one, the last of them the one by which a record was
+    made."""
+
+    before: tuple[str, ...]
+    """They made the records that the step is given."""
+    after: tuple[str, ...]
+    """They made the records that the step gives on."""
+
+    @property
+    def worked_on(self) -> tuple[str, ...]:
+        """Return those that made the records that end, pass or fail in the step."""
+        return min(self.before, self.after, key=len)
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,11 @@ class Graph:
         return self.sorted[0]
 
     @cached_property
+    def ranks(self) -> Mapping[str, int]:
+        """Return the place of each step in the order."""
+        return {node.name: rank for rank, node in enumerate(self.order)}
+
+    @cached_property
     def ancestors(self) -> Mapping[str, frozenset[str]]:
         """Return all steps that come before each, also by way of others: it sees their outputs."""
         found: dict[str, frozenset[str]] = {}
@@ -160,6 +188,60 @@ class Graph:
     def is_on_every_way(self, step: str) -> bool:
         """Tell whether every record takes a step, as far as routers decide."""
         return self.paths.get(step) == _ANYWHERE
+
+    @cached_property
+    def levels(self) -> Mapping[str, Level]:
+        """Return for each step what records it is about: those of the source, or those that steps before it made."""
+        found: dict[str, Level] = {}
+        closed: dict[str, frozenset[str]] = {}
+        for node in self.order:
+            above = self.ancestors[node.name]
+            shut = frozenset[str]().union(*(closed[name] for name in above))
+            opened = (name for name in above if self.by_name[name].opens and name not in shut)
+            before = tuple(sorted(opened, key=self.ranks.__getitem__))
+            after = (*before, node.name) if node.opens else before[:-1] if node.kind == GATHER else before
+            found[node.name] = Level(before, after)
+            closed[node.name] = shut | (frozenset(before[-1:]) if node.kind == GATHER else frozenset())
+        return found
+
+    @cached_property
+    def gathers(self) -> Mapping[str, str]:
+        """Return by the step that makes several records of one the step that gathers these; the first where several
+        do."""
+        found: dict[str, str] = {}
+        for node in self.order:
+            if node.kind == GATHER and (before := self.levels[node.name].before):
+                found.setdefault(before[-1], node.name)
+        return found
+
+    @property
+    def deriving(self) -> tuple[Node, ...]:
+        """Return the steps that make several records of one which nothing gathers again, in their order: records that
+        leave the steps are made there."""
+        return tuple(node for node in self.order if node.opens and node.name not in self.gathers)
+
+    @cached_property
+    def has_parts(self) -> bool:
+        """Tell whether a step makes several records of one."""
+        return any(node.opens for node in self.nodes)
+
+    def comes_by(self, one: str, other: str) -> bool:
+        """Tell whether a step is another one, or comes before it."""
+        return one == other or one in self.ancestors.get(other, ())
+
+    @cached_property
+    def visible(self) -> Mapping[str, tuple[str, ...]]:
+        """Return for each step those whose fields it sees, in their order: those before it, without those whose records
+        were gathered since."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.order:
+            above, level = self.ancestors[node.name], set(self.levels[node.name].before)
+            found[node.name] = tuple(
+                each.name
+                for each in self.order
+                if each.name in above and level.issuperset(self.levels[each.name].after)
+            )
+        return found
 
     @property
     def last(self) -> tuple[Node, ...]:

@@ -1,15 +1,14 @@
-"""Defines the keys that every step of `transform.steps` has, and the steps that only decide: filters and routers."""
+"""Defines the keys that every step of `transform.steps` has."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.section import Mistake, Section, mistake, said
+from loom_common.domain.section import Section
 
 Phase = Literal["staging", "profiling", "enrichment", "quality"]
 PHASES: tuple[str, ...] = get_args(Phase)
@@ -57,62 +56,3 @@ class StepKeys(Section):
         if not is_name(value):
             raise PydanticCustomError("step_name", "a name of at most 60 letters, digits, `_` and `-`, first a letter")
         return value
-
-
-class FilterStep(StepKeys):
-    """Records that the expression is not true of are dropped: they are counted as filtered, and neither loaded nor
-    kept."""
-
-    type: Literal["filter"]
-    where: str = Field(description="An expression over the record: what it is true of goes on, e.g. `rating != null`.")
-
-
-class RouterStep(StepKeys):
-    """Each record takes one branch. A step is on a branch by `needs: [ROUTER.BRANCH]`; branches join again where a step
-    needs steps of several."""
-
-    type: Literal["router"]
-    routes: dict[str, str | list[Any]] = Field(
-        min_length=1,
-        description="By branch an expression, of which the first that is true decides; with `by` the value of that "
-        "field, or a list of values.",
-    )
-    by: str | None = Field(
-        None, min_length=1, description="A field whose value decides, such as what a model or a scorer said before."
-    )
-    otherwise: str | None = Field(
-        None, description="The branch of records that no other branch is for. Default: such a record fails."
-    )
-
-    @field_validator("routes", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        for name in value if isinstance(value, Mapping) else ():
-            if not is_name(name):
-                raise PydanticCustomError(
-                    "branch_name", "names of branches of at most 60 letters, digits, `_` and `-`, first a letter"
-                )
-        if isinstance(value, Mapping):  # a value may be a number or a truth value
-            return {name: each if isinstance(each, str | list) else [each] for name, each in value.items()}
-        return value
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Expressions decide, or values of a field do."""
-        routes = said(written, "routes")
-        for name, each in routes.items() if isinstance(routes, Mapping) else ():
-            if said(written, "by") is None and not isinstance(each, str):
-                expected = "an expression in quotes, or `by: FIELD`, whose values decide"
-                yield mistake(("routes", name), "strange_for_type", expected, each)
-        otherwise = said(written, "otherwise")
-        if otherwise is not None and not is_name(otherwise):
-            yield mistake(("otherwise",), "branch_name", "a name of letters, digits, `_` and `-`", otherwise)
-
-    def values_of(self, branch: str) -> list[Any]:
-        """Return the values of `by` that lead to a branch."""
-        written = self.routes[branch]
-        return list(written) if isinstance(written, list) else [written]
-
-
-DECIDING: dict[str, type[StepKeys]] = {"filter": FilterStep, "router": RouterStep}
-"""Holds the steps that make no output, by their `type`."""

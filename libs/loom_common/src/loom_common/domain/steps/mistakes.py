@@ -8,13 +8,18 @@ from typing import Any
 
 from loom_common.domain.section import Mistake, mistake, said
 from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, comparisons, constant, expression
-from loom_common.domain.steps.graph import Graph, Need, Node, graph_of
+from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
 from loom_common.domain.steps.keys import PHASES
+from loom_common.domain.steps.levels import level_mistakes
 from loom_common.domain.values.near import closest
 
 Made = Mapping[str, Mapping[str, Any] | None]
 """Holds the fields that a step makes with the JSON Schema of each; None for one whose type nobody declares."""
 _Place = tuple[str | int, ...]
+_READING = {
+    "scorer": ("field",), "embed": ("field",), "router": ("by",), "unnest": ("field",), "split": ("field",)
+}  # fmt: skip
+"""Names the keys that name a field which the step reads, by its type."""
 
 
 def step_mistakes(steps: Sequence[Any], made: Mapping[str, Made | None]) -> Iterator[Mistake]:
@@ -38,6 +43,8 @@ def step_mistakes(steps: Sequence[Any], made: Mapping[str, Made | None]) -> Iter
     for node in graph.nodes:
         yield from _expressions(node, steps[node.at], _seen(graph, node, made), graph, made)
     yield from _twice(graph, made)
+    if not graph.sorted[1]:
+        yield from level_mistakes(graph, steps)
 
 
 def fields_read(graph: Graph, steps: Sequence[Any]) -> Iterator[tuple[_Place, str]]:
@@ -48,9 +55,7 @@ def fields_read(graph: Graph, steps: Sequence[Any]) -> Iterator[tuple[_Place, st
                 yield from ((place, name) for name in expression(text).reads)
             except ExpressionMistake:
                 continue
-        for key in ("field", "by") if node.kind in ("scorer", "embed", "router") else ():
-            if isinstance(name := said(steps[node.at], key), str):
-                yield (node.at, key), name
+        yield from _keys(node, steps[node.at])
 
 
 def _names(graph: Graph) -> Iterator[Mistake]:
@@ -80,8 +85,9 @@ def _need(graph: Graph, node: Node, need: Need) -> str | None:
 def _seen(graph: Graph, node: Node, made: Mapping[str, Made | None]) -> dict[str, Mapping[str, Any] | None]:
     """Return the fields that steps before this one are known to make."""
     seen: dict[str, Mapping[str, Any] | None] = {}
+    visible = graph.visible.get(node.name, ())
     for each in graph.order:
-        if each.name in graph.ancestors.get(node.name, ()):
+        if each.name in visible:
             seen.update(made.get(each.name) or {})
     return seen
 
@@ -105,10 +111,8 @@ def _expressions(
         for each in comparisons(text):
             if (schema := seen.get(each.field)) is not None and (wrong := misfit(each, schema)) is not None:
                 yield mistake(place, "field_type", wrong, text)
-    for key in ("field", "by") if node.kind in ("scorer", "embed", "router") else ():
-        name = said(step, key)
-        if isinstance(name, str):
-            yield from _out_of_sight((node.at, key), name, node, seen, graph, made)
+    for place, name in _keys(node, step):
+        yield from _out_of_sight(place, name, node, seen, graph, made)
     by = said(step, "by")
     if isinstance(by, str) and node.branches and (schema := seen.get(by)) is not None:
         yield from _values(node, step, schema)
@@ -127,6 +131,17 @@ def _written(node: Node, step: Any) -> Iterator[tuple[_Place, str, bool]]:
             reached = reached and not _is_always_true(text)
 
 
+def _keys(node: Node, step: Any) -> Iterator[tuple[_Place, str]]:
+    """Yield the fields that keys of a step name, with their places."""
+    for key in _READING.get(node.kind, ()):
+        if isinstance(name := said(step, key), str):
+            yield (node.at, key), name
+    gathered = said(step, "fields")
+    for into, name in gathered.items() if node.kind == GATHER and isinstance(gathered, Mapping) else ():
+        if isinstance(name, str):
+            yield (node.at, "fields", str(into)), name
+
+
 def _is_always_true(text: str) -> bool:
     try:
         return constant(expression(text)) is True
@@ -143,7 +158,8 @@ def _out_of_sight(
     made: Mapping[str, Made | None],
 ) -> Iterator[Mistake]:
     """Yield the mistake of reading what only a step makes that need not come before this one."""
-    makers = [each.name for each in graph.nodes if name in (made.get(each.name) or {}) and each.name != node.name]
+    later = {each.name for each in graph.nodes if graph.comes_by(node.name, each.name)}
+    makers = [each.name for each in graph.nodes if name in (made.get(each.name) or {}) and each.name not in later]
     if name in seen or not makers:
         return
     expected = f"`needs: [{makers[0]}]` here, as only that step makes `{name}`; or a field of the source"

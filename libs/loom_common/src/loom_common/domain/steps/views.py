@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from loom_common.domain.section import items, said
-from loom_common.domain.steps.keys import DECIDING
+from loom_common.domain.steps.operators import OPERATORS
 
 Place = tuple[str | int, ...]
 TRANSFORM: Place = ("transform",)
@@ -29,7 +29,7 @@ def definitions_by_step(written: Mapping[str, Any]) -> Iterator[tuple[Place, Map
         yield TRANSFORM, written
         return
     for at, step in enumerate(items(transform, "steps")):
-        if said(step, "type") not in DECIDING:
+        if said(step, "type") not in OPERATORS:
             yield (*TRANSFORM, "steps", at), {**written, "transform": step}
 
 
@@ -41,7 +41,7 @@ def by_step(pipeline: P) -> Iterator[tuple[Place, P]]:
         yield TRANSFORM, pipeline
         return
     for at, step in enumerate(transform.steps):
-        if step.type not in DECIDING:
+        if step.type not in OPERATORS:
             yield (*TRANSFORM, "steps", at), pipeline.model_copy(update={"transform": step})
 
 

@@ -46,6 +46,7 @@ step_counts = Table(
     Column("seen", Integer, nullable=False),
     Column("passed", Integer, nullable=False),
     Column("filtered", Integer, nullable=False),
+    Column("derived", Integer, nullable=False, server_default="0"),
     Column("failed", Integer, nullable=False),
     Column("seconds", Double, nullable=False),
     Column("calls_made", Integer, nullable=False),

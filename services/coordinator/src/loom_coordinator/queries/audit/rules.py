@@ -73,7 +73,7 @@ def _of_the_run(books: Books) -> list[Difference]:
         pairs = ((name, getattr(total, name), getattr(books.told, name)) for name in Tally.model_fields)
         found = [Difference(f"{name}: batches, run", *pair) for name, *pair in pairs if not _same(*pair)]
     if not total.balanced:
-        found.append(Difference("extracted, came to an end", total.extracted, total.ended))
+        found.append(Difference("extracted, came to an end", total.entered, total.ended))
     if books.status == run_rows.SUCCEEDED and books.unfinished:
         found.append(Difference("batches not done in a run that succeeded", 0, books.unfinished))
     return found
