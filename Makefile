@@ -120,7 +120,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -198,6 +198,9 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 
 screenshots: $(VENV)/.dev compiled ## every page of the console, wide and narrow, light and dark, into .screenshots (after make demo)
 	@$(BIN)/python -m loom_dev.screenshots $(ARGS)
+
+editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a project's files, by the YAML language server from npm
+	@$(BIN)/python -m loom_dev.editor_check
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi

@@ -44,7 +44,11 @@ class Gleaning(Section):
     judge: Judge = Field(default_factory=Judge, description="The model that judges.")
     max_rounds: int = Field(2, ge=1, le=20, description="How often the model is asked again, at most.")
     accept: float = Field(
-        0.8, ge=0, le=1, description="The score at which no further round is made; also written `score>=0.8`."
+        0.8,
+        ge=0,
+        le=1,
+        description="The score at which no further round is made; also written `score>=0.8`.",
+        json_schema_extra={"type": ["number", "string"]},
     )
 
     @property

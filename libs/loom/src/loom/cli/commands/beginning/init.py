@@ -27,8 +27,9 @@ def init(
 
     Outside of a project, the folder becomes one: with loom.yaml, which makes it the root where state is kept,
     .gitignore, .env.example and README.md. In a project, whose loom.yaml is in this folder or one above, the pipeline
-    joins it."""
+    joins it. The first line of each YAML file tells editors where its JSON Schema is, in the folder `schemas`."""
     from loom.cli.output.terminal import say
+    from loom.editing import modelines
     from loom.project.config import LoomConfig
     from loom.project.yaml_positions import parse as parse_yaml
     from loom.templates import project
@@ -37,8 +38,11 @@ def init(
     from loom_common.errors import ConfigurationError
 
     folder, chosen = Path(name), template_named(template)
-    joins = LoomConfig.load().file is not None
+    config = LoomConfig.load()
+    joins = config.file is not None
+    root = config.project if joins else folder
     files = {**({} if joins else dict(project(folder.name))), **chosen.files(folder.name)}
+    files["pipeline.yaml"] = modelines.of_pipeline(folder, root) + files["pipeline.yaml"]
     parse(parse_yaml(files["pipeline.yaml"], "pipeline.yaml").data)  # refuses a name that no pipeline may have
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} exists and is not empty; nothing was written. Choose another name.")
@@ -47,6 +51,7 @@ def init(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     chosen.write_sample(folder)
+    modelines.write_schemas(root)
     needs = "".join(f"\n  {each}" for each in chosen.needs)
     there, place = ("", f"{folder}/") if joins else (f"\n  cd {folder}", "")
     say(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from loom_common.domain.schema.columns import Column
     from loom_coordinator.db.schema_versions import SchemaVersion
 
-app = App(help="The schemas of records: infer, compare and store them.", no_args_is_help=True)
+app = App(
+    help="The schemas of records: infer, compare and store them. And those of the files of a project, for editors.",
+    no_args_is_help=True,
+)
 
 
 class _Document(StrEnum):
@@ -176,6 +179,24 @@ def apply(
     name, held = loaded.pipeline.state_name, Stage(stage.value)
     stored = follow.wait_for(state.ask(settings, lambda views: views.store_schema(name, held, columns)))
     terminal.say(f"Version {stored.version} of the schema of {name} at {held} has {len(stored.columns)} columns.")
+
+
+@app.command("pipeline")
+def pipeline(verbose: Verbose = False) -> None:  # noqa: ARG001 - read by `main`
+    """Print the JSON Schema of the pipeline file, by which editors complete it and mark mistakes."""
+    from loom.cli.output import terminal
+    from loom.editing import json_schema
+
+    terminal.print_json(json_schema.of_pipeline())
+
+
+@app.command("config")
+def config_schema(verbose: Verbose = False) -> None:  # noqa: ARG001 - read by `main`
+    """Print the JSON Schema of `loom.yaml`."""
+    from loom.cli.output import terminal
+    from loom.editing import json_schema
+
+    terminal.print_json(json_schema.of_config())
 
 
 def _history(config: LoomConfig, name: str) -> list[SchemaVersion]:

@@ -1,0 +1,1 @@
+"""Tells editors what may stand in the files of a project."""
