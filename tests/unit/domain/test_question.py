@@ -147,6 +147,7 @@ def test_a_mistake_in_a_file_of_examples_has_its_line(text, name, line, words):
         ({"examples": {"file": "x.csv", "choose": "by_field"}}, "`by`, the field"),
         ({"examples": {"file": "x.csv", "by": "kind"}}, "no `by` where `choose` is `fixed`"),
         ({"examples": {"file": "x.csv", "choose": "nearest"}}, "`count`"),
+        ({"examples": {"file": "x.csv", "count": 2, "embedding": "m"}}, "`choose: nearest` beside `embedding`"),
         ({"examples": "x.csv", "records_per_call": 5}, "no `examples` beside `records_per_call`"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "one of system, user, assistant"),
     ],

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_endpoints import embedding_endpoint, endpoints
 from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_ai.attachments.taken import see_that_they_are_taken
@@ -104,6 +104,12 @@ def _nearest(pipeline: Pipeline) -> list[Check]:
     examples = transform.examples if isinstance(transform, AiTransformConfig) else None
     if examples is None or examples.choose != "nearest":
         return []
+    assert isinstance(transform, AiTransformConfig)
+    if (endpoint := embedding_endpoint(transform, pipeline.providers)) is not None:
+        if has_embeddings(endpoint.provider):
+            return [Check("examples", ok=True, detail=f"{examples.file}: {endpoint.model} finds the nearest examples")]
+        words = f"{examples.file}: Loom has no embeddings for {endpoint.provider}. Name a model of another provider"
+        return [Check("examples", ok=False, detail=words)]
     if word_vectors.installed():
         return [Check("examples", ok=True, detail=f"{examples.file}: the embedding model is installed")]
     words = f"{examples.file}: the nearest examples need an embedding model. "

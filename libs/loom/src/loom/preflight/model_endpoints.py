@@ -3,13 +3,14 @@ models need no more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_endpoint
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.steps.views import by_step
 
 
@@ -39,8 +40,19 @@ def _endpoints_of_step(pipeline: Pipeline) -> Iterator[Endpoint]:
             yield judge_endpoint(
                 each.model or transform.model, each.base_url, each.api_key, asked, providers=pipeline.providers
             )
+        if (embedding := embedding_endpoint(transform, pipeline.providers)) is not None:
+            yield embedding
     if isinstance(transform, EmbedTransformConfig):
         yield endpoint_of(transform.model, transform.base_url, providers=pipeline.providers, api_key=transform.api_key)
+
+
+def embedding_endpoint(transform: AiTransformConfig, providers: Mapping[str, ProviderConfig]) -> Endpoint | None:
+    """Return the endpoint of the model that finds the nearest examples; None where none does."""
+    embedding = None if transform.examples is None else transform.examples.embedding
+    if embedding is None:
+        return None
+    asked = (transform.model, transform.base_url, transform.api_key)
+    return judge_endpoint(embedding.model, embedding.base_url, embedding.api_key, asked, providers=providers)
 
 
 def endpoints_of_judges(pipeline: Pipeline) -> Iterator[Endpoint]:

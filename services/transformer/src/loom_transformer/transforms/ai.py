@@ -38,6 +38,7 @@ from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
 from loom_common.worker.usage import Usage
 from loom_transformer.attachments.attaching import Attaching
+from loom_transformer.nearest_examples import NearestExamples, ShownExamples
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.transforms.several_calls import SeveralCalls
 from loom_transformer.transforms.tools import Tools
@@ -99,6 +100,7 @@ class AiTransform:
         self._threads = threads or Threads()
         self._remembers = config.fallback is not None and config.fallback.cached
         self._sealed = bool(plan.pipeline.sensitive)
+        self._nearest = NearestExamples(plan, config, self._question.examples, models, self._reuse, self._patience)
         self._judging = JudgingCost(plan.pipeline, models.prices)
         self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
         self._tools = Tools(config.tools, config.max_rounds, folder or Path(), models, self._threads, trial=plan.beside)
@@ -113,9 +115,10 @@ class AiTransform:
     ) -> list[TransformOutcome]:
         context.progress.begin(len(records), answers=len(records), at_once=self._at_once)
         began = perf_counter()
-        prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
-        await self._models.set_apart(run_id, self._judged(prompts, context.usage), context.usage)
         payers = [Payer(run_id, record.id, context.usage) for record in records]
+        rendered = await self._rendered(records, payers, context.attempt)
+        prompts = dict(zip((record.id for record in records), rendered, strict=True))
+        await self._models.set_apart(run_id, self._judged(prompts, context.usage), context.usage)
         shared = self._config.records_per_call > 1 and not again
         parts = await self._together(payers, prompts, context.attempt) if shared else {}
         each = (perf_counter() - began) / max(1, len(parts))
@@ -149,18 +152,27 @@ class AiTransform:
         asked = {name: each.prompt for name, each in prompts.items() if isinstance(each, Question)}
         return {name: self._judging.of(name, prompt) for name, prompt in asked.items()}
 
-    async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[Question | RecordError]:
+    async def _rendered(
+        self, records: Sequence[ExtractedRecord], payers: Sequence[Payer], attempt: Attempt
+    ) -> list[Question | RecordError]:
         """Render the question of each record, in order, or say why there is none. A template can compute for as long as
         it likes: it does so in a thread, where a limit of time reaches it."""
         limit = min(self._patience, _RENDER_SECONDS)
         words = f"The prompt was not rendered within {limit:g} s: see its loops, and `timeouts.record`"
+        chosen = await self._nearest.chosen(records, payers, attempt)
         return await self._threads.each(
-            records, self._question_of, limit, late=lambda _: RecordError(words, code=TIMEOUT)
+            list(zip(records, chosen, strict=True)),
+            self._question_of,
+            limit,
+            late=lambda _: RecordError(words, code=TIMEOUT),
         )
 
-    def _question_of(self, record: ExtractedRecord) -> Question | RecordError:
+    def _question_of(self, asked: tuple[ExtractedRecord, ShownExamples]) -> Question | RecordError:
+        record, chosen = asked
+        if isinstance(chosen, RecordError):
+            return chosen
         try:
-            return self._question.render(record.input)
+            return self._question.render(record.input, chosen)
         except RecordError as unrendered:
             return unrendered
 

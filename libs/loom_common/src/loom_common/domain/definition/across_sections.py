@@ -13,6 +13,7 @@ from loom_common.domain.definition.output import TEXT, is_json_schema
 from loom_common.domain.definition.steps import number_fields
 from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.model_options.execution import ExecutionConfig
+from loom_common.domain.model_options.question_parts import embeddings_named
 from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.graph import GATHER
@@ -147,6 +148,7 @@ def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
             ((*place, "model"), said(transform, "model") if asks or embeds else None),
             *(((*place, "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
             *(((*place, *at), model) for at, model in judges_named(asked)),
+            *(((*place, *at), model) for at, model in embeddings_named(asked)),
         ]
     named += [
         *cheap_models(written),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from loom_common.domain.model_options.attachments import AttachmentConfig
-from loom_common.domain.section import Mistake, Section, items, mistake, said
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
 
 
 class TurnConfig(Section):
@@ -16,6 +16,23 @@ class TurnConfig(Section):
 
     role: Literal["system", "user", "assistant"] = Field(description="`system`, `user` or `assistant`.")
     content: str = Field(min_length=1, description="A Jinja2 template, as a path or inline, like the prompt.")
+
+
+class EmbeddingConfig(Section):
+    """Says which model compares texts by their vectors. The short form is the model."""
+
+    model: str = Field(min_length=1, description="`provider:model`, e.g. `openai:text-embedding-3-small`.")
+    base_url: WebLocation | None = Field(
+        None, description="Where it is served. Default: as the transform's model, where it is of the same provider."
+    )
+    api_key: SecretRef | None = Field(
+        None, description="A credential reference. Default: as the transform's model, where it is of the same provider."
+    )
+    dimensions: int | None = Field(None, ge=1, le=100_000, description="The length of the vectors that is asked for.")
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"model": written} if isinstance(written, str) else written
 
 
 class ExamplesConfig(Section):
@@ -26,7 +43,10 @@ class ExamplesConfig(Section):
     choose: Literal["fixed", "by_field", "nearest"] = Field(
         "fixed",
         description="`fixed`: the first of the file; `by_field`: those whose field `by` has the record's value; "
-        "`nearest`: those whose text is most like the record's, by word vectors.",
+        "`nearest`: those whose text is most like the record's, by word vectors or by an `embedding` model.",
+    )
+    embedding: EmbeddingConfig | None = Field(
+        None, description="The model that finds the `nearest` by its vectors of texts. Default: local word vectors."
     )
     by: str | None = Field(
         None, min_length=1, description="The field that `by_field` compares, or `nearest` (default there: all fields)."
@@ -44,6 +64,9 @@ class ExamplesConfig(Section):
             yield mistake((), "missing_for_type", "`by`, the field that `choose: by_field` compares", written)
         if choose == "fixed" and by is not None:
             yield mistake(("by",), "strange_for_type", "no `by` where `choose` is `fixed`: nothing is compared", by)
+        if choose != "nearest" and (embedding := said(written, "embedding")) is not None:
+            expected = "`choose: nearest` beside `embedding`, whose vectors say what is near"
+            yield mistake(("embedding",), "strange_for_type", expected, embedding)
         if choose == "nearest" and said(written, "count") is None:
             yield mistake((), "missing_for_type", "`count`, as every example is near to some degree", written)
 
@@ -81,6 +104,13 @@ def with_prompt(written: Any) -> Any:
     if role != "user" or not isinstance(content, str):
         return written
     return {**written, "messages": turns[:-1], "prompt": content}
+
+
+def embeddings_named(transform: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the model that finds the nearest examples, as written, with its place."""
+    named = said(said(transform, "examples"), "embedding")
+    at = ("examples", "embedding")
+    yield (at, named) if isinstance(named, str) else ((*at, "model"), said(named, "model"))
 
 
 def question_mistakes(written: Mapping[str, Any]) -> Iterable[Mistake]:

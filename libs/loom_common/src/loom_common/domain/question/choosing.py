@@ -17,7 +17,8 @@ Index = Callable[[Sequence[str]], Ranking]
 
 
 def choice_of(config: ExamplesConfig, examples: Sequence[Example], index: Index) -> Choice:
-    """Return how examples are chosen. `index` is used where the nearest are wanted."""
+    """Return how examples are chosen. `index` is used where the nearest are wanted. Where a model finds those, none is
+    chosen here."""
     count = len(examples) if config.count is None else config.count
     match config.choose:
         case "fixed":
@@ -29,14 +30,17 @@ def choice_of(config: ExamplesConfig, examples: Sequence[Example], index: Index)
             for place, example in enumerate(examples):
                 places.setdefault(_text(example.input.get(by)), []).append(place)
             return lambda data: places.get(_text(data.get(by)), ())[:count]
+        case "nearest" if config.embedding is not None:
+            return lambda _: ()
         case "nearest":
             field = config.by
-            ranking = index([_compared(example.input, field) for example in examples])
+            ranking = index([compared(example.input, field) for example in examples])
             # The most alike comes last, next to the question, where models heed it most.
-            return lambda data: ranking(_compared(data, field))[:count][::-1]
+            return lambda data: ranking(compared(data, field))[:count][::-1]
 
 
-def _compared(data: Mapping[str, Any], field: str | None) -> str:
+def compared(data: Mapping[str, Any], field: str | None) -> str:
+    """Return the text of an input that is compared: that of a field, or of all."""
     if field is not None:
         return _text(data.get(field))
     return "\n".join(_text(value) for value in data.values() if value is not None)

@@ -110,9 +110,15 @@ class QuestionTemplate:
         self._shown: dict[int, tuple[Turn, Turn]] = {}
         self._alike = self._parts_alike(plan, config)
 
-    def render(self, data: Mapping[str, Any]) -> Question:
-        """Return the question for a record's input. Raises `RecordError` (code `prompt`) that names what is missing."""
-        chosen = self._choose(data)
+    @property
+    def examples(self) -> Sequence[Example]:
+        """Return the examples that are chosen from."""
+        return self._examples
+
+    def render(self, data: Mapping[str, Any], chosen: Sequence[int] | None = None) -> Question:
+        """Return the question for a record's input. `chosen` are the places of the examples that it shows, where they
+        were chosen elsewhere. Raises `RecordError` (code `prompt`) that names what is missing."""
+        chosen = self._choose(data) if chosen is None else chosen
         inside = self._listed(chosen) if self._inside else None
         before: list[Turn] = []
         if self._system is not None:
@@ -218,6 +224,7 @@ def written_question(plan: Texts, config: AiTransformConfig) -> str:
         of = config.examples
         named = (
             f"examples: {of.file}, {of.choose}{f' by {of.by}' if of.by else ''}{f', {of.count}' if of.count else ''}"
+            f"{f', by vectors of {of.embedding.model}' if of.embedding else ''}"
         )
         sections.append((named, plan.files.get(of.file, "")))
     sections += [(turn.role, plan.text_of(turn.content)) for turn in config.messages]
