@@ -18,7 +18,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.steps import with_step_keys
 from loom_common.domain.definition.transform import TRANSFORMS
 from loom_common.domain.section import Section
-from loom_common.domain.steps.keys import DECIDING
+from loom_common.domain.steps.operators import OPERATORS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXAMPLES: Mapping[str, Sequence[Any]] = {
@@ -98,4 +98,4 @@ def _of_section(definition: dict[str, Any]) -> dict[str, Any]:
 
 def _steps() -> list[type[BaseModel]]:
     """Return the kinds of a step: a transform with the keys of a step, a filter, a router."""
-    return [*(with_step_keys(each) for each in TRANSFORMS.values()), *DECIDING.values()]
+    return [*(with_step_keys(each) for each in TRANSFORMS.values()), *OPERATORS.values()]
