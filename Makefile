@@ -120,7 +120,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api pre-commit notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -146,6 +146,9 @@ fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 example
 
 fuzz-api: $(VENV)/.dev compiled ## whatever the REST API may be asked, 500 examples for each route (some minutes)
 	@LOOM_API_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest -q tests/integration/test_api_fuzzed.py $(ARGS)
+
+pre-commit: $(VENV)/.dev compiled ## try the hooks of .pre-commit-hooks.yaml by pre-commit itself (some minutes the first time)
+	@$(BIN)/python -m loom_dev.pre_commit
 
 notebooks: $(VENV)/.dev compiled ## execute the notebooks of examples/notebooks from their first cell to their last
 	@LOOM_NOTEBOOKS=all $(BIN)/python -m pytest -q tests/e2e/test_notebooks.py $(ARGS)
@@ -204,5 +207,5 @@ editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a p
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .screenshots
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .pre-commit-home .screenshots
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

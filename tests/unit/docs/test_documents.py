@@ -32,7 +32,7 @@ from support.documents import PAGES, ROOT, in_code, mentioned, prose, snippets, 
 PROGRAMS = {"loom": application(), "loom-coordinator": coordinator}
 NO_SETTINGS = {"LOOM_KEY", "LOOM_ENCRYPTION_KEY"}
 """Holds an example of a prefix, and the reference of a key that a setting has by default."""
-NOT_LOOMS = ("externalRules",)
+NOT_LOOMS = ("externalRules", "repos")
 """Keys of YAML that is written for others."""
 EXAMPLES = [parse(YAML(typ="safe", pure=True).load(path)) for path in sorted(ROOT.glob("examples/*/pipeline*.yaml"))]
 BASE = {

@@ -264,6 +264,13 @@ def _params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[st
     return {**{name: example(spec.type) for name, spec in specs.items()}, **typed(known, given)}
 
 
+def of_the_files(loaded: LoadedPipeline) -> list[Check]:
+    """Look at what a pipeline says, and at the files that it names beside it, but at nothing that is installed or is
+    found elsewhere."""
+    said = [*_unused(loaded), *model_checks.check(loaded.pipeline), *_cascades(loaded)]
+    return [each for each in said if each.what != "scorer"]
+
+
 def _all_given(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> bool:
     return all(name in given or spec.default is not None for name, spec in specs.items())
 

@@ -70,10 +70,15 @@ class Validation(Shown):
 
 
 async def validate(
-    read: Callable[[], LoadedPipeline], file: Path, config: LoomConfig, *, connect: bool = False
+    read: Callable[[], LoadedPipeline],
+    file: Path,
+    config: LoomConfig,
+    *,
+    connect: bool = False,
+    offline: bool = False,
 ) -> Validation:
     """Check the definition that `read` reads, which raises `InvalidDefinition`, and what it needs. `connect`: also try
-    the models' endpoints and the journal."""
+    the models' endpoints and the journal. `offline`: look for no credential, source and destination."""
     loaded: LoadedPipeline | None = None
     problems: list[Problem] = []
     looked: list[Check] = []
@@ -82,17 +87,18 @@ async def validate(
         loaded = read()
         problems += dependencies.problems(loaded.document, loaded.definition, config)
         problems += catalog.strange_names(config, [loaded.pipeline.name])
-        looked = await checks.check(loaded, config)
+        looked = checks.of_the_files(loaded) if offline else await checks.check(loaded, config)
         if connect:
             from loom.preflight import reachability
 
             looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
         from loom.requests import expected_drift
 
-        drift, compared = await expected_drift.compared(loaded, config, looked, connect=connect)
-        looked += compared
+        if not offline:
+            drift, compared = await expected_drift.compared(loaded, config, looked, connect=connect)
+            looked += compared
     except InvalidFile as error:
-        looked = await checks.further(error, config)
+        looked = [] if offline else await checks.further(error, config)
         problems += [*error.problems, *dependencies.problems(error.document, error.definition, config)]
     except InvalidDefinition as error:
         problems += error.problems

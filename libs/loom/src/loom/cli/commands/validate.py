@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import AllowPath, ConfigPath, Form, TargetName, Verbose, configuration
+from loom.cli.options.common import AllowPath, ConfigPath, TargetName, Verbose, configuration
 from loom.cli.output.formats import Format
+
+
+class ValidationForm(StrEnum):
+    """Lists the values of `--format`."""
+
+    TABLE = "table"
+    JSON = "json"
+    GITHUB = "github"
+
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
@@ -24,10 +34,20 @@ def validate(
         bool,
         typer.Option("--connect", help="Try the models' endpoints and the journal, and show how the columns fit."),
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Check what the files say and name beside them, and look for no credential, source or destination.",
+        ),
+    ] = False,
     allow_path: AllowPath = None,
     config: ConfigPath = None,
     target: TargetName = None,
-    form: Form = Format.TABLE,
+    form: Annotated[
+        ValidationForm,
+        typer.Option("--format", help="`json` for programs, `github` for annotations at the lines of mistakes."),
+    ] = ValidationForm.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
     """Check pipeline files and what they need. Exits with 0, or 2.
@@ -38,15 +58,19 @@ def validate(
     from loom.cli.commands import follow
     from loom.cli.output import terminal
 
+    if connect and offline:
+        raise typer.BadParameter("`--connect` tries what `--offline` leaves alone. Give one of them.")
     allowed = allow_path or ()
     results = [
         follow.wait_for(
-            _validated(file, configuration(config, file, target).allowing(allowed), connect=connect)
+            _validated(file, configuration(config, file, target).allowing(allowed), connect=connect, offline=offline)
         ).as_json()
         for file in files
     ]
-    if form is Format.JSON:
+    if form is ValidationForm.JSON:
         terminal.print_json(results)
+    elif form is ValidationForm.GITHUB:
+        _print_annotations(results)
     else:
         for result in results:
             _print(result)
@@ -70,11 +94,37 @@ def print_dry_run(found: LoadedPipeline | str, form: Format, below: Sequence[str
     terminal.print_json({"pipeline": name, "version": version, "valid": True, "ran": False, **then})
 
 
-async def _validated(file: Path, config: LoomConfig, *, connect: bool) -> Validation:
+async def _validated(file: Path, config: LoomConfig, *, connect: bool, offline: bool) -> Validation:
     from loom.project.definition_file import load
     from loom.requests.validation import validate as validated
 
-    return await validated(partial(load, file, config.applied_to, config.allowed), file, config, connect=connect)
+    return await validated(
+        partial(load, file, config.applied_to, config.allowed), file, config, connect=connect, offline=offline
+    )
+
+
+def _print_annotations(results: Sequence[Mapping[str, Any]]) -> None:
+    """Print an annotation for each mistake, and for each check that fails, and a line for each file without any."""
+    from loom.cli.output import terminal
+    from loom_common.console.annotations import annotation
+
+    lines = []
+    for result in results:
+        found = [
+            annotation(
+                each["message"].removeprefix(f"{each['file']}:{each['line']}:{each['column']}: "),
+                file=each["file"],
+                line=each["line"],
+                column=each["column"],
+            )
+            for each in result["problems"]
+        ]
+        failed = [each for each in result["checks"] if not each["ok"]]
+        if not result["problems"]:
+            found += [annotation(f"{each['check']}: {each['detail']}", file=result["file"]) for each in failed]
+        lines += found or [f"{result['file']}: everything is in order"]
+    for line in lines:
+        terminal.stdout().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(result: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from loom.testing.outcomes import Report, Result, Verdict
+from loom_common.console.annotations import annotation
 from loom_common.console.numbers import money
 
 _CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: None, 0xFFFF: None}
@@ -66,9 +67,8 @@ def github(report: Report) -> str:
     lines = []
     for each in report.results:
         if each.verdict is not Verdict.PASSED:
-            place = f"file={_property(each.file)}" + ("" if each.line is None else f",line={each.line}")
-            title = _property(f"{each.name} ({each.verdict.value})")
-            lines.append(f"::error {place},title={title}::{_data(each.message)}")
+            title = f"{each.name} ({each.verdict.value})"
+            lines.append(annotation(each.message, file=each.file, line=each.line, title=title))
     return "\n".join([*lines, f"{headline(report)}. {spending(report)}", ""])
 
 
@@ -115,12 +115,3 @@ def _clean(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
-def _data(text: str) -> str:
-    """Escape the text of a workflow command as GitHub's toolkit does."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
