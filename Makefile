@@ -184,6 +184,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model
 	@$(BIN)/python -m bench.provider_batches --records 20000
 	@$(BIN)/python -m bench.start_up
 	@$(BIN)/python -m bench.api
+	@$(BIN)/python -m bench.streams
 
 bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
 	@$(BIN)/python -m bench.peers $(ARGS)

@@ -35,6 +35,17 @@ async def keep(store, number, *names, run="run_1", source="queue"):
     return None if page is None else tuple(page.bodies)
 
 
+async def test_pages_of_a_stream_are_forgotten_up_to_one_of_them(replicas):
+    one, other = replicas
+    for number in range(3):
+        await keep(one, number, f"m{number}", run="stream_1")
+    await keep(one, 0, "other", run="stream_2")
+    await other.forget_before("stream_1", 2)
+    assert [await one.page("stream_1", number) is None for number in range(3)] == [True, True, False]
+    assert await one.page("stream_2", 0) is not None
+    assert await keep(one, 3, "m0", "m3", run="stream_1") == bodies("m3")  # what was forgotten is known all the same
+
+
 async def test_what_is_kept_is_read_in_every_process(replicas):
     one, other = replicas
     await keep(one, 0, "a", "b")

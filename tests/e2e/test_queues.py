@@ -8,6 +8,7 @@ import pytest
 
 from support.command import loom
 from support.projects import project
+from support.proxy import Proxy
 from support.queues import message, queues_at, reviews
 from support.streamed import ids_loaded, opened, streaming, windows
 
@@ -128,4 +129,21 @@ async def test_a_stream_takes_messages_as_they_come_and_each_once(tmp_path, amqp
         await stream.drained()
     assert ids_loaded(made) == [f"r{number:06}" for number in range(1, 7)]
     assert windows(made) == [(1, "succeeded", 5), (2, "succeeded", 1)]
+    assert await queues.depth("reviews") == 0
+
+
+async def test_a_stream_waits_for_a_queue_that_goes_away_and_says_so(tmp_path, amqp_url, queues, monkeypatch):
+    made = streaming(tmp_path, extract={"source": SOURCE, "key": "id"}, window="1h")
+    async with Proxy(amqp_url) as proxy:
+        monkeypatch.setenv("BROKER", proxy.url)
+        await queues.put("reviews", *reviews(range(3)))
+        async with opened(made) as stream:
+            await stream.until(lambda: len(ids_loaded(made)) == 3)
+            await proxy.refuse()
+            await queues.put("reviews", *reviews(range(3, 6)))
+            await stream.until(lambda: any("is away" in notice for notice in stream.notices))
+            await proxy.accept()
+            await stream.until(lambda: len(ids_loaded(made)) == 6)
+            await stream.drained()
+    assert windows(made) == [(1, "succeeded", 6)]
     assert await queues.depth("reviews") == 0

@@ -46,6 +46,15 @@ class Proxy:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE_RESET)
             writer.transport.abort()
 
+    async def refuse(self) -> None:
+        """Break every connection, and take no new one, as a server that is down."""
+        self._server.close()
+        self.reset()
+
+    async def accept(self) -> None:
+        """Take connections again."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
     def swallow(self) -> None:
         """From now on nothing arrives, on old connections or new ones, and nobody is told."""
         self._hole = True

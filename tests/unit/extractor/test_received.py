@@ -26,10 +26,10 @@ class Queue:
 
 
 class Taken:
-    def __init__(self, queue: Queue, names: Sequence[str], *, end: bool) -> None:
+    def __init__(self, queue: Queue, names: Sequence[str], before: object, *, end: bool) -> None:
         self.queue, self.names, self.end = queue, list(names), end
         self.messages = [ReceivedMessage(name.encode(), name) for name in names]
-        self.state = {"after": names[-1] if names else None}
+        self.state = {"after": names[-1]} if names else before
 
     async def acknowledge(self) -> None:
         self.queue.acknowledged += self.names
@@ -63,7 +63,7 @@ class QueueSource:
     async def receive(self, state: object, limit: int) -> Taken:
         count = min(3, limit)
         names, self.queue.waiting = self.queue.waiting[:count], self.queue.waiting[count:]
-        return Taken(self.queue, names, end=not self.queue.waiting)
+        return Taken(self.queue, names, state, end=not self.queue.waiting)
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         name = body.decode()
@@ -163,3 +163,30 @@ async def test_a_trial_takes_one_page_and_gives_it_back(pages):
     assert positions(found) == RECORDS[:4]
     assert (queue.waiting, queue.acknowledged) == (list(NAMES), [])
     assert positions(await pages_of(taking(queue, pages, "run_2"), Piece(), 100)) == RECORDS
+
+
+async def test_an_endless_source_that_has_nothing_leaves_nothing_and_goes_on(pages):
+    queue = Queue("a2")
+    stream = {"run": "stream_1", "endless": True}
+    first = await taking(queue, pages, **stream).read(None, 5)
+    assert ([each.position for each in first.records], first.end) == (["a2.0", "a2.1"], False)
+    for _ in range(2):
+        quiet = await taking(queue, pages, **stream).read(first.cursor, 5)
+        assert (list(quiet.records), quiet.cursor, quiet.end) == ([], first.cursor, False)
+    queue.waiting = ["b1"]
+    assert positions([(None, await taking(queue, pages, **stream).read(first.cursor, 5))]) == ["b1.0"]
+
+
+async def test_a_window_that_closes_takes_nothing_more_unless_somebody_has_taken_it_there(pages):
+    queue = Queue("a1")
+    stream = {"run": "stream_1", "endless": True}
+    first = await taking(queue, pages, **stream).read(None, 5)
+    queue.waiting = ["b1", "c1"]
+    closed = await taking(queue, pages, closing=True, **stream).read(first.cursor, 5)
+    assert (list(closed.records), closed.cursor == first.cursor) == ([], False)
+    late = await taking(queue, pages, **stream).read(first.cursor, 5)  # who reads at the same place finds it closed
+    assert (list(late.records), late.cursor) == ([], closed.cursor)
+    after = await taking(queue, pages, **stream).read(closed.cursor, 5)
+    assert positions([(None, after)]) == ["b1.0", "c1.0"]
+    again = await taking(queue, pages, closing=True, **stream).read(closed.cursor, 5)
+    assert again == after

@@ -130,7 +130,7 @@ class RunsReceivedRecords:
                 origin,
                 received.messages,
                 received.state,
-                end=received.end or self._trial,
+                end=(received.end and not self._endless) or self._trial,
             )
         except BaseException:
             await received.give_back()

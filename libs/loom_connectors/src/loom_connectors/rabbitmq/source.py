@@ -17,15 +17,13 @@ from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import SourceError
 from loom_common.ports.received_pages import ReceivedMessage
-from loom_connectors.ports.source import Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord, Received
 from loom_connectors.rabbitmq.address import Address
 from loom_connectors.rabbitmq.broker import Broker
 from loom_connectors.rabbitmq.kept_message import KeptMessage
 from loom_connectors.rabbitmq.message_records import identity_of, records_of
 from loom_connectors.rabbitmq.options import QueueOptions
-
-_QUIET_SECONDS = 1.0
-"""The most that a stream waits for a message before whoever asks looks whether to ask again."""
+from loom_connectors.rabbitmq.stream_consumer import StreamConsumer, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,19 @@ class ReceivedMessages:
                 raise
 
 
+class StreamedMessages:
+    """Holds messages of a stream that are not acknowledged."""
+
+    state = None
+    end = False
+
+    def __init__(self, taken: Taken, options: QueueOptions) -> None:
+        kept = [KeptMessage.of(each) for each in taken.delivered]
+        self.messages = [ReceivedMessage(each.encoded(), identity_of(each, options)) for each in kept]
+        self.acknowledge = taken.acknowledge
+        self.give_back = taken.give_back
+
+
 class QueueSource:
     """Represents a queue as a `ReceivingSource`."""
 
@@ -89,7 +100,7 @@ class QueueSource:
         self._broker = Broker(address, "extract.source", SourceError)
         self._queue = queue
         self._options = options
-        self._pace = pace
+        self._consumer = None if pace is None else StreamConsumer(self._broker, queue, options.prefetch, pace)
         self._idle = durations.seconds(options.idle_timeout)
         self.origin = f"{address.shown.removeprefix('amqps://').removeprefix('amqp://')}?queue={queue}"
         self.remembered_seconds = durations.seconds(options.dedup_window)
@@ -121,9 +132,10 @@ class QueueSource:
             found += self.records_of(message.body, f"message {at}")
         return Page(found[:limit], None, end=True)
 
-    async def receive(self, state: Any, limit: int) -> ReceivedMessages:
-        if self._pace is not None:
-            return await self._taken(min(limit, self._options.prefetch), _Left(None))
+    async def receive(self, state: Any, limit: int) -> Received:
+        if self._consumer is not None:
+            async with self._broker.trouble(self._named, "read"):
+                return StreamedMessages(await self._consumer.take(min(limit, self._options.prefetch)), self._options)
         left = _Left.of(state) if state is not None else await self._at_the_start()
         wanted = min(limit, self._options.prefetch, *(() if left.messages is None else (left.messages,)))
         if not wanted:
@@ -141,6 +153,8 @@ class QueueSource:
         return records_of(KeptMessage.decoded(body), position, self._options)
 
     async def close(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.close()
         await self._broker.close()
 
     async def _at_the_start(self) -> _Left:
@@ -180,10 +194,9 @@ class QueueSource:
         await uninterrupted(channel.basic_qos(prefetch_count=wanted))
         consumer = (await uninterrupted(channel.basic_consume(self._queue, take))).consumer_tag or ""
         found: list[DeliveredMessage] = []
-        until = _Until(self._pace, self._idle)
         while len(found) < wanted:
             try:
-                async with asyncio.timeout(until.seconds(len(found), waiting=not arrived.empty())):
+                async with asyncio.timeout(self._idle):
                     message = await arrived.get()
             except TimeoutError:
                 break
@@ -196,26 +209,3 @@ class QueueSource:
             if (late := arrived.get_nowait()) is not None:
                 found.append(late)
         return found
-
-
-class _Until:
-    """Says how long the next message is waited for. A stream waits for the first one, and then for those that come
-    within `batch.wait` of it; where as many are there as a batch has, only for those that are there already."""
-
-    def __init__(self, pace: Pace | None, idle: float) -> None:
-        self._pace = pace
-        self._idle = idle
-        self._ends: float | None = None
-
-    def seconds(self, found: int, *, waiting: bool) -> float:
-        """Return the seconds, with so many messages `found`; `waiting` is whether the next one has arrived."""
-        if self._pace is None:
-            return self._idle
-        if not found:
-            return _QUIET_SECONDS
-        now = asyncio.get_running_loop().time()
-        if self._ends is None:
-            self._ends = now + self._pace.wait_seconds
-        if waiting:
-            return self._idle
-        return 0.0 if found >= self._pace.size else max(0.0, self._ends - now)

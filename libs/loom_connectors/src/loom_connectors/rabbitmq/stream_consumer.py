@@ -1,0 +1,143 @@
+"""Keeps a consumer of a queue between the slices of a stream, so that messages arrive before they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiormq
+from aiormq.abc import DeliveredMessage
+
+from loom_common.adapters.amqp.connection import LOST, cancelled_by_us
+from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.domain.definition.streams.settings import Pace
+from loom_connectors.rabbitmq.broker import Broker
+
+QUIET_SECONDS = 1.0
+"""The most that is waited for a message before whoever asks looks whether to ask again."""
+IDLE_SECONDS = 5.0
+"""Says how long messages are held that nobody asks for, as while a stream is paused. Then they go back to the queue."""
+
+
+class Taken:
+    """Holds messages of a consumer that goes on. Each is answered for itself, because others may be held beside it."""
+
+    def __init__(self, channel: aiormq.Channel, delivered: Sequence[DeliveredMessage]) -> None:
+        self.delivered = delivered
+        self._channel = channel
+
+    async def acknowledge(self) -> None:
+        """Have the queue forget them. Where the connection broke meanwhile, they are delivered again."""
+        await uninterrupted(self._answered(self._channel.basic_ack))
+
+    async def give_back(self) -> None:
+        """Return them to the queue."""
+        await uninterrupted(self._answered(lambda tag: self._channel.basic_nack(tag, requeue=True)))
+
+    async def _answered(self, answer: Any) -> None:
+        try:
+            for each in self.delivered:
+                await answer(each.delivery_tag)
+        except (*LOST, RuntimeError):
+            if cancelled_by_us():
+                raise
+
+
+class StreamConsumer:
+    """Represents a consumer that is opened when a message is first asked for, and again after it was lost."""
+
+    def __init__(self, broker: Broker, queue: str, prefetch: int, pace: Pace) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._prefetch = prefetch
+        self._pace = pace
+        self._channel: aiormq.Channel | None = None
+        self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()  # holds at most what is prefetched
+        self._taking = asyncio.Lock()
+        self._idle: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def take(self, most: int) -> Taken:
+        """Wait for a message, and then for those that come within `batch.wait` of it; where as many are there as a
+        batch has, only for those that are there already. Nothing may have come. Raises what the broker raises."""
+        async with self._taking, self._kept_open():
+            channel = await self._opened()
+            found: list[DeliveredMessage] = []
+            ends = 0.0
+            while len(found) < most:
+                now = asyncio.get_running_loop().time()
+                if not found:
+                    patience = QUIET_SECONDS
+                else:
+                    patience = 0.0 if len(found) >= self._pace.size else max(0.0, ends - now)
+                message = await self._next(patience)
+                if message is None:
+                    break
+                if not found:
+                    ends = asyncio.get_running_loop().time() + self._pace.wait_seconds
+                found.append(message)
+            return Taken(channel, found)
+
+    async def close(self) -> None:
+        """Close the channel: what is held goes back to the queue."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            try:
+                await uninterrupted(channel.close())
+            except (*LOST, RuntimeError):
+                if cancelled_by_us():
+                    raise
+
+    @asynccontextmanager
+    async def _kept_open(self) -> AsyncIterator[None]:
+        """Let nobody close it within the block, and let it be closed a while after it."""
+        if self._idle is not None:
+            self._idle.cancel()
+        try:
+            yield
+        finally:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        task = asyncio.ensure_future(self.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _next(self, patience: float) -> DeliveredMessage | None:
+        """Return the next message; None where none came in so many seconds, or the consumer is lost."""
+        if self._arrived.empty():
+            try:
+                async with asyncio.timeout(patience):
+                    message = await self._arrived.get()
+            except TimeoutError:
+                return None
+        else:
+            message = self._arrived.get_nowait()
+        if message is None:
+            await self.close()
+        return message
+
+    async def _opened(self) -> aiormq.Channel:
+        if self._channel is not None and not self._channel.is_closed:
+            return self._channel
+        channel = await self._broker.channel()
+        arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+
+        async def take(message: DeliveredMessage) -> None:
+            arrived.put_nowait(message)
+
+        async def stop(_: object) -> None:
+            arrived.put_nowait(None)
+
+        channel.closing.add_done_callback(lambda _: arrived.put_nowait(None))
+        channel.on_consumer_cancel_callbacks.add(stop)
+        try:
+            await uninterrupted(channel.basic_qos(prefetch_count=self._prefetch))
+            await uninterrupted(channel.basic_consume(self._queue, take))
+        except BaseException:
+            await uninterrupted(channel.close())
+            raise
+        self._channel, self._arrived = channel, arrived
+        return channel

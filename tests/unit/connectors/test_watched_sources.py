@@ -1,0 +1,155 @@
+"""Tests sources that are read as streams: each record is given once, from whatever state."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.streams.settings import Pace
+from loom_common.errors import InvalidDefinition
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.watched import folder as watched_folder
+from loom_connectors.watched import waiting
+from loom_connectors.watched.opening import open_stream
+
+PACE = Pace(wait_seconds=0.02, size=100, poll_seconds=0.01)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Let nothing be waited for: what is not there now is not there."""
+    monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("loom_connectors.watched.table.QUIET_SECONDS", 0.0)
+
+
+def stream(folder, source: str = "in/*.jsonl", **extract: Any):
+    options = {"settle": "0s"} if source.startswith("in") else {}
+    config = ExtractConfig(source=source, **{"options": options, **extract})
+    return open_stream(config, ConnectorContext(folder=folder, credentials=Credentials({})), PACE)
+
+
+def put(folder, name: str, *numbers: int) -> None:
+    (folder / "in").mkdir(exist_ok=True)
+    (folder / "in" / name).write_text("".join(json.dumps({"n": each}) + "\n" for each in numbers))
+
+
+async def taken(source, state: Any = None, limit: int = 1000) -> tuple[list[Any], Any]:
+    """Return the records that are there now, in their order, and the state after them."""
+    found: list[Any] = []
+    while True:
+        received = await source.receive(state, limit)
+        if not received.messages and received.state == state:
+            return found, state
+        state = json.loads(json.dumps(received.state))
+        found += [record for each in received.messages for record in source.records_of(each.body, "")]
+        if not received.messages and state["file" if "file" in state else "cursor"] is None:
+            return found, state
+
+
+def numbers(records: list[Any]) -> list[int]:
+    return [each.data["n"] for each in records]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+async def test_files_are_read_once_in_the_order_in_which_they_appeared(tmp_path, limit):
+    put(tmp_path, "b.jsonl", 1, 2, 3)
+    put(tmp_path, "a.jsonl", 4)
+    found, state = await taken(stream(tmp_path), limit=limit)
+    assert numbers(found) == [1, 2, 3, 4]
+    assert found[0].position == "in/b.jsonl line 1"
+    put(tmp_path, "c.jsonl", 5)
+    again, state = await taken(stream(tmp_path), state, limit)  # another process goes on
+    assert numbers(again) == [5]
+    assert (await taken(stream(tmp_path), state, limit))[0] == []
+
+
+async def test_a_file_that_is_moved_there_with_an_old_time_is_new(tmp_path):
+    put(tmp_path, "a.jsonl", 1)
+    _, state = await taken(stream(tmp_path))
+    old = tmp_path / "old.jsonl"
+    old.write_text('{"n": 2}\n')
+    os.utime(old, (1, 1))
+    old.rename(tmp_path / "in" / "old.jsonl")
+    assert numbers((await taken(stream(tmp_path), state))[0]) == [2]
+
+
+async def test_the_state_does_not_grow_with_the_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(watched_folder, "_LAG_NS", 0)
+    for number in range(50):
+        put(tmp_path, f"f{number}.jsonl", number)
+    found, state = await taken(stream(tmp_path))
+    assert len(found) == 50
+    assert len(state["taken"]) <= 2
+
+
+async def test_a_file_that_may_still_be_written_to_holds_back_those_after_it(tmp_path):
+    put(tmp_path, "a.jsonl", 1)
+    assert (await taken(stream(tmp_path, options={"settle": "1h"})))[0] == []
+
+
+async def test_a_file_that_cannot_be_read_is_one_bad_record(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_bytes(b"id\n\xff\xfe\n")
+    (tmp_path / "in" / "b.csv").write_text("n\n1\n")
+    found, _ = await taken(stream(tmp_path, "in/*.csv"))
+    assert [each.error is None for each in found][-1]
+    assert any(each.error is not None for each in found[:-1])
+
+
+async def test_whole_numbers_and_errors_are_kept_as_they_are(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text('{"n": 123456789012345678901234567890, "f": 0.1}\n{oops\n')
+    found, _ = await taken(stream(tmp_path))
+    assert found[0].data == {"n": 123456789012345678901234567890, "f": 0.1}
+    assert found[1].error is not None
+    assert found[1].error.code
+
+
+async def test_a_table_gives_what_changed_and_nothing_twice(tmp_path):
+    def write(*rows: tuple[str, int]) -> None:
+        with closing(sqlite3.connect(tmp_path / "in.db")) as database:
+            database.execute("CREATE TABLE IF NOT EXISTS t (id TEXT PRIMARY KEY, n INTEGER)")
+            database.executemany("INSERT OR REPLACE INTO t VALUES (?, ?)", rows)
+            database.commit()
+
+    def opened():
+        source = "sqlite:///in.db?table=t"
+        return stream(tmp_path, source, key="id", incremental={"column": "n", "lag": 3})
+
+    write(("a", 1), ("b", 2), ("c", 3))
+    found, state = await taken(opened(), limit=2)
+    assert numbers(found) == [1, 2, 3]
+    write(("a", 9), ("d", 2), ("e", 8))
+    found, state = await taken(opened(), state, 2)
+    assert sorted(numbers(found)) == [2, 8, 9]
+    assert len({each.position for each in found}) == 3
+    write(("f", 7), ("g", 1))  # the one lies within the lag, the other below it
+    found, state = await taken(opened(), state, 2)
+    assert numbers(found) == [7]
+    assert (await taken(opened(), state))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "extract", "key", "words"),
+    [
+        ("in.jsonl", {}, "extract.source", "a folder or a pattern of files"),
+        ("s3://bucket/in/*.jsonl", {}, "extract.source", "a source that can be read as a stream"),
+        ("sqlite:///in.db?table=t", {}, "extract.source", "a table or an API with `extract.incremental`"),
+        ("amqp://host?queue=q", {"poll": "1s"}, "extract.poll", "a queue tells of its messages itself"),
+        ("amqp://host?queue=q", {"options": {"until": "idle"}}, "extract.options.until", "a stream takes what comes"),
+        ("in/*.jsonl", {"options": {"settle": "soon"}}, "extract.options.settle", "a number and a unit"),
+    ],
+)
+async def test_what_cannot_be_a_stream_is_refused_with_its_place(tmp_path, source, extract, key, words):
+    with pytest.raises(InvalidDefinition) as raised:
+        await stream(tmp_path, source, **extract).check()
+    (problem,) = raised.value.problems
+    assert ".".join(problem.path) == key
+    assert words in str(problem)
