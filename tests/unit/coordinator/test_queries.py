@@ -16,7 +16,7 @@ from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.queries import batches, cluster, lineage, pipelines, prefetch, records, run_details, runs
-from loom_coordinator.queries.costs import paid
+from loom_coordinator.queries.costs import over_run, paid
 from loom_quarantine.db.tables import quarantined_records
 from support.run_rows import NOW, add_run, apply, run_state, the_run
 
@@ -177,3 +177,18 @@ def test_vectors_are_not_shown_as_what_a_model_answered():
     body = '{"text": "[\\"AAAA\\"]", "finish_reason": "stop"}'
     shown = [records._answer({**row, "purpose": purpose, "body": body}).text for purpose in ("embed", "transform")]
     assert shown == ["(vectors)", '["AAAA"]']
+
+
+async def test_the_course_of_a_run_adds_up_its_cost_and_tells_the_latency_of_each_part():
+    async with run_state() as unit:
+        for position, (cost, bucket) in enumerate([(0.5, 10), (0.25, 20), (0.25, 30)]):
+            fact = batch(position, Stage.TRANSFORM, Tally(extracted=5, transformed=5))
+            paid_for = Calls(purpose="transform", provider="openai", model="m", made=1, cost=cost)
+            unit.now = NOW + dt.timedelta(seconds=10 * position)
+            await apply(unit, fact.model_copy(update={"latency": {bucket: 5}, "calls": (paid_for,)}))
+        course = await over_run.over_time(unit.connection, RUN, NOW, 4)
+        assert await over_run.over_time(unit.connection, "run_2", NOW, 4) == []
+    assert [(each.until - NOW).total_seconds() for each in course] == [5, 10, 15, 20]
+    assert [each.cost for each in course] == [0.5, 0.5, 0.75, 1.0]
+    assert [each.latency is None for each in course] == [False, True, False, False]
+    assert course[0].latency < course[2].latency < course[3].latency

@@ -125,6 +125,7 @@ _CONSOLE: Mapping[str, Needs] = {
     "GET /runs/{run_id}": _RUN,
     "GET /live/runs/{run_id}": _RUN,
     "GET /runs/{run_id}/scores": _RUN,
+    "GET /runs/{run_id}/course": _RUN,
     "GET /runs/{run_id}/batches": _RUN,
     "GET /runs/{run_id}/records": _CONTENTS,
     "GET /runs/{run_id}/records/{record_id}": _CONTENTS,

@@ -1,9 +1,11 @@
 """Tests where the parts of charts stand."""
 
-from loom_api.console.charts import columns, graph
+from loom_api.console.charts import columns, course, graph
 from loom_api.console.charts.graph import Node, laid_out
 from loom_api.console.charts.histogram import BARS, HEIGHT, ScorePlot
+from loom_coordinator.queries.costs.over_run import Moment
 from loom_coordinator.queries.scores.histograms import STEPS, ScoreHistogram
+from support.run_rows import NOW
 
 
 def plot(threshold, **counts):
@@ -32,6 +34,15 @@ def test_columns_stand_side_by_side_and_the_highest_fills_the_chart():
     assert (second.y, second.height) == (0, columns.HEIGHT)
     assert columns.columns([]) == []
     assert columns.columns([("a", 0.0)])[0].height == 0
+
+
+def test_the_line_of_a_budget_stands_above_the_cost_unless_it_is_far_away():
+    moments = [Moment(NOW, 1.0, None), Moment(NOW, 2.0, 0.5)]
+    near, far = course.drawn(moments, 4.0), course.drawn(moments, 100.0)
+    assert [each.height for each in near["cost"]] == [columns.HEIGHT / 4, columns.HEIGHT / 2]
+    assert (near["line"], near["latency"][0].height, near["latency"][1].height) == (0.0, 0, columns.HEIGHT)
+    assert (far["line"], far["cost"][1].height) == (None, columns.HEIGHT)
+    assert course.drawn([], 4.0)["cost"] == []
 
 
 def nodes(names):

@@ -19,6 +19,8 @@ from loom_coordinator.queries import (
     runs,
 )
 from loom_coordinator.queries.batches import BatchKey, BatchLine
+from loom_coordinator.queries.costs import over_run
+from loom_coordinator.queries.costs.over_run import Moment
 from loom_coordinator.queries.lineage import Lineage
 from loom_coordinator.queries.records import Answer, ScoredRecord
 from loom_coordinator.queries.run_details import RunDetails
@@ -58,6 +60,12 @@ class RunReads(QuarantineReads):
         await self.known(run_id)
         async with self._engine.connect() as connection:
             return await run_details.details(connection, _now(), run_id)
+
+    async def run_course(self, run_id: str, parts: int) -> Sequence[Moment]:
+        """Return how the run's cost grew, and how long models took to answer. Raises `NotFound`."""
+        run = await self.known(run_id)
+        async with self._engine.connect() as connection:
+            return await over_run.over_time(connection, run_id, run.started_at, parts)
 
     async def run_lineage(self, run_id: str) -> Lineage:
         """Return where the records of a run came from and went. Raises `NotFound`, also where nothing is written of it

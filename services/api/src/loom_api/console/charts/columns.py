@@ -21,11 +21,12 @@ class Column:
     value: float
 
 
-def columns(values: Sequence[tuple[str, float]]) -> Sequence[Column]:
-    """Return a column for each name with its value, from left to right. One that is not 0 is never invisible."""
+def columns(values: Sequence[tuple[str, float]], most: float = 0.0) -> Sequence[Column]:
+    """Return a column for each name with its value, from left to right. One that is not 0 is never invisible. The
+    chart is as high as the highest of them, or as `most` where that is more."""
     if not values:
         return []
-    most = max(value for _, value in values) or 1.0
+    most = max(most, *(value for _, value in values)) or 1.0
     width = min(40.0, WIDTH / len(values))
     placed = []
     for place, (name, value) in enumerate(values):

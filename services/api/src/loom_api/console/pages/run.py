@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
+from loom_api.console.charts import course
 from loom_api.console.charts.histogram import ScorePlot
 from loom_api.console.shown import definitions
 from loom_api.console.shown.asked import Status
@@ -21,6 +22,8 @@ from loom_coordinator.db.run_rows import TERMINAL
 from loom_coordinator.queries.run_filter import RunFilter
 
 _ON_A_PAGE = 50
+_PARTS = 40
+"""The most parts into which the time of a run is cut."""
 
 
 def router(source: Source) -> APIRouter:
@@ -67,6 +70,13 @@ def router(source: Source) -> APIRouter:
         thresholds = {name: each.threshold for name, each in report.evaluation.items()}
         plots = [ScorePlot(each, thresholds.get(each.evaluator_name)) for each in found]
         return page("parts/scores.html", plots=plots, run_id=run_id, report=report, ended=report.status in TERMINAL)
+
+    @routes.get("/runs/{run_id}/course")
+    async def show_course(run_id: str, reads: Reads = asked) -> Page:
+        """Show how the run's cost grew and how long models took to answer, as a part of the run's page."""
+        run = await reads.known(run_id)
+        moments = await reads.run_course(run_id, _PARTS)
+        return page("parts/course.html", moments=moments, **course.drawn(moments, run.budget), budget=run.budget)
 
     @routes.get("/runs/{run_id}/batches")
     async def list_batches(run_id: str, after: After = None, reads: Reads = asked) -> Page:
