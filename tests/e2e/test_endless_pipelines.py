@@ -14,7 +14,8 @@ from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.errors import ConfigurationError
 from support.clients import request_of
-from support.command import Command, loom
+from support.command import Command
+from support.command import loom as loom_process
 from support.projects import ai
 from support.simulated_model import SimulatedModel
 from support.streamed import arrive, ids, ids_loaded, opened, state, stream_of, streaming, windows
@@ -89,7 +90,7 @@ async def test_a_killed_stream_goes_on_without_a_double_and_pays_for_no_call_twi
     model.let_go()
     resumed = await Command.begin(made.folder, "resume", stream_of(made))
     assert await resumed.reach(lambda: len(ids_loaded(made)) == 40)
-    drained = await loom(made.folder, "drain", stream_of(made))
+    drained = await loom_process(made.folder, "drain", stream_of(made))
     assert drained.code == 0, drained.err
     ended = await resumed.end()
     assert (ended.code, ended.out) == (0, "")
@@ -111,7 +112,7 @@ async def test_ctrl_c_ends_the_command_and_names_the_one_that_goes_on(tmp_path, 
     arrive(made, "a", range(13))
     command = await Command.begin(made.folder, "run", "pipeline.yaml", "--format", "json")
     assert await command.reach(lambda: len(ids_loaded(made)) == 13)
-    refused = await loom(made.folder, "run", "pipeline.yaml")
+    refused = await loom_process(made.folder, "run", "pipeline.yaml")
     assert refused.code == 2
     assert f"`loom drain {stream_of(made)}` ends it" in refused.err
     command.interrupt(number)
@@ -119,7 +120,7 @@ async def test_ctrl_c_ends_the_command_and_names_the_one_that_goes_on(tmp_path, 
     assert ended.code == 130
     assert ended.report["window"] == {"stream": stream_of(made), "number": 1, "goes_on": True}
     assert f"loom resume {stream_of(made)}" in ended.err
-    shown = await loom(made.folder, "status", stream_of(made))
+    shown = await loom_process(made.folder, "status", stream_of(made))
     assert f"{stream_of(made)}: paused" in shown.out
     assert "records      13, of which 13 passed" in shown.out
 
@@ -171,6 +172,19 @@ async def test_whoever_waits_for_the_end_of_a_run_is_refused(tmp_path):
     async with open_session(config, cluster=False) as session:
         with pytest.raises(ConfigurationError, match="a run of it does not end"):
             await session.start(request_of(made, config))
+
+
+def test_a_stream_is_refused_for_a_cluster_and_a_sample_of_it_ends(loom, tmp_path):
+    made = streaming(tmp_path)
+    arrive(made, "a", range(5))
+    sampled = loom("run", "pipeline.yaml", "--sample", "3", "--format", "json")
+    assert (sampled.code, sampled.report["records"]["loaded"]) == (0, 3)
+    assert state(made, "SELECT count(*) FROM streams") == [(0,)]
+    made.path("loom.yaml").write_text("mode: distributed\n")
+    refused = loom("validate", "pipeline.yaml")
+    assert refused.code == 2
+    assert "pipeline.yaml:3:" in refused.out + refused.err
+    assert "expected `batch` on a cluster: streams run embedded" in " ".join((refused.out + refused.err).split())
 
 
 async def test_a_row_that_changes_is_read_again_and_one_that_does_not_is_not(tmp_path):

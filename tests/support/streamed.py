@@ -29,7 +29,7 @@ def streaming(folder: Path, **sections: Any) -> Project:
         "mode": "streaming",
         "window": {"every": "1h", "records": 10},
         "batch": {"size": 4, "wait": "20ms"},
-        "extract": {"source": "inbox/*.jsonl", "key": "id", "poll": "20ms", "options": {"settle": "1ms"}},
+        "extract": {"source": "inbox/*.jsonl", "key": "id", "poll": "20ms", "settle": "0s"},
         "transform": dict(PASSTHROUGH),
         "load": {"destination": TABLE, "mode": "append"},
     }

@@ -30,8 +30,8 @@ def at_once(monkeypatch):
 
 
 def stream(folder, source: str = "in/*.jsonl", **extract: Any):
-    options = {"settle": "0s"} if source.startswith("in") else {}
-    config = ExtractConfig(source=source, **{"options": options, **extract})
+    settle = {"settle": "0s"} if source.startswith("in") else {}
+    config = ExtractConfig(source=source, **{**settle, **extract})
     return open_stream(config, ConnectorContext(folder=folder, credentials=Credentials({})), PACE)
 
 
@@ -91,7 +91,7 @@ async def test_the_state_does_not_grow_with_the_files(tmp_path, monkeypatch):
 
 async def test_a_file_that_may_still_be_written_to_holds_back_those_after_it(tmp_path):
     put(tmp_path, "a.jsonl", 1)
-    assert (await taken(stream(tmp_path, options={"settle": "1h"})))[0] == []
+    assert (await taken(stream(tmp_path, settle="1h")))[0] == []
 
 
 async def test_a_file_that_cannot_be_read_is_one_bad_record(tmp_path):
@@ -144,7 +144,7 @@ async def test_a_table_gives_what_changed_and_nothing_twice(tmp_path):
         ("sqlite:///in.db?table=t", {}, "extract.source", "a table or an API with `extract.incremental`"),
         ("amqp://host?queue=q", {"poll": "1s"}, "extract.poll", "a queue tells of its messages itself"),
         ("amqp://host?queue=q", {"options": {"until": "idle"}}, "extract.options.until", "a stream takes what comes"),
-        ("in/*.jsonl", {"options": {"settle": "soon"}}, "extract.options.settle", "a number and a unit"),
+        ("amqp://host?queue=q", {"settle": "1s"}, "extract.settle", "files that may still be written to"),
     ],
 )
 async def test_what_cannot_be_a_stream_is_refused_with_its_place(tmp_path, source, extract, key, words):

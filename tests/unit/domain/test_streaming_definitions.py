@@ -24,6 +24,11 @@ STREAM: dict[str, Any] = {
         ({"mode": "batch", "window": "5m"}, "window", "without `mode: streaming`"),
         ({"mode": "batch", "batch": {"size": 5}}, "batch", "without `mode: streaming`"),
         ({"mode": "batch", "extract": {"source": "a.csv", "poll": "1s"}}, "extract.poll", "without `mode: streaming`"),
+        (
+            {"mode": "batch", "extract": {"source": "a.csv", "settle": "1s"}},
+            "extract.settle",
+            "without `mode: streaming`",
+        ),
         ({"mode": "endless"}, "mode", "one of batch, streaming"),
         ({"window": "0s"}, "window.every", "more than no time"),
         ({"window": {"every": "5 minutes"}}, "window.every", "a number and a unit"),

@@ -64,8 +64,9 @@ async def prepare(
         from loom.requests import validation
 
         found, expected = await validation.refuse_unready(loaded, config, params, sample=sample, wait=wait, say=say)
-        if loaded.pipeline.mode == "streaming" and not sample:
-            await refuse_at_work(config, loaded.pipeline)
+        if loaded.pipeline.mode == "streaming":
+            if not sample:
+                await refuse_at_work(config, loaded.pipeline)
         else:
             await refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)

@@ -32,7 +32,6 @@ _POLL_SECONDS = 0.2
 _SETTLED_SECONDS = 1.0
 _LAG_NS = 2 * 10**9
 """Says how far below the newest file one is looked for that appeared late: clocks of file systems are coarse."""
-_SETTLE = "settle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +54,12 @@ class WatchedFolder:
     """Represents files that appear in a folder as a `ReceivingSource`."""
 
     def __init__(self, config: ExtractConfig, context: ConnectorContext, pace: Pace, open_source: Open) -> None:
-        options = dict(config.options)
-        self._settled = _settled(options.pop(_SETTLE, None))
-        self._config = config.model_copy(update={"options": options})
+        self._settled = _SETTLED_SECONDS if config.settle is None else durations.seconds(config.settle)
+        self._config = config
         self._context = context
         self._open = open_source
         self._inputs = LocalInputs(context.credentials.expand(config.source), context)
-        self._whole = open_source(self._config, context)  # its settings are read here, and its mistakes told
+        self._whole = open_source(config, context)
         self._poll = _POLL_SECONDS if pace.poll_seconds is None else pace.poll_seconds
         self._reading: tuple[str, Source] | None = None
         self.origin = self._inputs.place
@@ -179,13 +177,3 @@ class WatchedFolder:
     def _shown(self, path: str) -> str:
         folder = str(self._context.folder)
         return os.path.relpath(path, folder) if path.startswith(folder) else path
-
-
-def _settled(written: Any) -> float:
-    if written is None:
-        return _SETTLED_SECONDS
-    try:
-        return durations.seconds(written)
-    except (AssertionError, TypeError):
-        problem = Problem(("extract", "options", _SETTLE), repr(written), "a number and a unit: 1s, 500ms")
-        raise InvalidDefinition([problem]) from None

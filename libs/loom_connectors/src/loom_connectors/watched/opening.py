@@ -28,10 +28,12 @@ def open_stream(config: ExtractConfig, context: ConnectorContext, pace: Pace) ->
         if not registry.is_local_file(config.source, context):
             raise _cannot(config)
         return WatchedFolder(config, context, pace, registry.open_source)
+    if config.settle is not None:
+        raise _unused("settle", config.settle, "nothing: it is for files that may still be written to")
     source = registry.open_source(config, paced)
     if isinstance(source, ReceivingSource):
         if config.poll is not None:
-            raise _unused(config, "nothing: a queue tells of its messages itself")
+            raise _unused("poll", config.poll, "nothing: a queue tells of its messages itself")
         if config.incremental is not None:
             problem = Problem(
                 ("extract", "incremental"), "incremental extraction", "none: a queue gives a message once"
@@ -47,5 +49,5 @@ def _cannot(config: ExtractConfig) -> InvalidDefinition:
     return InvalidDefinition([Problem(("extract", "source"), f"'{redacted(config.source)}'", _EXPECTED)])
 
 
-def _unused(config: ExtractConfig, expected: str) -> InvalidDefinition:
-    return InvalidDefinition([Problem(("extract", "poll"), f"'{config.poll}'", expected)])
+def _unused(key: str, written: str, expected: str) -> InvalidDefinition:
+    return InvalidDefinition([Problem(("extract", key), f"'{written}'", expected)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loom_common.contracts.v1 import RunAccepted
-from loom_common.domain.definition.streams.settings import seconds_of
+from loom_common.domain.definition.streams.settings import EMBEDDED_ALONE, seconds_of
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
@@ -21,8 +21,7 @@ async def go_on(unit: UnitOfWork, payloads: PayloadStore, plan: Plan, columns: M
     """Open the stream of a plan, or let it go on: windows that wait are resumed, and where the plan is another one, the
     next window has it. `columns` are those of the row of each window. Raises `InvalidDefinition` on a cluster."""
     if unit.owner is None:
-        expected = "`batch` on a cluster: streams run embedded, by `loom run` without a broker of Loom's"
-        raise InvalidDefinition([Problem(("mode",), "'streaming'", expected)])
+        raise InvalidDefinition([Problem(("mode",), "'streaming'", EMBEDDED_ALONE)])
     stream_id, pipeline = str(plan.stream), plan.pipeline
     limits = pipeline.windows
     assert limits is not None

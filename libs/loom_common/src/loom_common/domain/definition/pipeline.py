@@ -83,6 +83,9 @@ class ExtractConfig(Recovery):
         description="In a stream: the pause between two looks at a folder or a table. Default: 200ms for a folder, 10s "
         "for all else.",
     )
+    settle: Duration | None = Field(
+        None, description="In a stream: how long a file must not have changed before it is read. Default: 1s."
+    )
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
     )

@@ -14,6 +14,8 @@ from loom_common.domain.values.durations import Limit
 
 Mode = Literal["batch", "streaming"]
 DEFAULT_SIZE = 100
+EMBEDDED_ALONE = "`batch` on a cluster: streams run embedded, by `loom run` in a project without `mode: distributed`"
+"""Says what is expected of a stream that is asked of a cluster."""
 
 
 class WindowConfig(Section):
@@ -64,9 +66,10 @@ def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
             if said(written, key) is not None:
                 expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
                 yield mistake((key,), "strange_for_type", expected, said(written, key))
-        if said(extract, "poll") is not None:
-            expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
-            yield mistake(("extract", "poll"), "strange_for_type", expected, said(extract, "poll"))
+        for key in ("poll", "settle"):
+            if said(extract, key) is not None:
+                expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
+                yield mistake(("extract", key), "strange_for_type", expected, said(extract, key))
         return
     yield from _of_the_source(written)
     why = "because each window of a stream adds to those before it"
