@@ -115,3 +115,21 @@ def test_the_example_runs_without_a_key_and_its_lineage_tells_the_steps(loom, tm
     assert "filtered" in shown
     drawn = loom("graph", "pipeline-steps.yaml", "--run-id", report["run_id"]).out
     assert f"[{report['records']['extracted']:,}]" in drawn
+
+
+def test_a_profile_runs_some_steps_and_says_which(loom, tmp_path):
+    code = "def size(record): return {'size': 1}\ndef sorry(record): return {'sorry': record['sentiment']}"
+    steps = [
+        {"name": "mood", "type": "scorer", "scorer": "vader", "field": "review"},
+        {"name": "sorry", "type": "python", "function": "transforms:sorry", "needs": "mood"},
+        {"name": "size", "type": "python", "function": "transforms:size"},
+    ]
+    made = project(tmp_path, 3, transform={"steps": steps}, destination="out.jsonl", code=code)
+    made.say(profiles={"quick": {"steps": ["sorry"], "parallel": False}})
+    ran = loom("run", "pipeline.yaml", "--profile", "quick", "--format", "json")
+    assert [each["name"] for each in json.loads(ran.out)["steps"]] == ["mood", "sorry"]
+    assert "takes mood, sorry. Added, because others need them: mood." in ran.err
+    assert not any("size" in json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    refused = loom("run", "pipeline.yaml", "--profile", "quik")
+    assert refused.code == 2
+    assert "Did you mean quick?" in refused.err

@@ -24,6 +24,7 @@ from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.steps.profiles import ProfileConfig
 from loom_dev.reference import failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
@@ -65,6 +66,7 @@ def pipeline_page() -> str:
         ("`monitoring.alerts`", monitoring.AlertsConfig, ""),
         ("`prices`", ModelPrice, ""),
         ("`timeouts`", Timeouts, text.TIMEOUTS),
+        ("`profiles.NAME`", ProfileConfig, text.PROFILES),
     ]
     parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]
     parts += [f"## {title}\n\n{doc(model)}\n\n{fields(model)}{more}" for title, model, more in sections]

@@ -235,3 +235,7 @@ A changed secret needs no restart. Variables and files are read each time; what 
 for five minutes, and looked up anew as soon as a database, a store or a model's endpoint refuses it. The batch is then
 tried again with the new secret; where the secret is the same as before, the run fails and says so.
 """
+
+PROFILES = """`loom run FILE --profile NAME` runs some of the steps of `transform.steps`, and says which. See
+[steps.md](steps.md#profiles).
+"""

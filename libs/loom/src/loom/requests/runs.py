@@ -39,9 +39,10 @@ async def prepare(
     wait: bool,
     say: Say,
     by_name: bool = False,
+    profile: str | None = None,
 ) -> Prepared:
-    """Find the pipeline and see that it can run. `by_name`: the target is no path of a file. Raises
-    `ConfigurationError` where it cannot."""
+    """Find the pipeline and see that it can run. `by_name`: the target is no path of a file; `profile` names which of
+    its steps run. Raises `ConfigurationError` where it cannot."""
     registered = await _registered(config, target)
     try:
         loaded = catalog.find(target, config, registered, by_name=by_name)
@@ -52,7 +53,14 @@ async def prepare(
 
         raise await validation.every_mistake(error, config) from None
     if isinstance(loaded, str):
+        if profile is not None:
+            raise ConfigurationError(f"`--profile` needs the file of {loaded}, which is not here.")
         return Prepared(RunRequest(pipeline=loaded, params=dict(params)), None, None)
+    if profile is not None:
+        from loom.requests.profiles import with_profile
+
+        loaded, words = with_profile(loaded, profile, config.allowed)
+        say(words)
     params = dict(params)
     resolved(loaded.pipeline.params, params)
     found, expected = None, None

@@ -49,7 +49,7 @@ def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> Ste
                 risks.append(transform.risk)
         steps[node.name] = _step(graph, node, step, transform)
     risk = USER_CODE if USER_CODE in risks else MODEL_CALLS if risks else None
-    return StepsTransform(graph, steps, _output(config, graph), risk)
+    return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
 
 
 def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:

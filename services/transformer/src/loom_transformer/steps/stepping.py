@@ -89,12 +89,16 @@ class Output:
 class StepsTransform:
     """Takes batches through a graph of steps. Steps that do not wait for each other run at the same time."""
 
-    def __init__(self, graph: Graph, steps: Mapping[str, Step], output: Output, risk: Risk | None) -> None:
+    def __init__(
+        self, graph: Graph, steps: Mapping[str, Step], output: Output, risk: Risk | None, *, parallel: bool = True
+    ) -> None:
+        """Take the steps by their names. `parallel` says whether those that do not wait for each other run at the same
+        time."""
         self.risk = risk
         self._graph = graph
         self._steps = steps
         self._output = output
-        self._is_chain = all(
+        self._is_chain = not parallel or all(
             set(graph.before[later.name]) == {earlier.name}
             for earlier, later in zip(graph.order, graph.order[1:], strict=False)
         )

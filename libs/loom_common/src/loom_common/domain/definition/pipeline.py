@@ -43,6 +43,7 @@ from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
+from loom_common.domain.steps.profiles import ProfileConfig, profile_mistakes
 from loom_common.domain.values import durations
 from loom_common.domain.values.durations import Duration, Limit
 from loom_common.domain.values.ids import state_name
@@ -275,6 +276,10 @@ class Pipeline(Section):
         default_factory=dict, description="Connections to model providers, by the name before the colon of `model`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
+    profiles: dict[str, ProfileConfig] = Field(
+        default_factory=dict,
+        description="By name, which of `transform.steps` a run takes that is started with `--profile NAME`.",
+    )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
@@ -286,6 +291,7 @@ class Pipeline(Section):
         outputs that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from mistakes_between(written)
+        yield from profile_mistakes(written)
         yield from needed_in_clear(written)
         yield from streaming_mistakes(written)
         for position, requirement in enumerate(items(written, "plugins")):

@@ -388,6 +388,7 @@ class StepsTransformConfig(TransformConfig):
     steps: list[AnyStep] = Field(
         min_length=1, max_length=200, description="The steps. In what order they run, `needs` says, and not the list."
     )
+    parallel: bool = Field(True, description="Whether steps that do not need each other run at the same time.")
 
     @classmethod
     def long_form(cls, written: Any) -> Any:

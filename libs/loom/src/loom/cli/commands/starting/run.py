@@ -48,6 +48,10 @@ def run(
         bool,
         typer.Option("--downstream", help="Then run the project's pipelines that depend on it (`depends_on`)."),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="Take the steps of this profile alone (`profiles`)."),
+    ] = None,
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
@@ -82,9 +86,11 @@ def run(
         raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
     if downstream and sample is not None:
         raise typer.BadParameter("a sample gives those below nothing to read", param_hint="--downstream")
+    if downstream and profile is not None:
+        raise typer.BadParameter("it names steps of this pipeline alone", param_hint="--profile")
     trial = sample is not None and not load
     below = chain.below(pipeline, settings) if downstream else []
-    prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say))
+    prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say, profile=profile))
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in below])
         return
