@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL
 from typing import Any
 
 import pytest
 
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
+from loom_common.resilience import failpoints
 from support.batches import come_again_soon, quick
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, loom, runs
+from support.length import LONG
 from support.places import Place, spent
 from support.projects import ai, project, review_ids
 from support.simulated_model import SimulatedModel
+from support.watching import Watch
 
 RECORDS = 30
 JUDGE = {"type": "custom_criteria", "criteria": "Kind", "threshold": 0.0}
@@ -68,6 +74,18 @@ async def test_a_run_costs_half_and_says_how_far_its_batches_are(here, model, ju
     assert len(await made.loaded()) == RECORDS
 
 
+STEPS = [point for point in failpoints.POINTS if "_batch_" in point or "batch_results" in point]
+"""Every step of a batch: a process is gone there at once, as after SIGKILL."""
+DYING = """
+import sys
+from loom.cli.app import main
+from loom_common.resilience import failpoints
+
+failpoints.arm("run", f"run:{sys.argv[1]}:1")
+sys.argv = ["loom", "run", "pipeline.yaml"]
+main()
+"""
+"""Runs the pipeline of the working directory in a process that is gone at a step."""
 SEEN = {
     "its submission": lambda model: model.batches.submissions == 1,
     "its results": lambda model: any(each.downloads for each in model.batches.batches.values()),
@@ -91,6 +109,24 @@ async def test_a_run_killed_at_the_sight_of_a_step_finds_its_batch_again(tmp_pat
     assert_complete(done.report, await made.loaded(), review_ids(RECORDS))
     assert paid_twice(model) == [0]
     assert model.answered == RECORDS
+    assert done.report["cost"]["total"] == pytest.approx(spent(model) / 2)
+
+
+@pytest.mark.parametrize("step", STEPS if LONG else STEPS[3:4])
+async def test_a_run_that_is_gone_at_a_step_pays_for_nothing_twice(tmp_path, model, step):
+    transform = ai(model.base_url, execution="batch")
+    made = project(tmp_path, RECORDS, transform=transform, extract={"batch_size": 10}, destination="out.csv")
+    watch = await Watch.begin(made.folder)
+    gone = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DYING, step, cwd=made.folder, env={**os.environ, **TIMES}, stdout=DEVNULL, stderr=DEVNULL
+    )
+    assert await gone.wait() == failpoints.EXIT_CODE
+    watch.give_up()
+    (run_id,) = runs(made.folder)
+    done = await loom(made.folder, "resume", run_id, "--format", "json", environ=TIMES)
+    assert_complete(done.report, await made.loaded(), review_ids(RECORDS))
+    assert paid_twice(model) == [0]
+    assert (model.answered, model.calls) == (RECORDS, 0)
     assert done.report["cost"]["total"] == pytest.approx(spent(model) / 2)
 
 
