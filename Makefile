@@ -120,7 +120,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api pre-commit notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect pre-commit notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -146,6 +146,19 @@ fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 example
 
 fuzz-api: $(VENV)/.dev compiled ## whatever the REST API may be asked, 500 examples for each route (some minutes)
 	@LOOM_API_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest -q tests/integration/test_api_fuzzed.py $(ARGS)
+
+dagster: $(VENV)/.dev ## try the recipe for Dagster, in an environment of its own in .integrations
+	$(call recipe,dagster,dagster>=1.9$(comma)<2)
+
+prefect: $(VENV)/.dev ## try the recipe for Prefect, likewise
+	$(call recipe,prefect,prefect>=3$(comma)<4)
+
+# $(call recipe,NAME,PACKAGE): Loom is installed from this checkout as from an index, not editable.
+define recipe
+	@test -x .integrations/$(1)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/$(1)
+	@$(BIN)/uv pip install --quiet --python .integrations/$(1)/bin/python --reinstall-package loom-pipelines '$(2)' .
+	@.integrations/$(1)/bin/python integrations/try_recipe.py $(1)
+endef
 
 pre-commit: $(VENV)/.dev compiled ## try the hooks of .pre-commit-hooks.yaml by pre-commit itself (some minutes the first time)
 	@$(BIN)/python -m loom_dev.pre_commit
@@ -208,5 +221,5 @@ editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a p
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .pre-commit-home .screenshots
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .integrations .pre-commit-home .screenshots
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
