@@ -20,7 +20,7 @@ PACKAGES = (
     "loom", "loom_ai", "loom_api", "loom_common", "loom_connectors", "loom_coordinator", "loom_evaluator",
     "loom_extractor", "loom_loader", "loom_migrations", "loom_quarantine", "loom_transformer",
 )  # fmt: skip
-_STRAY = ("__pycache__", ".loom/", "results/", ".pyc", ".env")
+_STRAY = ("__pycache__", ".loom/", "demo_project/results/", ".pyc", ".env")
 _NEEDED = ("loom/demo_project/pipeline.yaml", "loom/demo_project/data/reviews.csv", "loom/py.typed")
 
 
