@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from loom_common.errors import ConfigurationError
 
@@ -77,7 +76,7 @@ class Cron:
         by_week = self.weekdays is None or day.isoweekday() % 7 in self.weekdays
         return by_month or by_week if self.either else by_month and by_week
 
-    def after(self, moment: dt.datetime, zone: ZoneInfo | dt.timezone = dt.UTC) -> Iterator[dt.datetime]:
+    def after(self, moment: dt.datetime, zone: dt.tzinfo = dt.UTC) -> Iterator[dt.datetime]:
         """Yield the times after a moment, in a time zone."""
         here = moment.astimezone(zone)
         for further in range(_MOST_DAYS):

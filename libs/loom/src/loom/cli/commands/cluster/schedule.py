@@ -67,7 +67,8 @@ def schedule(
 
     scheduled = _scheduled(pipeline, cron, timezone, param or [], image, common)
     zone = _zone(timezone)
-    times = itertools.islice(scheduled.cron.after(dt.datetime.now(dt.UTC), zone or dt.UTC), _SHOWN)
+    here = dt.datetime.now().astimezone().tzinfo
+    times = itertools.islice(scheduled.cron.after(dt.datetime.now(dt.UTC), zone or here or dt.UTC), _SHOWN)
     coming = [f"{each:%Y-%m-%d %H:%M}" for each in times]
     units = forms.systemd(scheduled)
     written = {
@@ -85,7 +86,8 @@ def schedule(
         if form is Scheduler.ALL:
             stream().write(f"# --- {_HEADS[each].format(name=scheduled.name)}\n")
         stream().write(written[each] + ("\n" if form is Scheduler.ALL and each is not chosen[-1] else ""))
-    terminal.say(f"Next, in {timezone or 'UTC'}: {', '.join(coming)}.")
+    clock = f"in {timezone}" if timezone else "by the machine's clock; of Kubernetes and Airflow in UTC"
+    terminal.say(f"Next, {clock}: {', '.join(coming)}.")
 
 
 _HEADS = {
