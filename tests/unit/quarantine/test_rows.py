@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined
+from loom_common.contracts.v1 import Derived, KeptRecord, RecordsQuarantined
 from loom_common.flow import Stage
 from loom_quarantine.db.rows import rows_of
 
@@ -17,7 +17,10 @@ def message(**record):
 
 
 def test_a_row_holds_all_that_is_known():
-    [row] = rows_of(message(output={"b": 2}, scores={"s": 0.5}, details={"position": "line 2"}), NOW)
+    derived = Derived("0", "lines", ("a",), {"route": "many"}, ("odd",))
+    kept = message(output={"b": 2}, scores={"s": 0.5}, details={"position": "line 2"}, derived=derived)
+    [row] = rows_of(kept, NOW)
+    assert Derived.of_json(row["derived"]) == derived
     assert row == {
         "run_id": "run_1",
         "record_id": "1",
@@ -33,10 +36,14 @@ def test_a_row_holds_all_that_is_known():
         "code": "x",
         "output": {"b": 2},
         "attempts": None,
+        "derived": {"parent": "0", "step": "lines", "made": ["a"], "branches": {"route": "many"}, "off": ["odd"]},
     }
 
 
 def test_what_postgres_cannot_store_is_replaced_wherever_it_stands():
-    [row] = rows_of(message(reason="a\x00b", input={"k\x00": ["x\x00", {"y": "\x00"}]}), NOW)
+    [row] = rows_of(
+        message(reason="a\x00b", input={"k\x00": ["x\x00", {"y": "\x00"}]}, derived=Derived("1", "s", ("k\x00",))), NOW
+    )
+    assert row["derived"]["made"] == ["k\ufffd"]
     assert row["failure_reason"] == "a\ufffdb"
     assert row["record_data"] == {"k\ufffd": ["x\ufffd", {"y": "\ufffd"}]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -33,7 +32,7 @@ def _row(message: RecordsQuarantined, record: KeptRecord, now: dt.datetime) -> d
         "code": record.code,
         "output": record.output,
         "attempts": record.attempts,
-        "derived": None if record.derived is None else dataclasses.asdict(record.derived),
+        "derived": None if record.derived is None else record.derived.as_json(),
     }
 
 

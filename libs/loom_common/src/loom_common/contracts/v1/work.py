@@ -127,6 +127,16 @@ class Derived:
     )
     off: Annotated[tuple[str, ...], Field(description="The steps before that were on other branches.")] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a table holds it."""
+        return {
+            "parent": self.parent,
+            "step": self.step,
+            "made": list(self.made),
+            "branches": self.branches,
+            "off": list(self.off),
+        }
+
     @staticmethod
     def of_json(said: Mapping[str, Any] | None) -> Derived | None:
         """Return what a table holds as JSON; None for a record of the source."""
