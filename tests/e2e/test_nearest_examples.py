@@ -12,6 +12,7 @@ from loom.labelling.report import Wanted, report
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_ai.budget.prices import Prices, Tokens
+from support.batches import come_again_soon, quick
 from support.books import assert_balanced
 from support.clients import ended, request_of
 from support.media import png
@@ -107,6 +108,21 @@ async def test_a_budget_that_does_not_cover_the_vectors_pauses_the_run_before_an
         accepted = await session.start(request_of(made, here.config))
         paused = await outcome(session, accepted.run_id)
     assert (paused.status, paused.reason, model.calls) == ("paused", "budget_exhausted", 0)
+
+
+async def test_what_the_examples_cost_stays_on_the_books_while_their_record_waits_for_a_batch(here, model, monkeypatch):
+    quick(monkeypatch, GATHER=0.3)
+    come_again_soon(monkeypatch)
+    made = with_examples(here, model, "waiting")
+    transform = {**made.definition["transform"], "execution": "batch"}
+    del transform["attachments"]
+    made.say(transform=transform)
+    async with open_session(here.config, cluster=False) as session:
+        accepted = await session.start(request_of(made, here.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump()
+    assert_balanced(report)
+    assert (model.calls, model.batches.paid.total()) == (5, RECORDS)
+    assert report["calls"]["made"] == RECORDS + 5
 
 
 def charged(model: SimulatedModel) -> float:

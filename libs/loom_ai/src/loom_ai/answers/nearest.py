@@ -19,6 +19,7 @@ from loom_ai.answers.embeddings import FIELD, Vectors
 from loom_ai.answers.multi_record import Question, ask_together
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.keys import shared_by
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_common.domain.model_options.providers import has_embeddings
 from loom_common.errors import PermanentError, RecordError
@@ -62,6 +63,9 @@ class NearestTexts:
         self._sealed = sealed
         self._search: _Search | None = None
         self._opening = asyncio.Lock()
+        self._paid_by: dict[tuple[str, str], list[str]] = {}
+        """Holds the texts that are searched by the run and the record that paid for their vectors. They are entered in
+        its usage whenever its message comes, because what a message paid is told anew each time."""
 
     async def nearest(self, texts: Sequence[str], payers: Sequence[Payer], count: int) -> list[list[int] | RecordError]:
         """Return for each text the places of the `count` texts nearest to it, the nearest first, or why they are not
@@ -72,7 +76,12 @@ class NearestTexts:
         asked = {at: text[:LONGEST] for at, text in enumerate(texts) if text.strip()}
         if not asked:
             return [[] for _ in texts]
-        search = await self._opened(payers[next(iter(asked))])
+        opener = payers[next(iter(asked))]
+        search, opened_now = await self._opened(opener)
+        for payer in payers:
+            paid = self._paid_by.get((payer.run_id, payer.record_id))
+            if paid is not None and not (opened_now and payer == opener):
+                await self._vectors(paid, [payer] * len(paid))
         found = await self._vectors(list(asked.values()), [payers[at] for at in asked])
         near: list[list[int] | RecordError] = [[] for _ in texts]
         for at, vector in zip(asked, found, strict=True):
@@ -85,9 +94,11 @@ class NearestTexts:
         except ValueError as error:
             return RecordError(f"The nearest examples cannot be found: {error}", code="wrong_dimensions")
 
-    async def _opened(self, payer: Payer) -> _Search:
-        """Return what searches, with the vectors of all texts, which are asked for once in a process."""
+    async def _opened(self, payer: Payer) -> tuple[_Search, bool]:
+        """Return what searches, with the vectors of all texts, which are asked for once in a process; and whether that
+        was now."""
         async with self._opening:
+            opened_now = self._search is None
             if self._search is None:
                 rows: list[array[float]] = []
                 # An estimate would take what is asked once for what is asked for every few records.
@@ -99,8 +110,23 @@ class NearestTexts:
                             words = f"Example {at}, among which the nearest are searched, has no vector: {vector}"
                             raise PermanentError(words) from vector
                         rows.append(array("f", _normalized(vector)))
+                    for text, paying in zip(some, await self._payers_of(some, payer), strict=True):
+                        if paying is not None:
+                            self._paid_by.setdefault((paying.run_id, paying.record_id), []).append(text)
                 self._search = _searching(rows, len(self._texts))
-            return self._search
+            return self._search, opened_now
+
+    async def _payers_of(self, texts: Sequence[str], payer: Payer) -> list[Payer | None]:
+        """Return the records that paid for the vectors of texts; None where the journal does not tell."""
+
+        async def paying(text: str) -> Payer | None:
+            key = self._reuse.key(self._call(text or " "), payer)
+            for name in (shared_by(key), key):
+                if (entry := await self._models.holds(name, payer, self._reuse)) is not None:
+                    return entry.payer
+            return None
+
+        return await asyncio.gather(*map(paying, texts))
 
     async def _vectors(self, texts: Sequence[str], payers: Sequence[Payer]) -> list[Sequence[float] | RecordError]:
         questions = [Question(self._call(text or " "), payer) for text, payer in zip(texts, payers, strict=True)]
