@@ -48,6 +48,9 @@ async def test_it_answers_for_the_fleet_until_it_is_asked_to_stop(platform):
         assert (fleet["dead"], fleet["runs"]["failed"]) == (1, 1)
         [letter] = (await client.get("/dead-letters")).json()
         assert letter["reason"] == "no JSON object"
+        page = (await client.get(f"{address_of(api.listening)}/fleet")).text
+        assert "Scale advice" in page
+        assert "no transformer is up" in page
         whole = (await client.get(f"/dead-letters/{letter['id']}")).json()
         assert (whole["body"], whole["reason"]) == ("{}", letter["reason"])
         assert (await client.get("/dead-letters/none")).status_code == 404

@@ -28,7 +28,8 @@ def test_a_day_belongs_to_a_span(by, spans):
 
 def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
     calls = [row(DAYS[0], 1.0), row(DAYS[1], 2.0, stage="evaluate", model="large"), row(DAYS[1], 0.5)]
-    late, early = by_span(calls, [EndedOn(DAYS[1], 1, 10)], "day")
+    late, early = by_span(calls, [EndedOn(DAYS[1], 1, 10, 4.0)], "day")
+    assert (late.budget, early.budget) == (4.0, 0.0)
     assert early.span == "2026-01-31"
     assert early.cost == 1.0
     assert early.runs == 0

@@ -15,6 +15,7 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.lifecycle import partitions
 from loom_coordinator.queries import batches, cluster, lineage, pipelines, prefetch, records, run_details, runs
 from loom_coordinator.queries.costs import over_run, paid
 from loom_quarantine.db.tables import quarantined_records
@@ -192,3 +193,12 @@ async def test_the_course_of_a_run_adds_up_its_cost_and_tells_the_latency_of_eac
     assert [each.cost for each in course] == [0.5, 0.5, 0.75, 1.0]
     assert [each.latency is None for each in course] == [False, True, False, False]
     assert course[0].latency < course[2].latency < course[3].latency
+
+
+async def test_a_run_that_goes_on_is_told_what_it_needs_to_be_done_in_time(unit):
+    [line] = await cluster.scale_advice(unit.connection, NOW, {})
+    assert (line.run_id, line.remaining) == (RUN, 5)
+    assert line.advice.words == "Nothing to reckon with: no transformer is up."
+    await partitions.begin(unit, RUN, None)
+    [line] = await cluster.scale_advice(unit.connection, NOW, {})
+    assert (line.remaining, "not known before its source is read" in line.advice.words) == (None, True)

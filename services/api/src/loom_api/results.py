@@ -383,6 +383,7 @@ class SpanDocument(BaseModel):
     span: str
     runs: int
     records: int
+    budget: float
     made: int
     reused: int
     unpriced: int

@@ -1,6 +1,6 @@
 """Tests where the parts of charts stand."""
 
-from loom_api.console.charts import columns, course, graph
+from loom_api.console.charts import budgets, columns, course, graph
 from loom_api.console.charts.graph import Node, laid_out
 from loom_api.console.charts.histogram import BARS, HEIGHT, ScorePlot
 from loom_coordinator.queries.costs.over_run import Moment
@@ -43,6 +43,13 @@ def test_the_line_of_a_budget_stands_above_the_cost_unless_it_is_far_away():
     assert (near["line"], near["latency"][0].height, near["latency"][1].height) == (0.0, 0, columns.HEIGHT)
     assert (far["line"], far["cost"][1].height) == (None, columns.HEIGHT)
     assert course.drawn([], 4.0)["cost"] == []
+
+
+def test_a_line_stands_at_the_budgets_of_each_span_that_has_some():
+    costs, lines = budgets.with_budgets([("a", 1.0), ("b", 2.0), ("c", 0.0)], [0.0, 4.0, 100.0])
+    assert [(each.name, each.y) for each in lines] == [("b", 0.0)]
+    assert costs[1].height == columns.HEIGHT / 2
+    assert budgets.with_budgets([], []) == ([], [])
 
 
 def nodes(names):

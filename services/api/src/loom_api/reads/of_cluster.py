@@ -12,7 +12,7 @@ from loom_coordinator.queries import (
     dead_letters,
     prefetch,
 )
-from loom_coordinator.queries.cluster import Overview
+from loom_coordinator.queries.cluster import Overview, RunAdvice
 from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 from loom_coordinator.queries.prefetch import PrefetchLimit
 
@@ -30,6 +30,12 @@ class ClusterReads(SeenReads):
         ready = await cluster.depths(self.broker)
         async with self._engine.connect() as connection:
             return await cluster.overview(connection, _now(), ready)
+
+    async def scale_advice(self) -> list[RunAdvice]:
+        """Return how many transformers the runs that go on need. Raises `NotFound` where there is no cluster."""
+        ready = await cluster.depths(self.broker)
+        async with self._engine.connect() as connection:
+            return await cluster.scale_advice(connection, _now(), ready)
 
     async def prefetch_limits(self) -> list[PrefetchLimit]:
         """Return the prefetch limits of the cluster's queues."""

@@ -52,39 +52,22 @@ def advice(
 
 
 async def _measured(run_id: str, records: int | None) -> Measured:
-    from loom_common import flow
     from loom_common.errors import ConfigurationError
     from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
-    from loom_coordinator.flow_control import fleet_load
-    from loom_coordinator.flow_control.scale_advice import Measured
-    from loom_coordinator.lifecycle import slices
-    from loom_coordinator.queries import batches, runs
-    from loom_coordinator.queries.cluster import depths
+    from loom_coordinator.queries import cluster, runs
 
     settings = cluster_settings()
     async with state(settings) as engine, broker(settings) as bus:
-        ready = await depths(bus)
+        ready = await cluster.depths(bus)
         async with begin(engine, now(), None) as unit:
-            run = await runs.find(unit.connection, run_id)
-            tally = run.totals.tally
-            loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
-            known = await slices.exhausted(unit, run_id)
-            rate = batches.records_per_second(unit.now, run)
-    if records is None and not known:
+            measured = await cluster.measure(unit, await runs.find(unit.connection, run_id), ready, records)
+    if measured is None:
         raise ConfigurationError(
             f"How many records {run_id} will have is not known before its source is read to the end: say --records N."
         )
-    waiting = {stage: ready.get(flow.work_queue(stage)) or 0 for stage in flow.Stage}
-    most = max(waiting, key=lambda stage: waiting[stage])
-    transformers = loads.get(flow.work_queue(flow.Stage.TRANSFORM))
-    return Measured(
-        remaining=(tally.entered if records is None else max(records + tally.derived, tally.entered)) - tally.ended,
-        rate=rate,
-        transformers=transformers.replicas if transformers else 0,
-        waits_for=most if waiting[most] else None,
-    )
+    return measured
 
 
 def _plain(value: Any) -> dict[str, Any]:

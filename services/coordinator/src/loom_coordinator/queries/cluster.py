@@ -16,15 +16,26 @@ from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import TopologyMissing
 from loom_common.ports.bus import Bus
 from loom_coordinator.accounting.batches import IS_UNDERWAY
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.monitoring import prefetch_limits
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, outbox
+from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.flow_control.fleet_load import FleetLoad, Replica
-from loom_coordinator.queries.batches import waits_for
+from loom_coordinator.flow_control.scale_advice import Advice, Measured, advise
+from loom_coordinator.lifecycle import slices
+from loom_coordinator.queries.batches import records_per_second, waits_for
 
 Depths = Mapping[str, int | None]
 """Messages ready, by queue; None for a queue that does not exist."""
+_MOST_ADVISED = 20
+"""The most runs for which it is said what they need."""
+_A_DAY = 86_400.0
+_NOT_KNOWN = Advice(
+    None, None, None, "How many records it will have is not known before its source is read to the end."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +148,50 @@ async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths)
         oldest=await _oldest(connection, now),
         dead=ready[flow.DEAD_QUEUE],
         outbox=(await connection.execute(select(func.count()).select_from(outbox))).scalar_one(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunAdvice(Shown):
+    """Says how many transformers a run needs to be done in time."""
+
+    run_id: str
+    pipeline: str
+    remaining: int | None
+    """The number of records that have not come to their end; None where it is not known."""
+    within: float
+    """The seconds until the run's limit of time."""
+    advice: Advice
+
+
+async def scale_advice(connection: AsyncConnection, now: dt.datetime, ready: Depths) -> list[RunAdvice]:
+    """Return what the runs that go on need to be done before their limit of time, the oldest first."""
+    running = run_rows.RUNS.where(pipeline_runs.c.status == run_rows.RUNNING).order_by(pipeline_runs.c.started_at)
+    found = []
+    for run in [Run.of(row) for row in (await connection.execute(running.limit(_MOST_ADVISED))).mappings()]:
+        within = max(1.0, (run.deadline - now).total_seconds()) if run.deadline is not None else _A_DAY
+        measured = await measure(UnitOfWork(connection, now, None), run, ready)
+        advice = _NOT_KNOWN if measured is None else advise(measured, within)
+        remaining = None if measured is None else measured.remaining
+        found.append(RunAdvice(run.run_id, run.pipeline_name, remaining, within, advice))
+    return found
+
+
+async def measure(unit: UnitOfWork, run: Run, ready: Depths, records: int | None = None) -> Measured | None:
+    """Return how a run goes now, which has so many `records` in all; None where that is not said, and not known before
+    its source is read to the end."""
+    if records is None and not await slices.exhausted(unit, run.run_id):
+        return None
+    tally = run.totals.tally
+    waiting = {stage: ready.get(flow.work_queue(stage)) or 0 for stage in flow.Stage}
+    most = max(waiting, key=lambda stage: waiting[stage])
+    loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
+    transformers = loads.get(flow.work_queue(flow.Stage.TRANSFORM))
+    return Measured(
+        remaining=(tally.entered if records is None else max(records + tally.derived, tally.entered)) - tally.ended,
+        rate=records_per_second(unit.now, run),
+        transformers=transformers.replicas if transformers else 0,
+        waits_for=most if waiting[most] else None,
     )
 
 

@@ -19,12 +19,17 @@ def router(source: Source) -> APIRouter:
     async def show_fleet(reads: Reads = asked) -> Page:
         """Show services, replicas, queues and prefetch limits; or, embedded, how to come to a cluster."""
         if not reads.has_cluster:
-            return page("fleet.html", fleet=None, limits=[])
-        return page("fleet.html", fleet=await reads.fleet(), limits=await reads.prefetch_limits())
+            return page("fleet.html", fleet=None)
+        return await _shown("fleet.html", reads)
 
     @routes.get("/live/fleet")
     async def show_fleet_again(reads: Reads = asked) -> Page:
         """Show the fleet as a part of its page, which asks for it every few seconds."""
-        return page("parts/fleet.html", fleet=await reads.fleet(), limits=await reads.prefetch_limits())
+        return await _shown("parts/fleet.html", reads)
 
     return routes
+
+
+async def _shown(template: str, reads: Reads) -> Page:
+    reasons = {each.queue: each.reason for each in await reads.prefetch_limits()}
+    return page(template, fleet=await reads.fleet(), reasons=reasons, advice=await reads.scale_advice())

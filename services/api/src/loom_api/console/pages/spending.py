@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from loom_api.console.charts.columns import columns
+from loom_api.console.charts.budgets import with_budgets
 from loom_api.console.shown.asked import Blank, Words
 from loom_api.console.shown.done import Done, WhatWasDone
 from loom_api.console.shown.rendering import Page, page
@@ -35,13 +35,16 @@ def router(source: Source) -> APIRouter:
         """Show what runs cost by day, week or month, and by pipeline, stage, model and purpose."""
         spans = await reads.costs(pipeline, by.value)
         names = await reads.pipeline_names()
+        shown = list(reversed(spans[:_SPANS]))
+        chart, budgets = with_budgets([(each.span, each.cost) for each in shown], [each.budget for each in shown])
         return page(
             "costs.html",
             spans=spans[:_SPANS],
             left_out=max(0, len(spans) - _SPANS),
             total=total(spans),
             saved=saved(total(spans)),
-            chart=columns([(span.span, span.cost) for span in reversed(spans[:_SPANS])]),
+            chart=chart,
+            budgets=budgets,
             by_pipeline=await reads.costs_by_pipeline() if pipeline is None else [],
             by_model=_added(span.cost_by_model for span in spans),
             by_stage=_added(span.cost_by_stage for span in spans),

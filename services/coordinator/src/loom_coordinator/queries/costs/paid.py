@@ -34,11 +34,14 @@ async def by_span(
     ]
     day = _utc_day(runs.completed_at, connection.dialect.name)
     ended = await connection.execute(
-        select(day, func.count(), func.sum(runs.records_processed))
+        select(day, func.count(), func.sum(runs.records_processed), func.sum(runs.budget))
         .where(meant, runs.completed_at.is_not(None))
         .group_by(day)
     )
-    days = [EndedOn(dt.date.fromisoformat(name), number, int(records)) for name, number, records in ended]
+    days = [
+        EndedOn(dt.date.fromisoformat(name), number, int(records), float(budget or 0.0))
+        for name, number, records, budget in ended
+    ]
     return spans_of(calls, days, span)
 
 

@@ -28,6 +28,8 @@ class EndedOn:
     date: dt.date
     runs: int
     records: int
+    budget: float = 0.0
+    """The budgets in USD of those of them that had one, added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class CostTotal(Shown):
     """Runs that ended."""
     records: int = 0
     """The number of records of those runs."""
+    budget: float = 0.0
+    """The budgets in USD of those of these runs that had one, added up."""
     made: int = 0
     """Model calls that were paid for."""
     reused: int = 0
@@ -97,7 +101,12 @@ def by_span(paid: Iterable[PaidOn], ended: Iterable[EndedOn], by: str) -> list[C
     for day in ended:
         name = span_of(day.date, by)
         before = spans.get(name, CostSpan(span=name))
-        spans[name] = dataclasses.replace(before, runs=before.runs + day.runs, records=before.records + day.records)
+        spans[name] = dataclasses.replace(
+            before,
+            runs=before.runs + day.runs,
+            records=before.records + day.records,
+            budget=before.budget + day.budget,
+        )
     return [spans[name] for name in sorted(spans, reverse=True)]
 
 
