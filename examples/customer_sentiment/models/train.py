@@ -1,4 +1,4 @@
-"""Trains the model of pipeline-onnx.yaml from the labelled reviews, and writes it with the labels that it has not seen.
+"""Trains the model of pipeline-onnx.yaml from labelled reviews, and writes it with the reviews that it has not seen.
 
 It counts words and pairs of words (TF-IDF), and adds up what VADER's lexicon says of the words: a logistic regression
 over both. Reviews are told apart by their products, so that sentences of one review are either all learned or all held
@@ -82,9 +82,9 @@ def main() -> None:
     named = {"id2label": {str(number): str(label) for number, label in enumerate(model.classes_)}}
     (folder / "config.json").write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
     with (EXAMPLE / "data/held_out.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "expected"])
-        writer.writerows((row["id"], row["expected"]) for row in held_out)
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(held_out)
 
 
 def _fifth(sentence: str) -> int:

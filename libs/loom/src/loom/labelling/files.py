@@ -30,7 +30,7 @@ from loom_coordinator.db.run import Run
 _PAGE = 500
 _EXAMPLES = 5
 _ID, _EXPECTED = "record_id", "expected"
-_VERDICTS = ("verdict", "label")
+_VERDICTS = ("verdict", "right", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ async def _text(
 
 
 async def read(config: LoomConfig, run_id: str, source: str, person: str) -> Imported:
-    """Store the labels of a file or an address. The column `verdict` (or `label`) says pass or fail, or another word
-    for it, or `skip`; `record_id`, or else the columns of `extract.key`, names the record; `person`, `comment` and
-    `expected` may be there. Nothing is stored unless all rows can be read. Raises `NotFound`, `ConfigurationError`,
-    and what reading the source raises."""
+    """Store the labels of a file or an address. The column `verdict` (or `right`, as in what `loom bench run` exports,
+    or `label`) says pass or fail, or another word for it, or `skip`; `record_id`, or else the columns of
+    `extract.key`, names the record; `person`, `comment` and `expected` may be there. Nothing is stored unless all rows
+    can be read. Raises `NotFound`, `ConfigurationError`, and what reading the source raises."""
     async with opened_state(settings_of(config)) as engine:
         run = await ended_run(engine, config, run_id)
         rows = empty = 0

@@ -36,6 +36,7 @@ from loom_ai.simulated.formats import (
     SimulatedRequest,
 )
 from loom_ai.simulated.further_formats import BedrockConverse, CohereChat, Embeddings
+from loom_ai.simulated.known import KnownAnswers, with_known
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.traffic import Traffic
 
@@ -74,6 +75,8 @@ class SimulatedModel:
     """The share of calls that are answered otherwise than the same question usually is, as by a model with a
     temperature."""
     seed: int = 0
+    known: KnownAnswers | None = None
+    """Holds the answers to some texts; those to other questions are made up."""
     faults: deque[str] = field(default_factory=deque)
     """Holds the faults of the next calls, which come before those drawn by rate."""
     calls: int = 0
@@ -240,6 +243,8 @@ class SimulatedModel:
         chance = self._chance if call.seed is None else random.Random(f"{call.seed} {call.question}")  # noqa: S311
         usual = not self.variety or chance.random() >= self.variety
         answer = answer_for(call.schema, call.question if usual else f"{call.question} ({chance.random()})")
+        if self.known is not None and usual:
+            answer = with_known(answer, self.known.about(call.question))
         text = answer if isinstance(answer, str) else json.dumps(answer)
         arguments = None
         if call.tool is not None and fault is None:

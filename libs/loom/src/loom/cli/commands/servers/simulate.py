@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,17 +47,47 @@ def simulate_model(
             metavar="SHARE", min=0, max=1, help="Share of calls whose answer differs from the question's usual one."
         ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of faults, latencies and `--variety`.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of faults, latencies, `--variety` and `--right`.")] = 0,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file of texts and their answers: a question that holds one of the texts is answered by it.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --answers: the column of the texts. Default: the first."),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=COLUMN",
+            help="With --answers: the column that holds a field of the answer. May be repeated. Default: each column "
+            "is the field of its name.",
+        ),
+    ] = None,
+    right: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="With --answers: the share of the texts that are answered by it."
+        ),
+    ] = 1.0,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
     """Serve SIMULATED model answers until Ctrl-C. No model is asked: answers are made up to fit the schema.
 
     It speaks as OpenAI, Anthropic and Google do. Its base URL goes to stdout. `GET /stats` tells how many calls and
-    tokens it counted; `POST /faults` with `["500", "hang"]` makes the next calls go wrong. See docs/models.md."""
+    tokens it counted; `POST /faults` with `["500", "hang"]` makes the next calls go wrong. With `--answers`, it
+    answers as a model would that is right as often as `--right` says. See docs/models.md."""
     from loom.cli.commands.follow import wait_for
+    from loom_ai.simulated.known import read_answers
     from loom_ai.simulated.latency import Latency
     from loom_ai.simulated.server import SimulatedModel
 
+    if answers is None and (text is not None or field or right != 1.0):
+        raise typer.BadParameter("--text, --field and --right say how --answers are read; name that file, too")
+    known = None if answers is None else read_answers(answers, text, dict(map(_column, field or ())), right, seed)
     p99 = None if latency_p99 is None else _seconds(latency_p99)
     wait_for(
         _serve(
@@ -69,6 +100,7 @@ def simulate_model(
                 api_key=api_key,
                 variety=variety,
                 seed=seed,
+                known=known,
             ),
             host,
             port,
@@ -116,6 +148,14 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise typer.BadParameter(f"{text!r} is no time; write 300ms or 2s")
     return seconds
+
+
+def _column(text: str) -> tuple[str, str]:
+    """Read the column of a field, such as `sentiment=expected`. Raises `typer.BadParameter`."""
+    name, equals, column = text.partition("=")
+    if not name or not equals or not column:
+        raise typer.BadParameter(f"{text!r} is no FIELD=COLUMN, such as sentiment=expected")
+    return name, column
 
 
 def _share(text: str) -> tuple[str, float]:
