@@ -33,7 +33,8 @@ def loaded(transform=None, extract=None, load=None, **more):
 
 
 async def compared(monkeypatch, pipeline, stored):
-    async def versions(*_, **__):
+    async def versions(name, *_, **__):
+        assert name == pipeline.pipeline.state_name
         return stored
 
     async def read(*_, **__):
@@ -51,7 +52,12 @@ async def compared(monkeypatch, pipeline, stored):
     ("pipeline", "stored", "changes", "ready"),
     [
         (loaded(), {Stage.EXTRACT: version(age=NUMBER, new=TEXT)}, {}, [True]),
-        (loaded(), {Stage.EXTRACT: version(age=WHOLE)}, {"extract": {"age": "widened", "new": "added"}}, [True]),
+        (
+            loaded(target="prod"),
+            {Stage.EXTRACT: version(age=WHOLE)},
+            {"extract": {"age": "widened", "new": "added"}},
+            [True],
+        ),
         (
             loaded(extract={"schema": {"columns": "freeze"}}),
             {Stage.EXTRACT: version(age=WHOLE)},

@@ -40,7 +40,7 @@ async def compared(
     run. `looked` is what was checked before: a source that could be read is read once more. A state database that is a
     server is asked with `connect` alone."""
     try:
-        stored = await _stored(loaded.pipeline.name, config, connect=connect)
+        stored = await _stored(loaded.pipeline.state_name, config, connect=connect)
     except LoomError as error:
         return [], [Check("schema", ok=True, detail=str(error), doubtful=True)]
     if stored is None:
