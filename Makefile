@@ -25,6 +25,7 @@ WORKERS ?= 3
 
 # Microsoft's emulator of Azure Blob Storage, for `make azure`.
 AZURITE ?= 3.35.0
+BQEMULATOR ?= bqemulator==1.4.0 numpy==2.4.6 duckdb==1.5.5 duckdb-extensions==1.5.5 duckdb-extension-spatial==1.5.5
 
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
@@ -78,6 +79,7 @@ HOME_OF_duckdb := libs/loom_connectors
 HOME_OF_onnx := services/transformer
 HOME_OF_mysql := libs/loom_connectors
 HOME_OF_snowflake := libs/loom_connectors
+HOME_OF_bigquery := libs/loom_connectors
 HOME_OF_excel := libs/loom_connectors
 comma := ,
 WANTED = $(subst $(comma), ,$(EXTRAS))
@@ -140,6 +142,11 @@ memory: $(VENV)/.dev compiled ## what runs and files of up to 1,000,000 rows tak
 azure: $(VENV)/.dev compiled ## read and write Azure's store at an emulator that npm installs into .azurite
 	@test -x .azurite/node_modules/.bin/azurite-blob || npm install --silent --no-fund --no-audit --prefix .azurite azurite@$(AZURITE)
 	@PATH="$(CURDIR)/.azurite/node_modules/.bin:$$PATH" LOOM_AZURE=1 $(BIN)/python -m pytest -k 'azure or az:' tests/conformance $(ARGS)
+
+bigquery: $(VENV)/.dev compiled ## read and write BigQuery at an emulator that is installed into .bigquery, with versions of its own (a minute)
+	@test -x .bigquery/bin/bqemulator || { $(BIN)/uv venv --quiet --clear .bigquery && \
+		$(BIN)/uv pip install --quiet --python .bigquery/bin/python $(BQEMULATOR); }
+	@LOOM_BIGQUERY=$(CURDIR)/.bigquery/bin/python $(BIN)/python -m pytest -q tests/integration/bigquery $(ARGS)
 
 fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
 	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)
@@ -222,4 +229,5 @@ editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a p
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .integrations .pre-commit-home .screenshots
+	@rm -rf .bigquery
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,6 +35,7 @@ PROJECT = Path("/project")
         ("mysql://db/shop?table=orders", None, [("mysql://db:3306", "shop.orders")]),
         ("sqlite:///a.db?table=t", None, [("sqlite:/project/a.db", "t")]),
         ("snowflake://acc/DB/RAW?table=T", None, [("snowflake://acc", "DB.RAW.T")]),
+        ("bigquery://my-project/shop?table=orders", None, [("bigquery", "my-project.shop.orders")]),
         ("rest+https://api.example.com/v1/items?token=secret", None, [("https://api.example.com", "/v1/items")]),
         ("python:rows:all", None, [("python", "rows:all")]),
         ("${DATABASE_URL}", None, [("loom", "${DATABASE_URL}")]),

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from loom_connectors.bigquery.options import BigQueryDestinationOptions, BigQuerySourceOptions
 from loom_connectors.formats.arrow.column_format import ColumnSourceOptions
 from loom_connectors.formats.arrow.feather import FeatherDestinationOptions
 from loom_connectors.formats.arrow.parquet import ParquetDestinationOptions
@@ -39,6 +40,7 @@ def connectors_page() -> str:
         "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
         "Snowflake": (SnowflakeSourceOptions, SnowflakeDestinationOptions),
+        "BigQuery": (BigQuerySourceOptions, BigQueryDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
         "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }

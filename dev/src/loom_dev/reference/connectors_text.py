@@ -23,6 +23,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 | `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
 | `snowflake://${USER}:${PASSWORD}@account/db/schema?warehouse=wh&table=reviews` | Snowflake (extra `snowflake`) |
+| `bigquery://project/dataset?table=reviews` | BigQuery (extra `bigquery`) |
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 | `python:shop:orders` | a function of your own, as a source or a destination |
@@ -170,7 +171,28 @@ the transaction did, which is then done again. What a role may do is seen when i
 that it may not write.
 
 All of it is tested against an emulator of Snowflake (fakesnow, which keeps the data in DuckDB), and with no account of
-Snowflake. Not yet: BigQuery and Microsoft SQL Server.
+Snowflake. Microsoft SQL Server is not offered: no server and no emulator of it runs where Loom is tested.
+""",
+    "BigQuery": """
+`bigquery://project/dataset`. Without more it takes the credentials of the machine, as `gcloud auth application-default
+login` and workload identity leave them; else the key of a service account: `credentials=${KEY}`, in JSON, or
+`credentials_file=/run/secrets/key.json`. `location=EU` says where jobs run, where BigQuery cannot tell by the dataset.
+`endpoint=http://127.0.0.1:9050` names an emulator, which gets no credentials.
+
+BigQuery has no order of rows, and checks no primary key, so a source needs `extract.key`. It is read in pages by it,
+and split where its first column holds whole numbers; each page reads what the query reads, and is billed so. Rows with
+equal keys are told apart by all their values.
+
+As a destination: exactly once, the rows of a batch and a row of the table `loom_load_ledger` are one transaction, which
+is sent as one script. It first updates one row of the ledger, so of two transactions in one dataset BigQuery ends one,
+which is then done again; the batches of a process that wait are written together. Rows beyond 2 MB are put into a table
+`loom_stage_...` before, which is removed after. `upsert` goes by any columns, by `MERGE`; where rows of the table have
+the same key, it updates each of them. Tables are made and altered before the transaction. Rows are looked at before
+they are sent, because BigQuery does not say which one was at fault. What an account may do is seen when it is done:
+`loom validate` cannot tell that it may not write. Rows cannot be withdrawn (`loom evaluate --apply`).
+
+It is tested against an emulator of BigQuery (`make bigquery`: bqemulator, which keeps the data in DuckDB), and with no
+project of Google's: conflicts of transactions, quotas, roles and columns of the type `JSON` have been tried nowhere.
 """,
     "Queues and exchanges: RabbitMQ": """
 `amqp://` or `rabbitmq://`, and `amqps://` for TLS, with `ssl_ca`, `ssl_cert` and `ssl_key` as files. The path is the

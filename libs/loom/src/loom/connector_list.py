@@ -74,6 +74,7 @@ class Connector(Shown):
 
 _OPTIONS: Mapping[str, tuple[str, str, str]] = {
     Family.DATABASE: ("loom_connectors.sql.parameters", "SqlSourceOptions", "SqlDestinationOptions"),
+    "bigquery": ("loom_connectors.bigquery.options", "BigQuerySourceOptions", "BigQueryDestinationOptions"),
     "snowflake": ("loom_connectors.snowflake.options", "SnowflakeSourceOptions", "SnowflakeDestinationOptions"),
     Family.BROKER: ("loom_connectors.rabbitmq.options", "QueueOptions", "ExchangeOptions"),
     Family.API: ("loom_connectors.rest.http.options", "RestSourceOptions", "RestDestinationOptions"),

@@ -14,6 +14,7 @@ PURPOSES = {
     "arbiter": "evaluators that ask a model: semantic, custom_criteria, factuality, groundedness, relevance, pairwise",
     "arrow": "Parquet and Arrow files",
     "aws": "credentials in AWS Secrets Manager",
+    "bigquery": "BigQuery",
     "duckdb": "DuckDB files",
     "embeddings": "the evaluator embedding_similarity, and the nearest solved examples",
     "excel": "Excel workbooks",

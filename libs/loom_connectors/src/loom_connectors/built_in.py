@@ -48,6 +48,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "mysql": "loom_connectors.mysql.connector:open_source",
         "mariadb": "loom_connectors.mysql.connector:open_source",
         "snowflake": "loom_connectors.snowflake.connector:open_source",
+        "bigquery": "loom_connectors.bigquery.connector:open_source",
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
         "amqp": "loom_connectors.rabbitmq.connector:open_source",
@@ -66,6 +67,7 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
         "mysql": "loom_connectors.mysql.connector:open_destination",
         "mariadb": "loom_connectors.mysql.connector:open_destination",
         "snowflake": "loom_connectors.snowflake.connector:open_destination",
+        "bigquery": "loom_connectors.bigquery.connector:open_destination",
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
         "amqp": "loom_connectors.rabbitmq.connector:open_destination",
@@ -108,6 +110,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "duckdb": "duckdb",
         **dict.fromkeys(("mysql", "mariadb"), "pymysql"),
         "snowflake": "snowflake",
+        "bigquery": "google.auth",
     }
 )
 """The package that a storage, a format or a database needs and that Loom does not need otherwise, by its name."""
@@ -115,6 +118,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
 EXTRAS: Mapping[str, str] = MappingProxyType(
     {
         "duckdb": "duckdb",
+        "google.auth": "bigquery",
         "obstore": "objects",
         "pyarrow": "arrow",
         "pymysql": "mysql",

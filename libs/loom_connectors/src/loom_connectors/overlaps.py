@@ -26,6 +26,7 @@ _POSTGRES = ("postgres", "postgresql")
 _OBJECTS = ("s3", "gs", "az")
 _MYSQL = ("mysql", "mariadb")
 _SNOWFLAKE = "snowflake"
+_BIGQUERY = "bigquery"
 _FILES = ("sqlite", "duckdb")
 """Databases that are files, in which names are equal whatever their case."""
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
@@ -245,6 +246,13 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
         host = "" if place.host.lower() in _HERE else place.host.lower()
         schema = (place.table.schema if place.table else None) or place.database
         return _named(("mysql", host, str(place.port)), schema, place.table.name if place.table else "")
+    if scheme in (_SNOWFLAKE, _BIGQUERY):
+        return _in_warehouse(location, scheme, context, named=named)
+    return None
+
+
+def _in_warehouse(location: str, scheme: str, context: ConnectorContext, *, named: bool) -> Table | None:
+    """Return the same of a location in a warehouse."""
     if scheme == _SNOWFLAKE:
         from loom_connectors.snowflake.address import Address as SnowflakeAddress
 
@@ -254,7 +262,13 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
         schema = (account.table.schema if account.table else None) or account.schema
         place_there = (_SNOWFLAKE, account.account.lower(), account.database.lower())
         return _named(place_there, schema.lower(), account.table.name if account.table else "")
-    return None
+    from loom_connectors.bigquery.address import Address as BigQueryAddress
+
+    dataset = BigQueryAddress.of(location, context)
+    if named and dataset.table is None:
+        return None
+    schema = (dataset.table.schema if dataset.table else None) or dataset.dataset
+    return _named((_BIGQUERY, dataset.endpoint, dataset.project), schema, dataset.table.name if dataset.table else "")
 
 
 def _named(database: tuple[str, ...], schema: str, name: str) -> Table:

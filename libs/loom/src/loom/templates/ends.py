@@ -128,6 +128,10 @@ ENDS: Mapping[str, End] = {
             )
         ),
         End(
+            "bigquery", "a table of BigQuery", "bigquery://my-project/shop?table=customers",
+            "bigquery://my-project/warehouse?table=customers", extra="bigquery", upserts=True, example="my-project",
+        ),
+        End(
             "snowflake", "a table of Snowflake", f"{_SNOWFLAKE}/shop/public?{_WAREHOUSE}&table=customers",
             f"{_SNOWFLAKE}/warehouse/public?{_WAREHOUSE}&table=customers",
             variables=("SNOWFLAKE_USER", "SNOWFLAKE_PASSWORD", "SNOWFLAKE_ACCOUNT", "SNOWFLAKE_WAREHOUSE"),

@@ -9,8 +9,6 @@ another transaction was quicker, all is done again."""
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.loading.repeating import done_alone
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
@@ -294,15 +293,7 @@ class SnowflakeDialect:
         await asyncio.to_thread(self._server.close)
 
     def _run(self, work: Work[Result], seconds: float) -> Result:
-        """Do the work, again and again while other transactions are in its way."""
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                return self._worked(work, seconds)
-            except Conflict:
-                if time.monotonic() > until:
-                    raise
-            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # no secret
+        return done_alone(lambda: self._worked(work, seconds), seconds)
 
     def _worked(self, work: Work[Result], seconds: float) -> Result:
         with self._server.connection(seconds) as connection:

@@ -33,6 +33,16 @@ class Timeouts(Options):
     finalize: float = Field(900.0, gt=0, description="Putting a replacement in place.")
 
 
+class WarehouseTimeouts(Timeouts):
+    """Holds the seconds until a warehouse is given up on. One that is suspended takes some of them to resume."""
+
+    connect: float = Field(30.0, gt=0, description="Logging in.")
+    query: float = Field(60.0, gt=0, description="One page of a source.")
+    count: float = Field(30.0, gt=0, description="Counting a source. Past it, the total stays unknown.")
+    load: float = Field(60.0, gt=0, description="One statement of a load.")
+    transaction: float = Field(300.0, gt=0, description="All that a batch needs.")
+
+
 def see_timeouts(trouble: type[PermanentError]) -> str:
     """Return the sentence that names the limit of time that was passed: of a source, where `trouble` is `SourceError`,
     or of a destination."""

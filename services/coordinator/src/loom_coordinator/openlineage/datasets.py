@@ -56,6 +56,8 @@ def datasets_of(location: str, folder: Path, query: str | None = None) -> list[D
         database, _, schema = path.partition("/")
         named = [_qualified(database, schema or None, table) for table in _tables(shown, query)]
         return [Dataset(f"snowflake://{host}", name) for name in named]
+    if scheme == "bigquery":
+        return [Dataset(scheme, _qualified(host, path, table)) for table in _tables(shown, query)]
     if scheme.startswith("rest+"):
         return [Dataset(f"{scheme.removeprefix('rest+')}://{host}", f"/{path}")]
     return [Dataset(f"{scheme}://{host}", path or "/")]

@@ -1,0 +1,3 @@
+"""Implements BigQuery as a source and as a destination with a load ledger.
+
+The registry comes in here by the scheme `bigquery://`."""
