@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +18,11 @@ from loom_common.errors import ConfigurationError
 from support.clients import request_of
 from support.command import Command
 from support.command import loom as loom_process
-from support.projects import ai
+from support.projects import Project, ai
 from support.simulated_model import SimulatedModel
 from support.streamed import arrive, ids, ids_loaded, opened, state, stream_of, streaming, windows
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support_tickets"
 PROMPT = "What is the mood of {{ input.id }}?"
 
 
@@ -172,6 +175,18 @@ async def test_whoever_waits_for_the_end_of_a_run_is_refused(tmp_path):
     async with open_session(config, cluster=False) as session:
         with pytest.raises(ConfigurationError, match="a run of it does not end"):
             await session.start(request_of(made, config))
+
+
+async def test_the_example_triages_tickets_as_they_arrive(tmp_path):
+    shutil.copytree(EXAMPLE, tmp_path / "tickets")
+    (tmp_path / "tickets" / "loom.yaml").write_text("{}\n")
+    made = Project(tmp_path / "tickets", tmp_path / "tickets" / "pipeline.yaml", {})
+    async with opened(made) as stream:
+        shutil.copy(made.path("more-tickets.jsonl"), made.path("inbox"))
+        await stream.drained()
+    with closing(sqlite3.connect(made.path("tickets.db"))) as database:
+        urgent = dict(database.execute("SELECT ticket, urgency FROM triaged"))
+    assert urgent == {f"T-100{n}": "high" if n in (1, 3, 5) else "normal" for n in range(1, 6)}
 
 
 def test_a_stream_is_refused_for_a_cluster_and_a_sample_of_it_ends(loom, tmp_path):

@@ -94,6 +94,12 @@ async def test_a_file_that_may_still_be_written_to_holds_back_those_after_it(tmp
     assert (await taken(stream(tmp_path, settle="1h")))[0] == []
 
 
+async def test_a_file_that_has_just_arrived_is_waited_for(tmp_path):
+    opened = stream(tmp_path, settle="1s")
+    put(tmp_path, "a.jsonl", 1)
+    assert numbers((await taken(opened))[0]) == [1]
+
+
 async def test_a_file_that_cannot_be_read_is_one_bad_record(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_bytes(b"id\n\xff\xfe\n")

@@ -30,6 +30,8 @@ Open = Callable[[ExtractConfig, ConnectorContext], Source]
 
 _POLL_SECONDS = 0.2
 _SETTLED_SECONDS = 1.0
+_LONGEST_SECONDS = 10.0
+"""The most that one question to the folder waits for a file that may still be written to."""
 _LAG_NS = 2 * 10**9
 """Says how far below the newest file one is looked for that appeared late: clocks of file systems are coarse."""
 
@@ -90,7 +92,13 @@ class WatchedFolder:
         await self._close_file()
 
         async def look() -> _Found | None:
-            return await asyncio.to_thread(self._next, state)
+            found = await asyncio.to_thread(self._next, state)
+            if (
+                isinstance(found, float) and found <= _LONGEST_SECONDS
+            ):  # it has arrived, and is read before a drain ends
+                await self._context.clock.sleep(found)
+                found = await asyncio.to_thread(self._next, state)
+            return found if isinstance(found, _Found) else None
 
         found = await looked_for(look, self._poll, self._context.clock)
         if found is None:
@@ -139,9 +147,10 @@ class WatchedFolder:
             reading, self._reading = self._reading, None
             await reading[1].close()
 
-    def _next(self, state: dict[str, Any]) -> _Found | None:
+    def _next(self, state: dict[str, Any]) -> _Found | float | None:
         """Return the file that was put there first, of those that nobody has taken; None where there is none. No file
-        is passed over: one that may still be written to holds back those that came after it."""
+        is passed over: one that may still be written to holds back those that came after it. Of such a file the seconds
+        are returned after which it may be read, if it is not changed again."""
         least = state["newest"] - _LAG_NS
         settled = time.time_ns() - int(self._settled * 1e9)
         candidates = []
@@ -156,7 +165,7 @@ class WatchedFolder:
         if not candidates:
             return None
         first = min(candidates, key=lambda each: (each.changed, each.path))
-        return first if first.changed <= settled else None
+        return first if first.changed <= settled else (first.changed - settled) / 1e9
 
     def _files(self) -> list[str]:
         if not self._inputs.several():
