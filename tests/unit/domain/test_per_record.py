@@ -11,7 +11,7 @@ from loom_common.contracts.v1 import EvaluatedRecord, ExtractedRecord
 def test_they_are_compared_by_value_and_printed_with_their_fields():
     record = ExtractedRecord("1", {"text": "fine"})
     assert record == ExtractedRecord("1", {"text": "fine"}) != ExtractedRecord("2", {"text": "fine"})
-    assert repr(record) == "ExtractedRecord(id='1', input={'text': 'fine'})"
+    assert repr(record) == "ExtractedRecord(id='1', input={'text': 'fine'}, derived=None)"
 
 
 def test_they_have_slots_and_no_other_attributes():
