@@ -37,6 +37,12 @@ ONE_OF_TWO = scores(("semantic", 0.85, 0.8), ("criteria", 0.70, 0.75))
         pytest.param(all_pass, ONE_OF_TWO, "criteria evaluator below threshold (0.70 < 0.75)", id="one failed"),
         pytest.param(
             all_pass,
+            scores(("sure", 0.7069, 0.707)),
+            "sure evaluator below threshold (0.7069 < 0.707)",
+            id="hardly failed",
+        ),
+        pytest.param(
+            all_pass,
             SEMANTIC_CRITERIA_FAIL,
             "Multiple evaluators failed: semantic (0.60 < 0.8), criteria (0.65 < 0.75)",
             id="more failed",
@@ -111,6 +117,8 @@ def test_a_custom_gate_speaks_its_own_words_or_true_and_false():
     [
         (92, 100, 0.95, "Batch quality below threshold: 92.0% < 95.0%"),
         (95, 100, 0.95, None),
+        (9_496, 10_000, 0.95, "Batch quality below threshold: 94.96% < 95.0%"),
+        (9_994, 10_000, 0.9995, "Batch quality below threshold: 99.9% < 99.95%"),
         (0, 0, 0.95, None),
         (0, 100, None, None),
     ],

@@ -13,6 +13,8 @@ from loom_common.domain.values.per_record import per_record
 from loom_common.text import shown
 
 NO_RESULTS = "No evaluation results"
+_MOST_DIGITS = 17
+"""The most decimals that a score has."""
 
 
 @per_record
@@ -55,7 +57,17 @@ class QualityGate(Protocol):
 
 def _short(value: float) -> str:
     """Return 0.8 as `0.8` and 0.75 as `0.75`, as the user wrote the threshold."""
-    return f"{value:g}"
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
+def _below(value: float, threshold: float, digits: int) -> str:
+    """Return a value with `digits` decimals, or with as many more as show that it is below the threshold."""
+    shown_value = f"{value:.{digits}f}"
+    while value < threshold <= float(shown_value) and digits < _MOST_DIGITS:
+        digits += 1
+        shown_value = f"{value:.{digits}f}"
+    return shown_value
 
 
 def all_pass(scores: Sequence[Score]) -> Verdict:
@@ -65,9 +77,14 @@ def all_pass(scores: Sequence[Score]) -> Verdict:
         return PASSED
     if len(failed) == 1:
         one = failed[0]
-        return Verdict(False, f"{one.name} evaluator below threshold ({one.value:.2f} < {_short(one.threshold or 0)})")
-    words = ", ".join(f"{score.name} ({score.value:.2f} < {_short(score.threshold or 0)})" for score in failed)
+        return Verdict(False, f"{one.name} evaluator below threshold ({_against_its_threshold(one)})")
+    words = ", ".join(f"{score.name} ({_against_its_threshold(score)})" for score in failed)
     return Verdict(False, f"Multiple evaluators failed: {words}")
+
+
+def _against_its_threshold(score: Score) -> str:
+    threshold = score.threshold or 0
+    return f"{_below(score.value, threshold, 2)} < {_short(threshold)}"
 
 
 def majority_pass(scores: Sequence[Score]) -> Verdict:
@@ -92,7 +109,7 @@ def weighted(threshold: float) -> Callable[[Sequence[Score]], Verdict]:
         # A mean that equals the threshold in decimal must not fail because of its binary representation.
         if round(mean, 12) >= round(threshold, 12):
             return PASSED
-        return Verdict(False, f"Weighted average below threshold ({mean:.3f} < {_short(threshold)})")
+        return Verdict(False, f"Weighted average below threshold ({_below(mean, threshold, 3)} < {_short(threshold)})")
 
     return gate
 
@@ -120,4 +137,6 @@ def below_batch_threshold(passed: int, judged: int, threshold: float | None) -> 
     """Return the run's message if too small a share of its judged records passed; None otherwise."""
     if threshold is None or not judged or passed / judged >= threshold:
         return None
-    return f"Batch quality below threshold: {passed / judged:.1%} < {threshold:.1%}"
+    percent = 100 * threshold
+    shown_threshold = f"{percent:.1f}" if round(percent, 1) == round(percent, 9) else _short(round(percent, 9))
+    return f"Batch quality below threshold: {_below(100 * passed / judged, percent, 1)}% < {shown_threshold}%"
