@@ -67,3 +67,5 @@ async def test_statistics_count_by_cause_and_what_became_of_them(engine):
     assert gate.unresolved == 2
     assert gate.discarded == 1
     assert (output.failure_stage, output.records, output.unresolved) == ("transform", 1, 1)
+    newest = await queries.stats(engine, RecordFilter(), newest=2)
+    assert sorted((each.code, each.records) for each in newest) == [("gate", 1), ("invalid_output", 1)]

@@ -289,7 +289,6 @@ CREATE TABLE prefetch_limits (
 	changed_at DATETIME NOT NULL, 
 	PRIMARY KEY (queue)
 );
-CREATE INDEX idx_quarantined_records_record ON quarantined_records (record_id);
 CREATE TABLE run_calls (
 	run_id VARCHAR(255) NOT NULL, 
 	date DATE NOT NULL, 
@@ -771,4 +770,5 @@ CREATE TABLE openlineage_told (
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
 CREATE INDEX idx_openlineage_told_event ON openlineage_told (event);
-INSERT INTO alembic_version VALUES ('0059');
+CREATE INDEX idx_quarantined_records_thread ON quarantined_records (record_id, origin_run_id);
+INSERT INTO alembic_version VALUES ('0061');

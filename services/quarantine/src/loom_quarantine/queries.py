@@ -241,11 +241,11 @@ _ENDS = {
 replay."""
 
 
-async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
+async def stats(engine: AsyncEngine, chosen: RecordFilter, newest: int | None = None) -> list[CauseCount]:
     """Count how many were kept back for what, and what became of them; the most that wait first.
 
     A record counts once, by its last entry, however many replays have quarantined it again; with a run in the filter,
-    by that run's entry."""
+    by that run's entry. With `newest` only so many entries are counted, those that were made last."""
     keys = (table.c.pipeline_name, table.c.failure_stage, table.c.code, table.c.outcome)
     counts = {
         "records": func.count(),
@@ -256,10 +256,13 @@ async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
         },
     }
     columns = [counted.label(name) for name, counted in counts.items()]
-    newest = func.max(table.c.quarantined_at).label("newest")
+    last = func.max(table.c.quarantined_at).label("newest")
     async with transaction(engine) as connection:
         meant = [*chosen.conditions(connection.dialect), *([] if chosen.run_id else [_last_of_its_thread()])]
-        query = select(*keys, *columns, newest).where(*meant).group_by(*keys)
+        if newest is not None:
+            recent = select(table.c.id).where(*meant).order_by(table.c.id.desc()).limit(newest).subquery()
+            meant = [table.c.id.in_(select(recent.c.id))]
+        query = select(*keys, *columns, last).where(*meant).group_by(*keys)
         found = await connection.execute(query.order_by(counts["unresolved"].desc(), counts["records"].desc(), *keys))
         return [CauseCount(**{name: as_json(value) for name, value in row.items()}) for row in found.mappings()]
 

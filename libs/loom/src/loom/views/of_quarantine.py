@@ -62,11 +62,12 @@ class QuarantineViews(StateViews):
 
         return await queries.whole(self._engine, chosen, limit, before)
 
-    async def quarantine_stats(self, chosen: RecordFilter) -> list[queries.CauseCount]:
-        """Count how many records did not get through for what, and what became of them."""
+    async def quarantine_stats(self, chosen: RecordFilter, newest: int | None = None) -> list[queries.CauseCount]:
+        """Count how many records did not get through for what, and what became of them: of all, or of the `newest` so
+        many."""
         from loom_quarantine import queries
 
-        return await queries.stats(self._engine, chosen)
+        return await queries.stats(self._engine, chosen, newest)
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
         """Return all that is known of one record that did not get through; None where there is none."""

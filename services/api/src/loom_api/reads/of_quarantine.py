@@ -29,9 +29,9 @@ class QuarantineReads(SeenReads):
         found = await super().quarantine_page(replace(chosen, among=among, worded=whole), limit, before)
         return [each if whole is None or each.pipeline_name in whole else _masked(each) for each in found]
 
-    async def quarantine_stats(self, chosen: RecordFilter) -> list[CauseCount]:
+    async def quarantine_stats(self, chosen: RecordFilter, newest: int | None = None) -> list[CauseCount]:
         """Count the records that may be seen, by what they did not get through for."""
-        return await super().quarantine_stats(replace(chosen, among=await self.visible(Kind.QUARANTINE)))
+        return await super().quarantine_stats(replace(chosen, among=await self.visible(Kind.QUARANTINE)), newest)
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
         """Return all that is known of one record that was kept back; None where there is none that may be seen."""

@@ -64,7 +64,7 @@ quarantined_records = Table(
     Index("idx_quarantined_records_resolved", "resolved"),
     Index("idx_quarantined_records_batch", "batch_id"),
     Index("idx_quarantined_records_pipeline", "pipeline_name"),
-    Index("idx_quarantined_records_record", "record_id"),
+    Index("idx_quarantined_records_thread", "record_id", "origin_run_id"),
 )
 
 replayed_records = Table(

@@ -17,6 +17,8 @@ from loom_common.flow import Stage
 from loom_quarantine.queries import RecordFilter
 
 _ON_A_PAGE = 50
+_COUNTED = 10_000
+"""The records whose causes are counted, the newest, where no run is chosen: a page has to be seen at once."""
 
 
 def router(source: Source) -> APIRouter:
@@ -37,7 +39,8 @@ def router(source: Source) -> APIRouter:
         after: After = None,
         reads: Reads = asked,
     ) -> Page:
-        """List records that were kept back, the newest first, with the causes and how often each occurs."""
+        """List records that were kept back, the newest first, with the causes and how often each occurs among
+        the newest `_COUNTED`, or in the run."""
         if evaluator is None and (min_score, max_score) != (None, None):
             raise ConfigurationError("A score needs an evaluator: name one in the field Evaluator, too.")
         chosen = RecordFilter(
@@ -55,6 +58,8 @@ def router(source: Source) -> APIRouter:
         records, following = paging.cut(found, _ON_A_PAGE, lambda each: (each.id,))
         run = None if run_id is None else await reads.known(run_id)
         offer = None if run is None else offered(run.definition, await reads.prompt_template(run.run_id))
+        counted = None if run_id is not None else _COUNTED
+        causes = await reads.quarantine_stats(RecordFilter(pipeline=pipeline, run_id=run_id), counted)
         return page(
             "quarantine.html",
             masked=MASKED,
@@ -62,7 +67,8 @@ def router(source: Source) -> APIRouter:
             chosen=chosen,
             records=records,
             following=following,
-            causes=await reads.quarantine_stats(RecordFilter(pipeline=pipeline, run_id=run_id)),
+            causes=causes,
+            bounded=counted is not None and sum(each.records for each in causes) >= counted,
             pipelines=await reads.pipeline_names(),
             stages=[each.value for each in Stage],
         )
