@@ -204,6 +204,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model
 	@$(BIN)/python -m bench.provider_batches --records 20000
 	@$(BIN)/python -m bench.start_up
 	@$(BIN)/python -m bench.api
+	@$(BIN)/python -m bench.first_paint
 	@$(BIN)/python -m bench.streams
 
 bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
@@ -219,6 +220,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 30000
+	@$(BIN)/python -m bench.first_paint --runs 2000 --rounds 1 --most 10
 
 screenshots: $(VENV)/.dev compiled ## every page of the console, wide and narrow, light and dark, into .screenshots (after make demo)
 	@$(BIN)/python -m loom_dev.screenshots $(ARGS)
