@@ -10,9 +10,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
-from loom_coordinator.db.tables.outcomes import evaluation_results, record_answers, record_evaluations
+from loom_coordinator.db.tables.outcomes import (
+    evaluation_results,
+    pipeline_costs,
+    record_answers,
+    record_evaluations,
+    run_calls,
+)
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
@@ -86,6 +92,19 @@ async def test_every_link_leads_to_a_page_without_faults(client):
     for address, page in found.items():
         if any(each.tag == "html" for each in page.elements):
             assert sum(each.tag == "h1" for each in page.elements) == 1, address
+
+
+async def test_what_cost_nothing_has_no_plot_and_no_empty_tables(engine, client):
+    assert "By model" in (await opened(client, "/costs")).text
+    async with engine.begin() as connection:
+        await connection.execute(
+            update(pipeline_costs).values(total_cost=0, cost_by_stage={}, cost_by_model={}, cost_by_purpose={})
+        )
+        await connection.execute(delete(run_calls))
+        await connection.execute(update(pipeline_runs).values(budget=None))
+    page = await opened(client, "/costs")
+    assert "By day" in page.text
+    assert not [words for words in ("By model", "By stage", "By purpose", "up to") if words in page.text]
 
 
 async def test_contents_of_records_are_never_markup(engine, client):
