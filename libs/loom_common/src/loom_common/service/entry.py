@@ -81,10 +81,10 @@ def call_on_interrupt(handler: Callable[[], None]) -> None:
 
     loop = asyncio.get_running_loop()
     for number in INTERRUPTING:
-        try:
-            loop.add_signal_handler(number, handler)
-        except NotImplementedError:  # the loop is one of Windows
+        if sys.platform == "win32":
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(handler))
+        else:
+            loop.add_signal_handler(number, handler)
 
 
 def end_interrupted() -> None:

@@ -32,8 +32,8 @@ _SCHEMAS = {
 
 @cache
 def producer() -> str:
-    """Return the URI that says who made an event: this version of Loom."""
-    return f"https://pypi.org/project/loom-pipelines/{version('loom-pipelines')}"
+    """Return the URI that says who made an event: the package URL (purl) of this version of Loom."""
+    return f"pkg:pypi/loom-pipelines@{version('loom-pipelines')}"
 
 
 def facet(name: str, /, **content: Any) -> dict[str, Any]:
