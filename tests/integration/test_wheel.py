@@ -25,7 +25,8 @@ asyncio.SelectorEventLoop.add_signal_handler = asyncio.AbstractEventLoop.add_sig
 from types import SimpleNamespace
 from loom.cli.app import main
 from loom.cli.commands import follow
-follow.sys = SimpleNamespace(platform="win32")
+from loom_common.service import entry
+follow.sys = entry.sys = SimpleNamespace(**{**vars(sys), "platform": "win32"})
 main(["run", "pipeline.yaml"])
 """
 """Runs a pipeline where there is nothing of POSIX, as on Windows."""

@@ -36,6 +36,12 @@ def test_isotonic_is_the_mean_of_pooled_blocks():
     assert curve(4.5) == pytest.approx((1 / 3 + 1) / 2)
 
 
+def test_isotonic_does_not_fall_by_a_rounding_before_a_point():
+    # Between the first and the second point, the rounded sum 1/9 + 1.0 * (2/3 - 1/9) is more than 2/3.
+    curve = Isotonic((0.0, 1.0, 2.0), (1 / 9, 2 / 3, 2 / 3))
+    assert curve(1.0) == curve(2.0) == 2 / 3
+
+
 @given(OUTCOMES, st.sampled_from(["platt", "isotonic"]))
 def test_a_curve_gives_probabilities_and_isotonic_ones_rise(pairs, method):
     scores, came_true = [score for score, _ in pairs], [outcome for _, outcome in pairs]

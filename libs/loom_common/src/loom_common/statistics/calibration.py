@@ -51,8 +51,9 @@ class Isotonic:
         if at == len(self.scores):
             return self.probabilities[-1]
         left, right = self.scores[at - 1], self.scores[at]
-        share = (score - left) / (right - left)
-        return self.probabilities[at - 1] + share * (self.probabilities[at] - self.probabilities[at - 1])
+        lower, upper = self.probabilities[at - 1], self.probabilities[at]
+        # The last digit of the sum may be too high, and the function would fall to its next point.
+        return min(upper, lower + (score - left) / (right - left) * (upper - lower))
 
     def as_json(self) -> dict[str, Any]:
         """Return the function as JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,8 +121,7 @@ def write(report: Report, files: Mapping[Path, str]) -> None:
 
 def _end_on_interrupt() -> None:
     """End the process on Ctrl-C and SIGTERM, and leave nothing in temporary folders: records lie there."""
-    for number in entry.INTERRUPTING:
-        asyncio.get_running_loop().add_signal_handler(number, _end)
+    entry.call_on_interrupt(_end)
 
 
 def _end() -> None:
