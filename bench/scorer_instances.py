@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from loom_common.domain.definition.transform import ScorerTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_transformer.scoring.bounds import Bounds
 from loom_transformer.transforms.scorer import Scorers
 

@@ -9,7 +9,7 @@ import pytest
 from loom.session import open_session
 from loom.views import open_views
 from loom_ai.simulated.answers import answer_for
-from loom_common.domain.definition.output import json_schema
+from loom_common.domain.schema.output import json_schema
 from support.batches import quick
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of

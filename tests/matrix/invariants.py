@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from loom_common.domain.definition.output import json_schema
+from loom_common.domain.schema.output import json_schema
 from loom_common.flow import DEAD_QUEUE
 from matrix.attempt import LEAST_CONFIDENCE, OUTPUT, PROMPT, SETTLE_SECONDS, Attempt
 from matrix.cluster_under_test import ClusterUnderTest

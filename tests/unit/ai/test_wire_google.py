@@ -7,7 +7,7 @@ from loom_ai.ports import ChatMessage
 from loom_ai.wire.document import NoAnswer
 from loom_ai.wire.form import Form
 from loom_ai.wire.google import answer_of, forms, headers, parsed, request_body, response_schema, url
-from loom_common.domain.definition.output import json_schema
+from loom_common.domain.schema.output import json_schema
 from support.scripted_model import call_of
 
 TALK = (ChatMessage("system", "Be brief."), ChatMessage("user", "How?"), ChatMessage("assistant", "odd"))

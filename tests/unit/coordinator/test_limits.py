@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.definition.failures.recovery import Recovery
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage

@@ -6,7 +6,7 @@ import pytest
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import TRANSFORMS
+from loom_common.domain.definition.transforms.kinds import TRANSFORMS
 from loom_common.errors import InvalidDefinition
 
 GOOD = {

@@ -3,7 +3,7 @@
 import jsonschema
 import pytest
 
-from loom_common.domain.definition.output import json_schema
+from loom_common.domain.schema.output import json_schema
 
 SHORT = {
     "sentiment": {"enum": ["positive", "negative"]},

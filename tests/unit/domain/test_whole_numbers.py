@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.json_values.whole_numbers import whole_numbers
+from loom_common.domain.schema.output import json_schema
 
 
 @pytest.mark.parametrize(

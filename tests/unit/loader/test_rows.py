@@ -2,9 +2,9 @@
 
 from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.checks.record_checks import carried_from_input
-from loom_common.domain.definition import output
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan, contract_of
+from loom_common.domain.schema import output
 from loom_common.flow import Stage
 from loom_loader.rows import rows_of
 

@@ -11,7 +11,8 @@ from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
-from loom_common.domain.definition.transform import TRANSFORMS, TransformConfig
+from loom_common.domain.definition.transforms.kinds import TRANSFORMS
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_dev.reference.cli_page import cli_page
 from loom_dev.reference.pipeline_page import pipeline_page
 

@@ -11,7 +11,7 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.domain.checks import cascade_file
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.errors import InvalidDefinition, PermanentError
 from loom_common.worker.context import Context
 from loom_transformer.transforms.catalog import Catalog

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
-from loom_common.domain.definition.cascades import CheapTier
-from loom_common.domain.definition.transform import ScorerTransformConfig
+from loom_common.domain.definition.transforms.cascade import CheapTier
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.model_options.scorers import Classifier
 from loom_common.errors import UserCodeError
 from loom_common.worker.context import Context

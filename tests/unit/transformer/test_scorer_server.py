@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
-from loom_common.domain.definition.transform import ScorerTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.model_options.scorers import size_in_bytes
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited, UpstreamTroubled
 from loom_common.worker.context import Context

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from loom_common.domain.definition.evaluators import Evaluator
-from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.definition.failures.recovery import Recovery
 from loom_common.domain.quality.check import QualityCheck
 from loom_dev.reference.markdown import paragraphs, table
 

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline, transform
-from loom_common.domain.definition.cascades import CascadeConfig, CheapTier, ConfidenceConfig, JudgeCascadeConfig
+from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline
 from loom_common.domain.definition.evaluators import Evaluator
-from loom_common.domain.definition.failing import FallbackConfig, Timeouts
+from loom_common.domain.definition.failures.fallback import FallbackConfig
+from loom_common.domain.definition.failures.timeouts import Timeouts
+from loom_common.domain.definition.judge_cascade import JudgeCascadeConfig
+from loom_common.domain.definition.transforms.cascade import CascadeConfig, CheapTier, ConfidenceConfig
+from loom_common.domain.definition.transforms.kinds import TRANSFORMS
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.model_options.caching import CacheConfig
@@ -40,7 +44,7 @@ def pipeline_page() -> str:
         ("`params`", ParamSpec, text.PARAMS),
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
         ("`ingest`", pipeline.IngestConfig, text.INGEST),
-        ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
+        ("`transform`", TransformConfig, text.TRANSFORM + _transforms()),
         ("`transform.steps[]`", StepKeys, text.STEPS + _deciding()),
         ("`transform.messages`", TurnConfig, text.MESSAGES),
         ("`transform.examples`", ExamplesConfig, text.EXAMPLES),
@@ -89,8 +93,8 @@ def pipeline_page() -> str:
 
 
 def _transforms() -> str:
-    models = {f"type: {name}": model for name, model in transform.TRANSFORMS.items()}
-    return "\n" + _kinds(models, transform.TransformConfig)
+    models = {f"type: {name}": model for name, model in TRANSFORMS.items()}
+    return "\n" + _kinds(models, TransformConfig)
 
 
 def _deciding() -> str:

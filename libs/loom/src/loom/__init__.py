@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         ScorerTransformConfig,
     )
     from loom.streaming.settled import Record
-    from loom_common.domain.definition.transform import TransformConfig
+    from loom_common.domain.definition.transforms.transform import TransformConfig
     from loom_common.errors import InvalidDefinition, LoomError
 
     __version__: str
@@ -79,7 +79,7 @@ _HOME = {
     "PassthroughTransformConfig": "loom.sdk.sections",
     "PythonTransformConfig": "loom.sdk.sections",
     "ScorerTransformConfig": "loom.sdk.sections",
-    "TransformConfig": "loom_common.domain.definition.transform",
+    "TransformConfig": "loom_common.domain.definition.transforms.transform",
     "InvalidDefinition": "loom_common.errors",
     "LoomError": "loom_common.errors",
 }

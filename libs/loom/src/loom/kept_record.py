@@ -13,8 +13,8 @@ from typing import Any
 from loom.project.config import LoomConfig
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.steps import made_by
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.step_fields import made_by
 from loom_common.domain.json_values.shown import Shown, as_json, unmasked_json
 from loom_common.domain.question.template import QuestionTemplate
 from loom_common.domain.run.plan import Plan

@@ -8,7 +8,7 @@ from time import perf_counter
 from loom_ai.journal.models import JournalledModels
 from loom_common.contracts.v1 import BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.failing import Timeouts
+from loom_common.domain.definition.failures.timeouts import Timeouts
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.gates import Verdict
 from loom_common.domain.values import durations

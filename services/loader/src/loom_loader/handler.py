@@ -20,7 +20,7 @@ from loom_common.contracts.v1 import (
     KeptRecord,
     LoadFinalized,
 )
-from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.values import durations, ids

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, RecordsAnswered, TransformedRecord
-from loom_common.domain.definition.cascades import CASCADE
-from loom_common.domain.definition.transform import AiTransformConfig, TransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.cascade import CASCADE
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.calls import DEAR, Tier
 from loom_common.domain.run.stages import visited
 from loom_common.domain.values.latency import histogram

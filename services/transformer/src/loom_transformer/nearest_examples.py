@@ -9,7 +9,7 @@ from loom_ai.http.endpoints import judge_endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.question.choosing import compared
 from loom_common.domain.question.examples import Example

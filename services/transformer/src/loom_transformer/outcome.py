@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
-from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.run.calls import Tier
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError

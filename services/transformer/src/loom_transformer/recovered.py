@@ -9,7 +9,7 @@ from dataclasses import replace
 from loom_ai.journal.answered_before import NO_ANSWER
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.values import durations
 from loom_common.errors import RecordError

@@ -22,7 +22,7 @@ from loom.benchmarks.running.paid_answers import PaidAnswers
 from loom.project.config import LoomConfig
 from loom.session import Session, open_session
 from loom_common.contracts.v1 import RunProgress
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import ConfigurationError
 from loom_common.statistics.thresholds import Goal

@@ -15,8 +15,8 @@ from pydantic_core import core_schema
 from loom.project.config import LoomConfig
 from loom_common.domain.definition.evaluator_kinds import evaluator_names
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.steps import with_step_keys
-from loom_common.domain.definition.transform import TRANSFORMS
+from loom_common.domain.definition.transforms.kinds import TRANSFORMS
+from loom_common.domain.definition.transforms.step_keys import with_step_keys
 from loom_common.domain.section import Section
 from loom_common.domain.steps.operators import OPERATORS
 

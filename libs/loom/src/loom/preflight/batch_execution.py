@@ -13,7 +13,7 @@ from loom_ai.http.endpoints import Endpoint
 from loom_ai.ports import ModelCall
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.errors import PermanentError
 

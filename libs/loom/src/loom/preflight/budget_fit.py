@@ -10,7 +10,7 @@ from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelCall
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 
 
 def told(pipeline: Pipeline) -> str | None:

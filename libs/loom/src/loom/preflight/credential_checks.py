@@ -8,12 +8,13 @@ from loom.preflight.model_endpoints import endpoints
 from loom.project.definition_file import LoadedPipeline
 from loom_common.config.credentials import Credentials, references
 from loom_common.domain.checks.check import Check
-from loom_common.domain.definition.cascades import cheap_models
+from loom_common.domain.definition.across_sections import cheap_models
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
 from loom_common.domain.model_options.several_calls import Judge
 from loom_common.domain.steps.views import by_step

@@ -8,9 +8,9 @@ from typing import Any
 
 from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.checks.cascade_file import TRANSFORM, cascades_of, parsed
-from loom_common.domain.definition.cascades import JudgeCascadeConfig
 from loom_common.domain.definition.evaluators import ModelJudged
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.judge_cascade import JudgeCascadeConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.calls import AMOUNTS
 from loom_common.domain.run.plan import Plan

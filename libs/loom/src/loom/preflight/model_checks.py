@@ -15,7 +15,9 @@ from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig, ScorerTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.model_options.asking import Asking, refused_option
 from loom_common.domain.model_options.providers import (
     ADAPTED,

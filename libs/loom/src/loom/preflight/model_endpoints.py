@@ -9,7 +9,8 @@ from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_en
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig, EmbedTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.steps.views import by_step
 

@@ -14,7 +14,8 @@ from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.checks import calibrator, cascade_file
-from loom_common.domain.definition.transform import asks_models, embedded_text
+from loom_common.domain.definition.transforms.embed import embedded_text
+from loom_common.domain.definition.transforms.kinds import asks_models
 from loom_common.domain.question.files import SUFFIXES, names_a_file
 from loom_common.domain.question.written import examples_in, in_a_file, prompt_in, templates_beside
 from loom_common.domain.section import items, said

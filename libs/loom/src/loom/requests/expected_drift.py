@@ -14,7 +14,7 @@ from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import PassthroughTransformConfig
+from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
 from loom_common.domain.run.plan import Plan, contracts_in
 from loom_common.domain.schema.ahead import FAILS, KEPT_BACK, ExpectedDrift, as_declared, expected
 from loom_common.domain.schema.columns import Column, Columns, takes

@@ -13,7 +13,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.streams.settings import EMBEDDED_ALONE
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem

@@ -7,12 +7,10 @@ from typing import Any
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import (
-    AiTransformConfig,
-    EmbedTransformConfig,
-    StepsTransformConfig,
-    TransformConfig,
-)
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.replaying import Changes, changed

@@ -15,7 +15,7 @@ from loom_ai.stores.memory.marks import MemoryMarks
 from loom_ai.stores.sealed import SealedJournal
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.domain.definition.steps import number_fields
+from loom_common.domain.definition.transforms.step_fields import number_fields
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, SourceError

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from loom.sdk.own_errors import OwnErrors
-from loom_common.domain.definition import evaluation, pipeline, transform
+from loom_common.domain.definition import evaluation, pipeline
+from loom_common.domain.definition.transforms import ai, own_code, passthrough, scorer
 
 
 class ExtractConfig(OwnErrors, pipeline.ExtractConfig):
     """Says where records come from. Raises `InvalidDefinition` with every mistake."""
 
 
-class AiTransformConfig(OwnErrors, transform.AiTransformConfig):
+class AiTransformConfig(OwnErrors, ai.AiTransformConfig):
     """Asks a model about each record. Raises `InvalidDefinition` with every mistake."""
 
 
-class PassthroughTransformConfig(OwnErrors, transform.PassthroughTransformConfig):
+class PassthroughTransformConfig(OwnErrors, passthrough.PassthroughTransformConfig):
     """Passes each record on as it is. Raises `InvalidDefinition` with every mistake."""
 
 
-class PythonTransformConfig(OwnErrors, transform.PythonTransformConfig):
+class PythonTransformConfig(OwnErrors, own_code.PythonTransformConfig):
     """Calls a function with each record. Raises `InvalidDefinition` with every mistake."""
 
 
-class ScorerTransformConfig(OwnErrors, transform.ScorerTransformConfig):
+class ScorerTransformConfig(OwnErrors, scorer.ScorerTransformConfig):
     """Scores a text of each record. Raises `InvalidDefinition` with every mistake."""
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.json_values.whole_numbers import whole_numbers
+from loom_common.domain.schema.output import json_schema
 from loom_common.errors import RecordError
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.settings import Settings
-from loom_common.domain.definition.transform import AiTransformConfig, ScorerTransformConfig, TransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.model_options.scorers import is_onnx
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.views import by_step

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom_common.contracts.v1 import CheckCount, Derived, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
-from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.schema.columns import Columns

@@ -22,7 +22,7 @@ from loom_common.contracts.v1 import (
     StepCount,
     TransformedRecord,
 )
-from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.schema.columns import Columns
 from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage

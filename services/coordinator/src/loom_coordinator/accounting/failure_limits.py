@@ -21,7 +21,7 @@ from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from loom_common.domain.definition.failing import Recovery
+    from loom_common.domain.definition.failures.recovery import Recovery
     from loom_common.domain.definition.pipeline import Pipeline
 
 LEAST_RECORDS = 20

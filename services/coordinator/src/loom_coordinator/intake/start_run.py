@@ -24,7 +24,7 @@ from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.params import example, resolved
 from loom_common.domain.question.template import written_question
 from loom_common.domain.run.plan import Plan

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
-from loom_common.domain.definition.failing import Timeouts
+from loom_common.domain.definition.failures.timeouts import Timeouts
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.section import said
 from loom_common.domain.values.durations import seconds

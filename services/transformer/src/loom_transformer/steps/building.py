@@ -8,15 +8,13 @@ from typing import Any
 
 from loom_ai.answers.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.failing import OnFailure
-from loom_common.domain.definition.steps import is_sealed, made_by
-from loom_common.domain.definition.transform import (
-    AiTransformConfig,
-    EmbedTransformConfig,
-    PassthroughTransformConfig,
-    StepsTransformConfig,
-    TransformConfig,
-)
+from loom_common.domain.definition.failures.recovery import OnFailure
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
+from loom_common.domain.definition.transforms.step_fields import is_sealed, made_by
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of

@@ -13,7 +13,7 @@ from typing import Any
 from loom_ai.answers.shape import Shape
 from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.steps.expressions import Expression
 from loom_common.domain.steps.graph import Graph, Node
 from loom_common.domain.steps.keys import Criticality

@@ -24,7 +24,7 @@ from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.asking import refused_option
 from loom_common.domain.model_options.providers import has_tools, protocol_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.cascades import CascadeConfig
+from loom_common.domain.definition.transforms.cascade import CascadeConfig
 from loom_common.domain.run.calls import CHEAP, DEAR, Tier
 from loom_common.statistics.cascades import Band
 from loom_common.user_code.poison_isolation import USER_CODE, Risk

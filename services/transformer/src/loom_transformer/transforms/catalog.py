@@ -14,22 +14,19 @@ from loom_ai.journal.models import JournalledModels
 from loom_common.config.credentials import Credentials
 from loom_common.domain.checks.calibrator import calibrator_of
 from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
-from loom_common.domain.definition.cascades import ConfidenceConfig
-from loom_common.domain.definition.output import TEXT
-from loom_common.domain.definition.transform import (
-    AiTransformConfig,
-    EmbedTransformConfig,
-    PassthroughTransformConfig,
-    PluginTransform,
-    PythonTransformConfig,
-    ScorerTransformConfig,
-    StepsTransformConfig,
-    TransformConfig,
-)
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.cascade import ConfidenceConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
+from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.model_options.asking import LogprobsConfig, options_of
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
 from loom_common.domain.run.calls import CHEAP, DEAR
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.schema.output import TEXT
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError, UserCodeError
 from loom_common.user_code.functions import load_function

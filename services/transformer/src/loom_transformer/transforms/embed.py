@@ -16,7 +16,7 @@ from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.rounds.asking import side_by_side
 from loom_ai.wire.embeddings import single
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.transform import EmbedTransformConfig
+from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import has_embeddings
 from loom_common.domain.run.attempts import Attempt

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_ai.answers.shape import Shape
-from loom_common.domain.definition.transform import PluginTransform
+from loom_common.domain.definition.transforms.own_code import PluginTransform
 from loom_common.errors import UserCodeError
 from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.transform import ScorerTransformConfig
+from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.model_options.scorers import TEXTS, Classifier, ScorerBatch, is_server, size_in_bytes
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import RecordError, UserCodeError

@@ -14,7 +14,7 @@ from loom_ai.rounds.asking import Ask
 from loom_ai.rounds.gleaning import Refining, refined
 from loom_ai.rounds.judging import JudgeModel
 from loom_ai.rounds.samples import Sampling, best_judged, first_valid, voted
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.several_calls import Judge, agreement_field
 from loom_common.domain.run.plan import Plan
 

@@ -23,7 +23,7 @@ from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.domain.checks.cascade_file import KIND, TRANSFORM, cascades_of, parsed, settings_hash
 from loom_common.domain.definition.evaluators import ModelJudged
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import ConfigurationError

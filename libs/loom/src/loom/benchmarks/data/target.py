@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from loom_common.domain.definition.evaluators import ExactMatch
-from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.schema.output import json_schema
 from loom_common.errors import ConfigurationError
 
 _CONFIDENCE = "confidence"

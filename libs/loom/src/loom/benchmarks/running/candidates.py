@@ -11,7 +11,7 @@ from typing import Any
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline, built
 from loom_common.domain.definition.pipeline import Pipeline, models_of
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.steps.views import has_steps
 from loom_common.errors import ConfigurationError

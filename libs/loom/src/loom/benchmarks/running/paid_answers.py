@@ -19,7 +19,7 @@ from loom_ai.ports import Entry, Journal, Kept, ModelAnswer, ModelCall, Waits
 from loom_common.contracts.v1 import ExtractedRecord, TransformedRecord
 from loom_common.domain.checks.cascade_file import bands_of_evaluators
 from loom_common.domain.definition.evaluators import ModelJudged
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.params import resolved
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, LoomError, RecordError

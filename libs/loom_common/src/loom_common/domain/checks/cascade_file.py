@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 
 from loom_common.domain.checks import calibrator
-from loom_common.domain.definition.cascades import CascadeConfig, JudgeCascadeConfig
 from loom_common.domain.definition.evaluators import Evaluator, ModelJudged
-from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.definition.failures.recovery import Recovery
+from loom_common.domain.definition.judge_cascade import JudgeCascadeConfig
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.cascade import CascadeConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.section import items, said
 from loom_common.domain.values.ids import content_hash

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.prompts.prompt_check import fields_of
 from loom_common.domain.question.examples import ExampleMistake, read_examples
 from loom_common.domain.question.template import shows_examples
+from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import said
 
 _TOLD = 10

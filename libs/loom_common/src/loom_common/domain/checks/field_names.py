@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
-from loom_common.domain.definition.output import TEXT, json_schema
-from loom_common.domain.definition.steps import made_by_steps, read_by_steps, seen_by_steps
+from loom_common.domain.definition.transforms.step_fields import made_by_steps, read_by_steps, seen_by_steps
 from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
+from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.views import has_steps
 from loom_common.domain.values.fields import Fields

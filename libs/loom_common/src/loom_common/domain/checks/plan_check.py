@@ -10,7 +10,9 @@ from pathlib import PurePath
 
 from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.calibrator import named_in, parsed
-from loom_common.domain.definition.transform import AiTransformConfig, TransformConfig, embedded_text
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.embed import embedded_text
+from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.question.files import names_a_file
 from loom_common.domain.question.written import KeyPath, in_a_file, templates_beside
 from loom_common.domain.run.plan import Plan

@@ -11,7 +11,7 @@ from typing import Any
 
 from loom_common.domain.checks.columns import ColumnRow, rows_of
 from loom_common.domain.checks.field_names import Compared, KeyPath, compared
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.question.written import templates_beside
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.views import by_step, relocated

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from loom_common.domain.definition.cascades import cheap_models
 from loom_common.domain.definition.evaluator_kinds import asks_a_model
-from loom_common.domain.definition.failing import FallbackConfig
-from loom_common.domain.definition.output import TEXT, is_json_schema
-from loom_common.domain.definition.steps import number_fields
-from loom_common.domain.definition.transform import asks_models
+from loom_common.domain.definition.failures.fallback import FallbackConfig
+from loom_common.domain.definition.transforms.cascade import CheapTier
+from loom_common.domain.definition.transforms.kinds import asks_models
+from loom_common.domain.definition.transforms.step_fields import number_fields
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.question_parts import embeddings_named
 from loom_common.domain.model_options.several_calls import judges_named
+from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.graph import GATHER
 from loom_common.domain.steps.operators import OPENING, number_field, part_field
@@ -160,3 +160,16 @@ def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         ),
     ]
     yield from ((at, model) for at, model in named if isinstance(model, str))
+
+
+def cheap_models(definition: Any) -> Iterable[tuple[tuple[str | int, ...], Any]]:
+    """Yield the models of the cheap tiers of a definition, as written or as a model, with their places."""
+    cheap = CheapTier.long_form(said(said(said(definition, "transform"), "cascade"), "cheap"))
+    yield ("transform", "cascade", "cheap", "model"), said(cheap, "model")
+    evaluators = said(said(definition, "evaluate"), "evaluators")
+    for at, evaluator in enumerate(evaluators if isinstance(evaluators, list | tuple) else ()):
+        cheap = said(said(evaluator, "cascade"), "cheap")
+        yield (
+            ("evaluate", "evaluators", at, "cascade", "cheap", "model"),
+            cheap if isinstance(cheap, str) else said(cheap, "model"),
+        )

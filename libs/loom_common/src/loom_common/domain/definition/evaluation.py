@@ -9,7 +9,7 @@ from pydantic import Field
 
 from loom_common.domain.definition.evaluator_kinds import MODEL_JUDGED, EvaluatorConfig
 from loom_common.domain.definition.evaluators import ModelJudged
-from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Recovery
+from loom_common.domain.definition.failures.recovery import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.definition.quality_gate import THRESHOLD_GATES, AnyGate, GateConfig
 from loom_common.domain.model_options.asking import AskingOptions
 from loom_common.domain.model_options.caching import CacheConfig

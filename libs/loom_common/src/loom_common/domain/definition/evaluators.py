@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.definition.cascades import JudgeCascadeConfig, with_cheap_judge
+from loom_common.domain.definition.judge_cascade import JudgeCascadeConfig, with_cheap_judge
 from loom_common.domain.json_values.patterns import PatternText
 from loom_common.domain.model_options.criteria import Criteria
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, mistake, said

@@ -11,19 +11,17 @@ from pydantic_core import PydanticCustomError
 
 from loom_common.domain.definition.across_sections import mistakes_between, models_in
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.failing import (
+from loom_common.domain.definition.failures.fallback import fallback_fits, meant_by_presence
+from loom_common.domain.definition.failures.recovery import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
     OnFailure,
     OnFailureHere,
     Recovery,
-    Timeouts,
-    fallback_fits,
-    meant_by_presence,
 )
+from loom_common.domain.definition.failures.timeouts import Timeouts
 from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.monitoring import MonitoringConfig
-from loom_common.domain.definition.steps import number_fields
 from loom_common.domain.definition.streams.settings import (
     Mode,
     Pace,
@@ -32,7 +30,8 @@ from loom_common.domain.definition.streams.settings import (
     completed,
     streaming_mistakes,
 )
-from loom_common.domain.definition.transform import AnyTransform
+from loom_common.domain.definition.transforms.kinds import AnyTransform
+from loom_common.domain.definition.transforms.step_fields import number_fields
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice

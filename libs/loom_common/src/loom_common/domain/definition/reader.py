@@ -122,7 +122,7 @@ def _words(
     detail: ErrorDetails, path: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
 ) -> tuple[str, str, str | None]:
     from loom_common.domain.definition.evaluator_kinds import evaluator_names
-    from loom_common.domain.definition.transform import transform_names
+    from loom_common.domain.definition.transforms.kinds import transform_names
     from loom_common.domain.model_options.providers import provider_names
     from loom_common.domain.quality.check import QualityCheck, same_bound
     from loom_common.domain.steps.operators import OPERATORS
@@ -167,7 +167,9 @@ def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
     """Return the section that contains the last key of `loc`."""
     from loom_common.domain.definition.evaluator_kinds import evaluator_model
     from loom_common.domain.definition.evaluators import Evaluator
-    from loom_common.domain.definition.transform import TransformConfig, step_model, transform_model
+    from loom_common.domain.definition.transforms.kinds import transform_model
+    from loom_common.domain.definition.transforms.step_keys import step_model
+    from loom_common.domain.definition.transforms.transform import TransformConfig
     from loom_common.domain.quality.check import QualityCheck
     from loom_common.domain.quality.kinds import CHECKS
     from loom_common.domain.steps.keys import StepKeys

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.attachments import AttachmentConfig
 from loom_common.domain.question.attachment import Attachment
 from loom_common.domain.question.choosing import Choice, Index, choice_of

@@ -4,7 +4,7 @@ known before."""
 from __future__ import annotations
 
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import PassthroughTransformConfig
+from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.flow import Stage
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from loom_common.contracts.v1 import CascadeSummary, StageCalls
 from loom_common.domain.checks.cascade_file import TRANSFORM, cascades_of, parsed
-from loom_common.domain.definition.cascades import CASCADE, CascadeConfig
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.definition.transforms.cascade import CASCADE, CascadeConfig
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.calls import CHEAP, DEAR
 from loom_common.domain.run.plan import Plan

@@ -1,47 +1,22 @@
-"""Reads the steps of a transform: each has the keys of its type, besides those of every step."""
+"""Derives from the steps of a transform which fields each makes and sees, and what all of them make of a record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pydantic import SerializationInfo, create_model
-
-from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
-from loom_common.domain.section import Mistake, Section, items, mistake, said
+from loom_common.domain.schema.output import TEXT, json_schema
+from loom_common.domain.section import items, said
 from loom_common.domain.steps.graph import GATHER, graph_of
-from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.mistakes import fields_read
 from loom_common.domain.steps.operators import OPENING, OPERATORS, number_field, part_field
 from loom_common.domain.values.fields import Fields
 
 Made = Mapping[str, Mapping[str, Any] | None]
 """Holds the fields of an output with the JSON Schema of each; None for one whose type nobody declares."""
-NOT_IN_STEPS = ("schema", "cascade", "max_failures", "max_failure_rate")
-"""Names the keys of a transform that hold for all steps together, or for a transform that is one step."""
-
-
-@cache
-def with_step_keys(model: type[Section]) -> type[StepKeys]:
-    """Return the model of a step whose keys, besides those of every step, are those of `model`."""
-    bases: Any = (StepKeys, model)
-    made: Any = create_model(f"{model.__name__}Step", __base__=bases, __doc__=model.__doc__)
-    return cast("type[StepKeys]", made)
-
-
-def dump_step(step: StepKeys, info: SerializationInfo) -> Any:
-    """Return a step with the keys of its own type."""
-    return step.model_dump(
-        mode=info.mode,
-        by_alias=info.by_alias,
-        exclude_unset=info.exclude_unset,
-        exclude_defaults=info.exclude_defaults,
-        exclude_none=info.exclude_none,
-    )
 
 
 def made_by(step: Any) -> Made | None:
@@ -88,26 +63,6 @@ def is_sealed(step: Any) -> bool:
     if made is None or not isinstance(spec, Mapping):
         return made is not None
     return json_schema(spec).get("additionalProperties") is False
-
-
-def strange_in_step(written: Any) -> Iterable[Mistake]:
-    """Yield the keys of a step that belong to the transform as a whole."""
-    for key in NOT_IN_STEPS:
-        if said(written, key) is not None:
-            expected = f"no `{key}` in a step; beside `steps` it holds for all of them"
-            if key == "cascade":
-                expected = "no `cascade` in a step: two steps and a `when` say the same"
-            yield mistake((key,), "strange_for_type", expected, said(written, key))
-    execution = said(written, "execution")
-    if execution == "batch" or said(execution, "type") == "batch":
-        expected = "`direct` in a step: each step would wait for a batch of its own"
-        yield mistake(("execution",), "strange_for_type", expected, execution)
-    failing, critical = said(written, "on_failure"), said(written, "criticality")
-    if failing in ("skip", "abort", "quarantine") and critical in ("critical", "optional"):
-        expected = (
-            f"no `on_failure: {failing}` in a step with `criticality: {critical}`, which says what a failure means"
-        )
-        yield mistake(("on_failure",), "strange_for_type", expected, failing)
 
 
 def number_fields(transform: Any) -> tuple[str, ...]:

@@ -1,21 +1,20 @@
-"""Defines the `cascade` of a transform and of an evaluator: a cheap tier is asked first, and the dear model only where
-that one is unsure."""
+"""Defines the `cascade` of a transform: a cheap tier is asked first, and the dear model only where that one is
+unsure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, WrapSerializer, WrapValidator
+from pydantic import Field
 
-from loom_common.domain.definition.output import is_json_schema
 from loom_common.domain.model_options.scorers import ClassifierOptions, classifier_fits
-from loom_common.domain.plugin_section import dump_as_itself
+from loom_common.domain.schema.output import is_json_schema
 from loom_common.domain.section import FunctionRef, Mistake, Section, mistake, said
 
 CASCADE = "cascade"
 """The name under which the cascade of a transform is counted; that of an evaluator is counted under its name."""
-_FILE = "A file that `loom bench calibrate --cascade` wrote, whose thresholds hold a stated promise."
+CALIBRATED_FILE = "A file that `loom bench calibrate --cascade` wrote, whose thresholds hold a stated promise."
 
 
 class CheapTier(ClassifierOptions):
@@ -104,7 +103,7 @@ class CascadeConfig(Section):
         description="How sure the cheap tier is: a field of its output, `{samples: 5}`, `{logprobs: true}` or "
         "`{function: module:name}`. Default: `confidence`.",
     )
-    file: str | None = Field(None, min_length=1, description=_FILE)
+    file: str | None = Field(None, min_length=1, description=CALIBRATED_FILE)
     threshold: float | None = Field(
         None,
         ge=0,
@@ -150,73 +149,3 @@ def cascade_fits(written: Mapping[str, Any]) -> Iterable[Mistake]:
         if isinstance(name, str) and name not in declared and (key != "field" or said(cheap, "model") is not None):
             expected = f"a field that `output` declares ({', '.join(map(str, declared))})"
             yield mistake(("cascade", "confidence"), "missing_for_type", expected, name)
-
-
-def _read_cheap(written: Any, _: Any) -> Any:
-    """Read the cheap evaluator by the model of its type."""
-    from loom_common.domain.definition.evaluator_kinds import read_evaluator  # which stands on this module
-
-    return read_evaluator(written)
-
-
-_OF_THE_DEAR = ("threshold", "weight", "calibration", "cascade")
-"""The keys of an evaluator that its cheap tier does not have."""
-
-
-class JudgeCascadeConfig(Section):
-    """A cheap evaluator scores first. The evaluator's model judges only where that score does not decide."""
-
-    cheap: Annotated[Any, WrapValidator(_read_cheap), WrapSerializer(dump_as_itself)] = Field(
-        description="`gpt-4o-mini` or `{model: ...}` for the same question to a cheaper model; or another evaluator, "
-        "e.g. `{type: embedding_similarity, reference_field: expected}`."
-    )
-    file: str | None = Field(None, min_length=1, description=_FILE)
-    pass_from: float | None = Field(
-        None, ge=0, le=1, description="Instead, and without a promise: from this score up the record passes unasked."
-    )
-    fail_below: float | None = Field(
-        None, ge=0, le=1, description="Likewise: with a lower score than this the record fails unasked."
-    )
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """There is one source of the thresholds, and the cheap tier has no verdict of its own."""
-        for key in ("pass_from", "fail_below"):
-            if said(written, "file") is not None and said(written, key) is not None:
-                yield mistake((key,), "strange_for_type", f"no `{key}` beside `file`, which has it", said(written, key))
-        high, low = (said(written, key) for key in ("pass_from", "fail_below"))
-        if isinstance(high, int | float) and isinstance(low, int | float) and low > high:
-            yield mistake(("fail_below",), "bounds", f"{high:g} or less, as `pass_from` says", low)
-        cheap = said(written, "cheap")
-        for key in _OF_THE_DEAR if isinstance(cheap, Mapping) else ():
-            if said(cheap, key) is not None:
-                expected = f"no `{key}` in the cheap tier: it belongs to the evaluator"
-                yield mistake(("cheap", key), "strange_for_type", expected, said(cheap, key))
-
-
-def with_cheap_judge(written: Any) -> Any:
-    """Return an evaluator as written, whose cheap tier is written out: what it does not say itself, and no other type,
-    is as in the evaluator."""
-    cascade = said(written, "cascade")
-    cheap = said(cascade, "cheap")
-    if isinstance(cheap, str):
-        cheap = {"model": cheap}
-    if not isinstance(written, Mapping) or not isinstance(cascade, Mapping) or not isinstance(cheap, Mapping):
-        return written
-    if "type" not in cheap:
-        shared = {key: value for key, value in written.items() if key not in (*_OF_THE_DEAR, "name", "model")}
-        cheap = {**shared, **cheap}
-    return {**written, "cascade": {**cascade, "cheap": cheap}}
-
-
-def cheap_models(definition: Any) -> Iterable[tuple[tuple[str | int, ...], Any]]:
-    """Yield the models of the cheap tiers of a definition, as written or as a model, with their places."""
-    cheap = CheapTier.long_form(said(said(said(definition, "transform"), "cascade"), "cheap"))
-    yield ("transform", "cascade", "cheap", "model"), said(cheap, "model")
-    evaluators = said(said(definition, "evaluate"), "evaluators")
-    for at, evaluator in enumerate(evaluators if isinstance(evaluators, list | tuple) else ()):
-        cheap = said(said(evaluator, "cascade"), "cheap")
-        yield (
-            ("evaluate", "evaluators", at, "cascade", "cheap", "model"),
-            cheap if isinstance(cheap, str) else said(cheap, "model"),
-        )

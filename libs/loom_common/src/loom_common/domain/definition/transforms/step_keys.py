@@ -1,0 +1,80 @@
+"""Reads one step of a transform: it has the keys of its type, besides those of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, cast
+
+from pydantic import ValidationError, create_model
+
+from loom_common.domain.definition.transforms.kinds import TRANSFORMS, of_the_type, transform_model
+from loom_common.domain.plugin_section import unusable
+from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, refusal, said
+from loom_common.domain.steps.keys import StepKeys
+from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.values.near import closest
+from loom_common.errors import PluginUnusable
+
+NOT_IN_STEPS = ("schema", "cascade", "max_failures", "max_failure_rate")
+"""Names the keys of a transform that hold for all steps together, or for a transform that is one step."""
+
+
+def read_step(written: Any) -> Any:
+    """Read a step by the model of its type, with the keys of every step besides. Raises a refusal that names every
+    mistake."""
+    if isinstance(written, StepKeys):
+        return written
+    if said(written, "type") == "steps" or said(written, "steps") is not None:
+        raise refusal("step", [mistake((), "strange_for_type", "a step without `steps` of its own", written)])
+    try:
+        model = step_model(written)
+        found = list(strange_in_step(written)) if model not in OPERATORS.values() else []
+        made = model.model_validate(written)
+    except PluginUnusable as error:
+        raise refusal("step", [unusable(("type",), error, said(written, "type"))]) from error
+    except ValidationError as error:
+        found += mistakes_in(error)
+        mistaken = of_the_type(found, written) if model not in OPERATORS.values() else found
+        raise refusal("step", mistaken) from None
+    if found:
+        raise refusal("step", found)
+    return made
+
+
+def step_model(written: Any) -> type[StepKeys]:
+    """Return the model of a step's keys. Raises `PluginUnusable`."""
+    kind = said(written, "type")
+    if isinstance(kind, str) and kind not in TRANSFORMS and closest(kind, (*TRANSFORMS, *OPERATORS)) in OPERATORS:
+        kind = closest(kind, OPERATORS)
+    if isinstance(kind, str) and kind in OPERATORS:
+        return OPERATORS[kind]
+    return with_step_keys(transform_model(written))
+
+
+@cache
+def with_step_keys(model: type[Section]) -> type[StepKeys]:
+    """Return the model of a step whose keys, besides those of every step, are those of `model`."""
+    bases: Any = (StepKeys, model)
+    made: Any = create_model(f"{model.__name__}Step", __base__=bases, __doc__=model.__doc__)
+    return cast("type[StepKeys]", made)
+
+
+def strange_in_step(written: Any) -> Iterable[Mistake]:
+    """Yield the keys of a step that belong to the transform as a whole."""
+    for key in NOT_IN_STEPS:
+        if said(written, key) is not None:
+            expected = f"no `{key}` in a step; beside `steps` it holds for all of them"
+            if key == "cascade":
+                expected = "no `cascade` in a step: two steps and a `when` say the same"
+            yield mistake((key,), "strange_for_type", expected, said(written, key))
+    execution = said(written, "execution")
+    if execution == "batch" or said(execution, "type") == "batch":
+        expected = "`direct` in a step: each step would wait for a batch of its own"
+        yield mistake(("execution",), "strange_for_type", expected, execution)
+    failing, critical = said(written, "on_failure"), said(written, "criticality")
+    if failing in ("skip", "abort", "quarantine") and critical in ("critical", "optional"):
+        expected = (
+            f"no `on_failure: {failing}` in a step with `criticality: {critical}`, which says what a failure means"
+        )
+        yield mistake(("on_failure",), "strange_for_type", expected, failing)
