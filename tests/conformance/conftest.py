@@ -16,6 +16,7 @@ from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_dev.emulators.azurite import Azurite
+from loom_dev.emulators.google_storage import GoogleStorage
 from loom_dev.waiting import within
 from support.buckets import bucket_of
 from support.destinations import Place
@@ -108,6 +109,8 @@ def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -
     environ, api = {}, None
     if location.startswith("s3://"):
         environ = request.getfixturevalue("s3_environment")
+    if location.startswith("gs://"):
+        environ = request.getfixturevalue("google_storage").environment()
     if location.startswith("az://"):
         environ = request.getfixturevalue("azure_environment")
     if location.startswith("rest+"):
@@ -121,6 +124,13 @@ def rest_api() -> Iterator[Api]:
     """Provide a REST API without records."""
     with serving(Api()) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def google_storage() -> Iterator[GoogleStorage]:
+    """Provide the emulator of Google's store."""
+    with GoogleStorage().serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

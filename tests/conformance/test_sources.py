@@ -30,6 +30,8 @@ def opens(request, servers, tmp_path_factory) -> Iterator[Opens]:
             where = stack.enter_context(servers.mariadb.database())
         elif request.param.startswith("s3"):
             where = servers.seaweedfs.environment()
+        elif request.param.startswith("google"):
+            where = request.getfixturevalue("google_storage").environment()
         elif request.param.startswith("azure"):
             where = request.getfixturevalue("azurite").environment()
         elif request.param.startswith("rest"):

@@ -1,4 +1,5 @@
-"""Sees what lies in the bucket of the S3 server, or the container of Azure's, beside Loom's connector."""
+"""Sees what lies in the buckets of the S3 server and of Google's emulator, or the container of Azure's, beside Loom's
+connector."""
 
 from __future__ import annotations
 
@@ -7,14 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import obstore
-from obstore.store import AzureStore, ObjectStore, S3Store
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from loom_dev.backends.seaweedfs import BUCKET
+from loom_dev.emulators import google_storage
 from loom_dev.emulators.azurite import CONTAINER
 
 KEYS = "?endpoint=${S3_ENDPOINT}&access_key_id=${S3_KEY}&secret_access_key=${S3_SECRET}&region=us-east-1"
 """Follows the name of an object; the variables are those of `SeaweedFS.environment`."""
 
+GOOGLE_KEYS = "?endpoint=${GCS_ENDPOINT}&service_account_key=${GCS_KEY}"
+"""Follows the name of an object of Google's; the variables are those of `GoogleStorage.environment`."""
 AZURE_KEYS = "?endpoint=${AZURE_ENDPOINT}&account=${AZURE_ACCOUNT}&account_key=${AZURE_KEY}"
 """Follows the name of an object of Azure; the variables are those of `Azurite.environment`."""
 OF_AZURE = bool(os.environ.get("LOOM_AZURE"))
@@ -43,8 +47,17 @@ class Bucket:
 
 
 def bucket_of(environ: Mapping[str, str]) -> Bucket:
-    """Return the folder of a test in the bucket of all tests, reached by the variables of `SeaweedFS.environment` or
-    `Azurite.environment`."""
+    """Return the folder of a test in the bucket of all tests, reached by the variables of `SeaweedFS.environment`,
+    `GoogleStorage.environment` or `Azurite.environment`."""
+    if "GCS_FOLDER" in environ:
+        return Bucket(
+            GCSStore(
+                google_storage.BUCKET,
+                prefix=environ["GCS_FOLDER"],
+                config={"service_account_key": environ["GCS_KEY"], "base_url": environ["GCS_ENDPOINT"]},
+                client_options={"allow_http": True},
+            )
+        )
     if "AZURE_FOLDER" in environ:
         return Bucket(
             AzureStore(

@@ -18,7 +18,7 @@ from loom_common.domain.definition.pipeline import LoadConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
-from support.buckets import AZURE_KEYS, KEYS, OF_AZURE, bucket_of
+from support.buckets import AZURE_KEYS, GOOGLE_KEYS, KEYS, OF_AZURE, bucket_of
 from support.file_contents import records_in
 from support.rest_server import Api
 from support.sql_systems import SQL_SYSTEMS, Database
@@ -27,6 +27,8 @@ SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"
 
 FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.json.gz", "out/scores.jsonl.gz", "out/scores.parquet")
 OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
+GOOGLE = tuple(f"gs://tests/${{GCS_FOLDER}}/out/scores.{each}{GOOGLE_KEYS}" for each in ("csv", "parquet"))
+"""The same in Google's store."""
 AZURE = tuple(f"az://tests/${{AZURE_FOLDER}}/out/scores.{each}{AZURE_KEYS}" for each in ("csv", "parquet"))
 """The same in Azure's store, where they are asked for."""
 APIS = ("rest+${API}/sink",)
@@ -37,13 +39,13 @@ TABLES = tuple(system.location for system in SQL_SYSTEMS if system.location != S
 SERVERS = ("DB", "MARIADB", "SNOWFLAKE")
 """The variables that locations of tables refer to."""
 
-ADDING = [(location, "append") for location in (*FILES, OBJECTS[0])] + [
+ADDING = [(location, "append") for location in (*FILES, OBJECTS[0], GOOGLE[0])] + [
     (location, mode) for location in TABLES for mode in ("append", "upsert")
 ]
 ADDING += [(location, "append") for location in APIS]
 ADDING += [(AZURE[0], "append")] if OF_AZURE else []
 ONLY_REPLACED = ("out/scores.arrow", "out/scores.xlsx")
-REPLACING = [(location, "replace") for location in (*FILES, *ONLY_REPLACED, OBJECTS[1], *TABLES)]
+REPLACING = [(location, "replace") for location in (*FILES, *ONLY_REPLACED, OBJECTS[1], GOOGLE[1], *TABLES)]
 REPLACING += [(AZURE[1], "replace")] if OF_AZURE else []
 IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
 EVERY = ADDING + REPLACING
@@ -54,8 +56,12 @@ def places(*locations_and_modes: tuple[str, str]) -> Any:
     return pytest.mark.parametrize(
         "where",
         locations_and_modes,
-        ids=[f"{each.removesuffix(KEYS).removesuffix(AZURE_KEYS)}-{mode}" for each, mode in locations_and_modes],
+        ids=[f"{_without_keys(each)}-{mode}" for each, mode in locations_and_modes],
     )
+
+
+def _without_keys(location: str) -> str:
+    return location.removesuffix(KEYS).removesuffix(GOOGLE_KEYS).removesuffix(AZURE_KEYS)
 
 
 def batch(position: int, *rows: dict[str, Any], run: str = "run_1") -> LoadBatch:
@@ -154,7 +160,7 @@ class Place:
 
     @property
     def is_object(self) -> bool:
-        return self.location.startswith(("s3://", "az://"))
+        return self.location.startswith(("s3://", "gs://", "az://"))
 
     def _paths(self) -> list[str]:
         if self.is_object:

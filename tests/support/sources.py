@@ -24,7 +24,7 @@ from loom_connectors.given.storing import store
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_source, register_connector
-from support.buckets import AZURE_KEYS, KEYS, OF_AZURE, bucket_of
+from support.buckets import AZURE_KEYS, GOOGLE_KEYS, KEYS, OF_AZURE, bucket_of
 from support.file_contents import content_of
 from support.rest_server import WAYS
 from support.sql_systems import in_mysql
@@ -109,6 +109,11 @@ def objects(*names: str, source: str, place: str = "s3://tests/${S3_FOLDER}", ke
 def azure_objects(*names: str, source: str) -> Maker:
     """Return what does the same in Azure's store."""
     return objects(*names, source=source, place="az://tests/${AZURE_FOLDER}", keys=AZURE_KEYS)
+
+
+def google_objects(*names: str, source: str) -> Maker:
+    """Return what does the same in Google's store."""
+    return objects(*names, source=source, place="gs://tests/${GCS_FOLDER}", keys=GOOGLE_KEYS)
 
 
 MYSQL_TABLE = "CREATE TABLE t (id integer, text varchar(99), half integer)"
@@ -224,6 +229,8 @@ MAKERS: dict[str, Maker] = {
     "s3-csv": objects("in.csv", source="in.csv"),
     "s3-parquet-pattern": objects("a.parquet", "b.parquet", source="*.parquet"),
     "s3-jsonl-gz-pattern": objects("a/1.jsonl.gz", "b/2.jsonl.gz", "b/3.jsonl.gz", source="**/*.jsonl.gz"),
+    "google-csv": google_objects("in.csv", source="in.csv"),
+    "google-parquet-pattern": google_objects("a.parquet", "b.parquet", source="*.parquet"),
     **(
         {
             "azure-csv": azure_objects("in.csv", source="in.csv"),
@@ -282,6 +289,7 @@ COARSE = (
     "arrow-pattern",
     "azure-jsonl-gz-pattern",
     "azure-parquet-pattern",
+    "google-parquet-pattern",
     "jsonl-zst-pattern",
     "parquet",
     "parquet-pattern",

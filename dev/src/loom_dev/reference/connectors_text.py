@@ -186,10 +186,11 @@ equal keys are told apart by all their values.
 As a destination: exactly once, the rows of a batch and a row of the table `loom_load_ledger` are one transaction, which
 is sent as one script. It first updates one row of the ledger, so of two transactions in one dataset BigQuery ends one,
 which is then done again; the batches of a process that wait are written together. Rows beyond 2 MB are put into a table
-`loom_stage_...` before, which is removed after. `upsert` goes by any columns, by `MERGE`; where rows of the table have
-the same key, it updates each of them. Tables are made and altered before the transaction. Rows are looked at before
-they are sent, because BigQuery does not say which one was at fault. What an account may do is seen when it is done:
-`loom validate` cannot tell that it may not write. Rows cannot be withdrawn (`loom evaluate --apply`).
+`loom_stage_...` before, which is removed after, or by BigQuery within a day where the process was killed. `upsert` goes
+by any columns, by `MERGE`; where rows of the table have the same key, it updates each of them. Tables are made and
+altered before the transaction. Rows are looked at before they are sent, because BigQuery does not say which one was at
+fault. What an account may do is seen when it is done: `loom validate` cannot tell that it may not write. Rows cannot be
+withdrawn (`loom evaluate --apply`).
 
 It is tested against an emulator of BigQuery (`make bigquery`: bqemulator, which keeps the data in DuckDB), and with no
 project of Google's: conflicts of transactions, quotas, roles and columns of the type `JSON` have been tried nowhere.
@@ -351,6 +352,7 @@ extract:
 | `s3` | `region`, `access_key_id`, `secret_access_key`, `session_token` | As for every client of S3. |
 | `s3` | `virtual_hosted=true` | The bucket is part of the host's name. |
 | `gs` | `service_account`, `service_account_key` | The path of the file of a service account, or its content. |
+| `gs` | `endpoint` | Where it is not Google's. `http://` only for a server of one's own. |
 | `az` | `account`, `account_key`, `sas_key` | The storage account, and one of its keys. |
 | `az` | `client_id`, `client_secret`, `tenant_id`, `endpoint` | An application that is registered instead. |
 | all | `anonymous=true` | Requests are not signed. |
@@ -368,9 +370,10 @@ removes it, to see that this is allowed.
 
 S3 is tested against SeaweedFS, which checks signatures, in every test run. Azure is tested by `make azure`, which
 installs Microsoft's emulator Azurite with npm: the same tests of sources and destinations, with signatures checked.
-Google's store is served by the same code and the same library, and has had no test against a server: of its emulators,
-`gcp-storage-emulator` and `fake-gcs-server` do not answer the requests of its XML interface, by which the library
-writes and lists.
+Google's store is tested in every test run, too, against an emulator of its XML interface that Loom's tests bring:
+the published ones do not answer that interface, by which the library writes and lists. It checks the tokens that the
+service account signs, and does what names a generation only where the object has it. Google's own servers have not
+been asked.
 
 ## Web servers
 

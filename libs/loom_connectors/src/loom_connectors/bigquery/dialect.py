@@ -34,6 +34,8 @@ Result = TypeVar("Result")
 _SCRIPT = 2 * 2**20
 """The most characters of rows in one script, and in one statement. BigQuery takes 10 MB in a request."""
 _ORDER = "loom_order"
+_EXPIRES = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))"
+"""Lets BigQuery remove a table of staged rows whose process was killed."""
 _NO_LOCK = "loom: the row that is locked is missing"
 
 
@@ -175,7 +177,7 @@ class BigQuerySession:
         stage = table.beside(f"loom_stage_{uuid4().hex}")
         name = stage.quoted_by(quoted)
         self._stages.append(stage)
-        self._run(f"CREATE TABLE {name} (part STRING)")
+        self._run(f"CREATE TABLE {name} (part STRING) {_EXPIRES}")
         for part in parts:
             self._run(f"INSERT INTO {name} (part) SELECT part FROM {listed(1)}", (part,))
         return name

@@ -57,6 +57,7 @@ SERVICES: Mapping[str, Service] = MappingProxyType(
             {
                 "service_account": "service_account",
                 "service_account_key": "service_account_key",
+                "endpoint": "base_url",
                 "anonymous": "skip_signature",
             },
             GCSStore,
