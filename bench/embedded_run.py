@@ -15,7 +15,7 @@ from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.config.settings import LogSettings
 from loom_common.contracts.v1 import RunFinished, RunRequest
-from loom_common.service.garbage import collect_less
+from loom_common.interpreter.garbage import collect_less
 from loom_common.service.logging import configure_logging
 
 

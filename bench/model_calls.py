@@ -26,7 +26,7 @@ from loom_ai.compose import open_buckets, open_claims, open_journal, open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
 from loom_common.domain.model_options.providers import RateLimit
-from loom_common.service.garbage import collect_less
+from loom_common.interpreter.garbage import collect_less
 from loom_common.worker.usage import Usage
 from loom_dev.backends import Redis
 from loom_migrations.upgrade import upgrade_all

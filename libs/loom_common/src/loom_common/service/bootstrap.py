@@ -28,6 +28,7 @@ from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.domain.run.breaker import Policy
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import TOPOLOGY
+from loom_common.interpreter.garbage import collect_less
 from loom_common.ports import tracing
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock, SystemClock
@@ -39,7 +40,6 @@ from loom_common.sealing.keyring import Keyring
 from loom_common.service import entry
 from loom_common.service.control_channel import ControlChannel
 from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
-from loom_common.service.garbage import collect_less
 from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
 from loom_common.user_code.plan_paths import see_that_it_stays

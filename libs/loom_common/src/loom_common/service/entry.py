@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from loom_common.foreign_code.process_guard import RefusedToForeignCode, end_process, mark_all
-from loom_common.service.allocator import return_large_blocks
-from loom_common.service.garbage import collect_seldom
+from loom_common.interpreter.allocator import return_large_blocks
+from loom_common.interpreter.garbage import collect_seldom
 
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
 """The signals that ask a process to stop: Ctrl-C, and what supervisors, `kill` and `docker stop` send."""
@@ -37,6 +37,7 @@ def begin() -> None:
     """Prepare a process that is Loom's own. Programs that import Loom are not changed.
 
     Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
+    Fewer methods of dataclasses are compiled.
     Arrow takes its memory from the system's allocator, unless the environment names another: its own one keeps 15 MB
     more when a file was written. Only the environment says so to all of the library, and only before it is imported.
     Until another handler is installed, SIGINT and SIGTERM end the process at once, with a sentence and no traceback. A
@@ -53,6 +54,9 @@ def begin() -> None:
         signal.signal(number, _interrupted)
     if sys.stderr is not None and not faulthandler.is_enabled():
         faulthandler.enable(file=2, all_threads=False)
+    from loom_common.interpreter.dataclass_methods import compile_less  # takes some milliseconds; signals are handled
+
+    compile_less()
 
 
 @contextmanager

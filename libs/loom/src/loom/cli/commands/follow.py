@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
+from loom_common.interpreter.garbage import collect_less
 from loom_common.service import entry
-from loom_common.service.garbage import collect_less
 
 if TYPE_CHECKING:
     from loom.cli.output import progress

@@ -11,8 +11,8 @@ from loom.cli.commands import follow
 from loom.cli.commands.follow import Begin, log_on_stderr
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
+from loom_common.interpreter.garbage import collect_less
 from loom_common.service import entry
-from loom_common.service.garbage import collect_less
 
 if TYPE_CHECKING:
     from loom.cli.output.streams.windows import WindowDisplay
