@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from bench.reviews import COLUMNS
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_connectors.pieces import pieces_between

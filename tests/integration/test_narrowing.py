@@ -7,7 +7,7 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_connectors.mysql.reading import mark_column
 from loom_connectors.ports.context import ConnectorContext

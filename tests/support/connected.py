@@ -9,7 +9,8 @@ from typing import Any
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination
 from loom_connectors.ports.source import Source

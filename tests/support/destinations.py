@@ -14,7 +14,7 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_source

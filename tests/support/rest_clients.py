@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from loom_common.config.credentials import Credentials, EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.ports.clock import Clock
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import ReadRecord, Source

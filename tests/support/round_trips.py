@@ -16,7 +16,8 @@ from loom_common.config.secrets.environment import EnvProvider
 from loom_common.contracts.encoding import codec
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.ports.bus import Delivery
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row

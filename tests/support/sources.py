@@ -17,7 +17,7 @@ import duckdb
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.values.stored_records import source_of
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
 from loom_connectors.given.storing import store

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_connectors.pieces import pieces_between

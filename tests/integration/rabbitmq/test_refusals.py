@@ -6,7 +6,8 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, DestinationError, SourceError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.incremental.window import Point
 from loom_common.domain.run.piece import Piece
 from loom_common.errors import AccessRefused, ConfigurationError, DestinationError, PathNotAllowed, SourceError

@@ -15,7 +15,8 @@ from loom_ai.wire import openai
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.pipeline import ExtractConfig, models_of
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.pipeline import models_of
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.plan import Plan

@@ -14,7 +14,8 @@ from loom_ai.http.endpoints import endpoint_of
 from loom_ai.wire import openai
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials, provider_names_in
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.gates import Score, decide
 from loom_common.domain.run.plan import Plan

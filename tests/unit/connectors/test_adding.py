@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values import destination_names
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.load_modes import Adding

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DestinationError, InvalidDefinition, SourceError
 from loom_connectors.files import compression
 from loom_connectors.files.compression import COMPRESSIONS, unpacked

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.errors import ConfigurationError, InvalidDefinition, SourceError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source

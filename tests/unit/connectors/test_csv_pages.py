@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 

@@ -9,7 +9,7 @@ import pytest
 import python_calamine as calamine
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError, SourceError
 from loom_connectors.formats.documents import excel, yaml
 from loom_connectors.ports.context import ConnectorContext

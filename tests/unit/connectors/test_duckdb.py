@@ -13,7 +13,8 @@ import pytest
 
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import ConfigurationError, DependencyUnavailable, DestinationError, SourceError, Timeout
 from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.ports.context import ConnectorContext

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.errors import ConfigurationError, DestinationError, PluginFailed, SourceError, UserCodeError
 from loom_connectors.ports.context import ConnectorContext

@@ -9,7 +9,8 @@ import jinja2
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.prompts.prompt import Prompt
 from loom_common.errors import RecordError
 from loom_connectors.ports.context import ConnectorContext

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DestinationError, SourceError
 from loom_connectors.formats import json_array
 from loom_connectors.ports.context import ConnectorContext

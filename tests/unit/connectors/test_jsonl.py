@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.errors import InvalidDefinition
 from loom_connectors.files import text_lines
 from loom_connectors.ports.context import ConnectorContext

@@ -9,7 +9,7 @@ import pytest
 
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.stored_records import destination_of, new_rows_owner
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.sealing.keyring import Keyring

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.incremental.window import Point, point_of
 from loom_connectors.ports.context import ConnectorContext

@@ -11,7 +11,8 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DependencyUnavailable, InvalidDefinition, PluginFailed, Timeout, WorkerWornOut
 from loom_common.user_code.threads import Threads
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record

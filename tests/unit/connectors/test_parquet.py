@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError, InvalidDefinition, SourceError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row

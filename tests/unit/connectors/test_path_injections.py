@@ -15,7 +15,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.config.secrets.mounted_files import FileProvider
 from loom_common.config.settings import BusSettings, Settings
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import InvalidDefinition, MissingCredential, PathNotAllowed, PermanentError, SourceError
 from loom_common.user_code.plan_paths import see_that_it_stays

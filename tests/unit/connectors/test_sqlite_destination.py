@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DependencyUnavailable, DestinationError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sqlite.connector import open_destination

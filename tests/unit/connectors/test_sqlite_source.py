@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.errors import ConfigurationError, SourceError, Timeout
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql import key_pieces

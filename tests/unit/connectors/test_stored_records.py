@@ -7,7 +7,7 @@ import pytest
 
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.values.stored_records import source_of
 from loom_common.errors import ConfigurationError, RecordError, SourceError
 from loom_connectors.given import pieces, storing

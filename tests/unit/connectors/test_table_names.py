@@ -10,7 +10,7 @@ import pytest
 from asyncpg import CharacterNotInRepertoireError
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_connectors.mysql.address import NAMES as MYSQL
 from loom_connectors.ports.context import ConnectorContext

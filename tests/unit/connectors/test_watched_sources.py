@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.errors import InvalidDefinition
 from loom_connectors.ports.context import ConnectorContext

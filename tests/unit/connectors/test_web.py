@@ -13,7 +13,8 @@ from aiohttp import web
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, SourceError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Source

@@ -3,7 +3,7 @@
 import pytest
 
 from loom_common.errors import InvalidDefinition
-from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
+from loom_coordinator.intake.definitions.given_records import definition_of_run, keeping_rows
 
 NAME = "given_" + "a" * 32 + "/" + "b" * 64
 EXTRACT = {

@@ -7,7 +7,7 @@ import pytest
 from loom.project.config import LoomConfig
 from loom.project.definition_file import built, load
 from loom.project.prompt_files import is_path
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition
 from support.onnx_models import of_whole_texts

@@ -9,8 +9,10 @@ from loom_ai import settings as models
 from loom_common.config import settings as services
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.definition.monitoring import MonitoringConfig
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_dev.reference.cli_page import cli_page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline
+from loom_common.domain.definition import evaluation, evaluator_kinds, extract, ingest, load, monitoring, pipeline
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failures.fallback import FallbackConfig
 from loom_common.domain.definition.failures.timeouts import Timeouts
@@ -42,8 +42,8 @@ def pipeline_page() -> str:
     sections: list[tuple[str, type[BaseModel], str]] = [
         ("Top level", pipeline.Pipeline, ""),
         ("`params`", ParamSpec, text.PARAMS),
-        ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
-        ("`ingest`", pipeline.IngestConfig, text.INGEST),
+        ("`extract`", extract.ExtractConfig, text.EXTRACT),
+        ("`ingest`", ingest.IngestConfig, text.INGEST),
         ("`transform`", TransformConfig, text.TRANSFORM + _transforms()),
         ("`transform.steps[]`", StepKeys, text.STEPS + _deciding()),
         ("`transform.messages`", TurnConfig, text.MESSAGES),
@@ -59,7 +59,7 @@ def pipeline_page() -> str:
         ("`transform.cascade.confidence`", ConfidenceConfig, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
         ("`evaluate.evaluators[].cascade`", JudgeCascadeConfig, ""),
-        ("`load`", pipeline.LoadConfig, text.LOAD),
+        ("`load`", load.LoadConfig, text.LOAD),
         ("`providers`", ProviderConfig, text.PROVIDERS),
         ("`rate_limit`", RateLimit, text.RATE_LIMIT),
         ("`monitoring`", monitoring.MonitoringConfig, text.MONITORING),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.plural import counted

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.destination_names import sample_file, sample_table
 from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import LoomError, MissingCredential, Problem

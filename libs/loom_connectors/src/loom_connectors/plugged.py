@@ -7,7 +7,8 @@ from collections.abc import Callable
 from inspect import isabstract
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError, PluginUnusable
 from loom_common.plugins.kinds import Kind

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.urls import query_of
 from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind

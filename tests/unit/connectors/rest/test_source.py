@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.registry import open_source

@@ -20,7 +20,7 @@ from loom.project.config import LoomConfig
 from loom.rescoring.evaluate import ended_run, opened_state, settings_of
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.checks.record_checks import key_of
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError, RecordError
 from loom_coordinator.db.outputs import labels

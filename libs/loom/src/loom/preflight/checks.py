@@ -19,7 +19,9 @@ from loom_common.domain.checks import cascade_file
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared, compared
 from loom_common.domain.checks.passed_on import missing_columns, with_passed_on
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference

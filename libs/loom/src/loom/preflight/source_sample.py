@@ -8,7 +8,7 @@ from typing import Any
 
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.model_options.params import typed
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext

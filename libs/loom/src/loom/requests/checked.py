@@ -15,7 +15,7 @@ async def checked(config: LoomConfig, request: RunRequest, loaded: LoadedPipelin
     if config.distributed:
         return request
     from loom.requests import validation
-    from loom_coordinator.intake.given_records import definition_of_run, keeping_rows
+    from loom_coordinator.intake.definitions.given_records import definition_of_run, keeping_rows
 
     params = resolved(loaded.pipeline.params, request.params)
     of_run = keeping_rows(definition_of_run(loaded.definition, request.records), request.rows)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from loom.sdk.own_errors import OwnErrors
-from loom_common.domain.definition import evaluation, pipeline
+from loom_common.domain.definition import evaluation, extract, load
 from loom_common.domain.definition.transforms import ai, own_code, passthrough, scorer
 
 
-class ExtractConfig(OwnErrors, pipeline.ExtractConfig):
+class ExtractConfig(OwnErrors, extract.ExtractConfig):
     """Says where records come from. Raises `InvalidDefinition` with every mistake."""
 
 
@@ -31,5 +31,5 @@ class EvaluateConfig(OwnErrors, evaluation.EvaluateConfig):
     """Says how outputs are scored. Raises `InvalidDefinition` with every mistake."""
 
 
-class LoadConfig(OwnErrors, pipeline.LoadConfig):
+class LoadConfig(OwnErrors, load.LoadConfig):
     """Says where records that passed are loaded. Raises `InvalidDefinition` with every mistake."""

@@ -34,7 +34,7 @@ def loaded(suffix: str) -> Sample:
 
 async def _load(folder: Path, path: str) -> None:
     from loom_common.config.credentials import Credentials
-    from loom_common.domain.definition.pipeline import LoadConfig
+    from loom_common.domain.definition.load import LoadConfig
     from loom_connectors.ports.context import ConnectorContext
     from loom_connectors.ports.destination import LoadBatch, Row
     from loom_connectors.registry import open_destination

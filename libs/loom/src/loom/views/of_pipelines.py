@@ -11,7 +11,7 @@ from loom_common.domain.incremental.window import Window
 from loom_common.flow import Stage
 
 if TYPE_CHECKING:
-    from loom_common.domain.definition.pipeline import ExtractConfig
+    from loom_common.domain.definition.extract import ExtractConfig
     from loom_common.domain.schema.columns import Columns
     from loom_coordinator.db.marks import Mark
     from loom_coordinator.db.schema_versions import SchemaVersion

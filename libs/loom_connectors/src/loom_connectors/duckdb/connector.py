@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DestinationError, SourceError
 from loom_connectors.duckdb.dialect import DuckdbDialect
 from loom_connectors.duckdb.file import DuckdbFile

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import BinaryIO, cast
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, DestinationError, StagedRowsLost
 from loom_connectors.files.format import RowWriter, TypedWriter, WholeFileWriter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.stored_records import are_handed, owns_rows, rows_owner_in
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.ports.payloads import PayloadStore

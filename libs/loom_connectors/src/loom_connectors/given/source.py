@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.run.piece import Piece as PieceOfSource
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.stored_records import is_name, name_in, owner_of

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.field_names import Compared
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values import plural
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.urls import redacted

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import ConfigurationError, SourceError

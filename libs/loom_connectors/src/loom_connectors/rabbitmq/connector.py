@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import options_of
 from loom_connectors.ports.context import ConnectorContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DestinationError
 from loom_connectors.ports.context import ConnectorContext
 

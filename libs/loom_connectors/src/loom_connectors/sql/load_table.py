@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.destination_names import sample_table, staging_table
 from loom_common.domain.values.fields import ColumnFit
 from loom_common.errors import AccessRefused, DestinationError

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.json_values.plain_values import plain
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields

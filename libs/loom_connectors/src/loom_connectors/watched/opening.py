@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from loom_common.domain.checks.record_checks import key_of
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.incremental.window import Point, Window, joined, judged, least_taken, point_of, window_of
 from loom_common.domain.values import durations

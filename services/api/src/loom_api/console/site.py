@@ -26,7 +26,7 @@ from loom_api.console.pages import (
 from loom_api.console.pages.judging import labels, scoring
 from loom_api.console.shown.rendering import page
 from loom_api.http.problems import MEDIA_TYPE
-from loom_api.results import Problem
+from loom_api.results.problems import Problem
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from loom_api.http.problems import documented
-from loom_api.results import RunStarted, RunStatus
+from loom_api.results.commands import RunStarted, RunStatus
 from loom_common.contracts.v1 import RunAccepted
 from loom_common.domain.json_values.shown import as_json
 

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from loom_api.results import Mistake, Problem
+from loom_api.results.problems import Mistake, Problem
 from loom_common import errors as told
 from loom_common.errors import (
     ConfigurationError,

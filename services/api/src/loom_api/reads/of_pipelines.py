@@ -8,12 +8,10 @@ from loom import pipeline_list
 from loom.pipeline_list import ListedPipeline
 from loom.project.catalog import nothing_named
 from loom_api.reads.seen import SeenReads
-from loom_api.results import PipelineDetails
+from loom_api.results.pipelines import PipelineDetails
 from loom_common.domain.access import Action, Kind
 from loom_common.errors import NotFound
-from loom_coordinator.queries import (
-    pipelines,
-)
+from loom_coordinator.queries import pipelines
 from loom_coordinator.queries.pipeline_figures import PipelineFigures
 from loom_coordinator.queries.versions import contexts
 from loom_coordinator.queries.versions.contexts import ContextVersion

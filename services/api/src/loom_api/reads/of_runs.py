@@ -8,16 +8,10 @@ from dataclasses import replace
 
 from loom import kept_record
 from loom_api.reads.of_quarantine import QuarantineReads
-from loom_api.results import RecordOfRun
+from loom_api.results.records import RecordOfRun
 from loom_common.domain.access import Action, Kind
 from loom_common.errors import NotFound
-from loom_coordinator.queries import (
-    batches,
-    lineage,
-    records,
-    run_details,
-    runs,
-)
+from loom_coordinator.queries import batches, lineage, records, run_details, runs
 from loom_coordinator.queries.batches import BatchKey, BatchLine
 from loom_coordinator.queries.costs import over_run
 from loom_coordinator.queries.costs.over_run import Moment

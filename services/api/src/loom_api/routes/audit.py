@@ -10,7 +10,7 @@ from loom_api.http import paging
 from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.paging import After, Limit
 from loom_api.reads import Reads
-from loom_api.results import Page
+from loom_api.results.paging import Page
 from loom_api.source import Source
 from loom_coordinator.db.audit_log import AuditLine
 

@@ -9,7 +9,8 @@ from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import Limit
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
-from loom_api.results import LetterDocument, Replayed
+from loom_api.results.commands import Replayed
+from loom_api.results.dead_letters import LetterDocument
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_coordinator.queries.cluster import Overview

@@ -9,7 +9,8 @@ from fastapi import Depends, Response
 from loom_api.bodies import EstimateOptions, ValidateOptions
 from loom_api.http.answers import Json, Routes
 from loom_api.http.problems import placed, problem
-from loom_api.results import Estimated, Mistake, Validated
+from loom_api.results.definitions import Estimated, Validated
+from loom_api.results.problems import Mistake
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 

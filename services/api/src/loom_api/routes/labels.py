@@ -14,7 +14,7 @@ from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented
-from loom_api.results import Page
+from loom_api.results.paging import Page
 from loom_api.running.labels import Labelling, NextToJudge
 from loom_api.source import Source
 from loom_common.statistics.thresholds import Goal

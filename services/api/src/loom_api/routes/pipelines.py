@@ -13,7 +13,8 @@ from loom_api.http.answers import PREFIX, Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once, start_key
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
-from loom_api.results import FiguresDocument, PipelineDocument, Registered, RunStarted
+from loom_api.results.commands import Registered, RunStarted
+from loom_api.results.pipelines import FiguresDocument, PipelineDocument
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_coordinator.queries.pipeline_figures import NEWEST

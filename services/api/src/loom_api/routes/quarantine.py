@@ -13,7 +13,9 @@ from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
-from loom_api.results import KeptDocument, Page, RunStarted, RunStatus
+from loom_api.results.commands import RunStarted, RunStatus
+from loom_api.results.paging import Page
+from loom_api.results.records import KeptDocument
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_common.contracts.v1 import RunAccepted

@@ -12,7 +12,7 @@ from loom_api.http.answers import Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, carry_out_once, key_of, start_key
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
-from loom_api.results import NothingNew, RecordOutcomeDocument, RecordsTaken, RunWithOutputs
+from loom_api.results.given_records import NothingNew, RecordOutcomeDocument, RecordsTaken, RunWithOutputs
 from loom_api.running.known_records import KeysTaken
 from loom_api.running.outputs import outputs
 from loom_api.running.record_bodies import MEDIA_TYPES, RecordBody, UnknownMediaType, received

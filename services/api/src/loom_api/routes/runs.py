@@ -14,7 +14,10 @@ from loom_api.http.idempotency import IdempotencyKey, once
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
-from loom_api.results import Page, RecordDocument, RunDocument, RunMetrics, RunStatus
+from loom_api.results.commands import RunStatus
+from loom_api.results.paging import Page
+from loom_api.results.records import RecordDocument
+from loom_api.results.runs import RunDocument, RunMetrics
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_common.contracts.v1 import EvaluatorSummary

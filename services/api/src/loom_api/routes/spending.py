@@ -12,7 +12,8 @@ from loom_api.http.answers import Json, Routes, TaggedRoute
 from loom_api.http.paging import After, Limit
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
-from loom_api.results import Costs, CostsDocument, Page
+from loom_api.results.paging import Page
+from loom_api.results.spending import Costs, CostsDocument
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_coordinator.queries.alerts import AlertFilter, AlertLine

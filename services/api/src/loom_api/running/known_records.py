@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from loom_api.results import Duplicate
+from loom_api.results.given_records import Duplicate
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.definition.pipeline import Pipeline

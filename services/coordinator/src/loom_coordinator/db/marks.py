@@ -16,7 +16,7 @@ from loom_common.domain.values.urls import redacted
 from loom_coordinator.db.tables.incremental import incremental_marks
 
 if TYPE_CHECKING:
-    from loom_common.domain.definition.pipeline import ExtractConfig
+    from loom_common.domain.definition.extract import ExtractConfig
 
 _TABLE = incremental_marks.c
 

@@ -24,6 +24,7 @@ from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import start_run
+from loom_coordinator.intake.definitions.prompt_versions import register_prompt
 
 
 async def accept(
@@ -71,7 +72,7 @@ async def accept(
     plan = replayed(plan.model_copy(update=made), replay)
     plan = await schemas.with_stored(unit, plan)
     if changes.prompt is not None:
-        await start_run.register_prompt(unit, plan)
+        await register_prompt(unit, plan)
     await start_run.start(
         unit,
         payloads,

@@ -21,13 +21,7 @@ from loom_common.contracts.v1 import (
     RunRequest,
 )
 from loom_common.domain.values.ids import message_id
-from loom_common.errors import (
-    ConfigurationError,
-    DependencyUnavailable,
-    InvalidDefinition,
-    Problem,
-    UnreadableMessage,
-)
+from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import RUNS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
@@ -42,10 +36,12 @@ from loom_coordinator.intake import (
     discards,
     open_streams,
     replays,
+    run_answers,
     run_commands,
     start_run,
     stream_commands,
 )
+from loom_coordinator.intake.definitions import registered
 from loom_coordinator.intake.micro_batches import groups
 from loom_coordinator.intake.permissions import NotAllowed, Permissions
 
@@ -120,9 +116,9 @@ class RequestConsumer:
                     await audit.note(unit, act, accepted)
                 else:
                     await audit.settle(unit, message, accepted)
-                start_run.answer(unit, delivery, accepted)
+                run_answers.answer(unit, delivery, accepted)
                 if isinstance(accepted, RunAccepted) and not isinstance(message, DiscardRequest):
-                    start_run.announce(unit, accepted)
+                    run_answers.announce(unit, accepted)
                 await failpoints.reach("before_commit")
             await failpoints.reach("after_commit")
             log.info("accepted", **accepted.model_dump(exclude={"epoch"}))
@@ -136,7 +132,7 @@ class RequestConsumer:
                     unit, self._payloads, message, every_hop=self._every_hop, open_stream=open_streams.go_on
                 )
             case RegisterPipeline():
-                return lambda unit: start_run.register(unit, message)
+                return lambda unit: registered.register(unit, message)
             case ReplayRequest():
                 return lambda unit: replays.accept(
                     unit, self._payloads, message, self._keyring, every_hop=self._every_hop
@@ -155,7 +151,7 @@ class RequestConsumer:
         log.warning("rejected", error=str(error), reported=True)
         asked = message if isinstance(message, RunRequest | RegisterPipeline) else None
         async with self._outbox.unit() as unit:
-            start_run.answer(unit, delivery, await start_run.reject(unit, error, asked))
+            run_answers.answer(unit, delivery, await run_answers.reject(unit, error, asked))
             if isinstance(error, NotAllowed):
                 await audit.note_denied(unit, error)
             elif message is not None and self._permissions.asker(delivery) is None:

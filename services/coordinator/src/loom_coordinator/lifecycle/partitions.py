@@ -23,7 +23,7 @@ from loom_coordinator.db.tables.work import partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from loom_common.domain.definition.pipeline import ExtractConfig
+    from loom_common.domain.definition.extract import ExtractConfig
     from loom_common.domain.run.plan import Plan
 
 ISSUED = "issued"

@@ -9,7 +9,7 @@ from typing import Any
 
 from loom.project.config import LoomConfig
 from loom_common.domain.checks.record_checks import key_of
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.values.near import closest
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.ports.context import ConnectorContext

@@ -12,7 +12,8 @@ from loom.benchmarks.running.candidates import Candidate
 from loom.project.config import LoomConfig
 from loom.project.definition_file import built
 from loom_common.domain.checks.record_checks import key_of
-from loom_common.domain.definition.pipeline import ExtractConfig, Pipeline
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.ports.source import ReadRecord
 

@@ -1,26 +1,22 @@
-"""Defines the pipeline file as types. docs/pipeline.md is generated from the field descriptions in here."""
+"""Defines the pipeline file as a type: its own keys, and the sections, which have a file each. `docs/pipeline.md` is
+generated from the descriptions of all their fields."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.definition.across_sections import mistakes_between, models_in
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.failures.fallback import fallback_fits, meant_by_presence
-from loom_common.domain.definition.failures.recovery import (
-    ON_FAILURE,
-    ON_FAILURE_OR_FALLBACK,
-    OnFailure,
-    OnFailureHere,
-    Recovery,
-)
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.failures.timeouts import Timeouts
 from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
+from loom_common.domain.definition.ingest import IngestConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.streams.settings import (
     Mode,
@@ -32,178 +28,20 @@ from loom_common.domain.definition.streams.settings import (
 )
 from loom_common.domain.definition.transforms.kinds import AnyTransform
 from loom_common.domain.definition.transforms.step_fields import number_fields
-from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.fail_on import FailOn
-from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
-from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.sealing.fields import SensitiveFields
-from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
+from loom_common.domain.section import Mistake, Section, items, mistake, said
 from loom_common.domain.steps.profiles import ProfileConfig, profile_mistakes
 from loom_common.domain.values import durations
-from loom_common.domain.values.durations import Duration, Limit
 from loom_common.domain.values.ids import state_name
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
 
-MOST_PARTITIONS = 64
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
-
-
-class ExtractConfig(Recovery):
-    """Says where records come from."""
-
-    source: Location = Field(
-        description="A file (`data/reviews.csv`, `data/*.jsonl`), `sqlite:///path.db?table=t`, `postgres://...` or "
-        "`rest+https://host/path`."
-    )
-    query: str | None = Field(
-        None, description="SQL for database sources. `{{ name }}` is a parameter: bound, never spliced."
-    )
-    key: str | list[str] | None = Field(
-        None, description="The field (or fields) that identify a record. Without it: its content and position."
-    )
-    batch_size: int = Field(100, ge=1, le=10_000, description="Records per batch, the unit of transport.")
-    partitions: int | Literal["auto"] = Field(
-        "auto",
-        description="Pieces of the source to be read at the same time, at most. `auto`: as many as its size is worth "
-        "in a cluster, else 1.",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
-    )
-    incremental: IncrementalConfig | None = Field(
-        None, description="Take only records that no earlier run has read: `updated_at`, or `{column: ..., lag: 2h}`."
-    )
-    poll: Limit | None = Field(
-        None,
-        description="In a stream: the pause between two looks at a folder or a table. Default: 200ms for a folder, 10s "
-        "for all else.",
-    )
-    settle: Duration | None = Field(
-        None, description="In a stream: how long a file must not have changed before it is read. Default: 1s."
-    )
-    quality_checks: list[CheckConfig] = Field(
-        default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
-    )
-    schema_: SchemaConfig | None = Field(
-        None,
-        alias="schema",
-        description="What happens to records that do not fit the stored version of their schema: `manual`, `auto`, "
-        "`warn`, `freeze`, or `tables`, `columns` and `types`. Without it, and without a stored version, nobody looks "
-        "at the schema.",
-    )
-    on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
-
-    @field_validator("partitions", mode="before")
-    @classmethod
-    def _some_or_auto(cls, value: Any) -> Any:
-        if value == "auto" or (type(value) is int and 1 <= value <= MOST_PARTITIONS):
-            return value
-        raise PydanticCustomError("partitions", f"a whole number from 1 to {MOST_PARTITIONS}, or `auto`")
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand different names of quality checks, and a key of incremental extraction, which must know a record
-        again."""
-        yield from name_mistakes(said(written, "quality_checks"))
-        if said(written, "incremental") is not None and not said(written, "key"):
-            yield mistake(
-                (), "missing_for_type", "`key`, by which incremental extraction knows a record again", written
-            )
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Return the key fields, however they were written; empty without a key."""
-        if self.key is None:
-            return ()
-        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
-
-
-class LoadConfig(Recovery):
-    """Says where records that passed are loaded."""
-
-    destination: Location = Field(
-        description="A file (`results/scores.csv`), `sqlite:///path.db?table=t`, `postgres://...?table=t` "
-        "or `rest+https://host/path`."
-    )
-    mode: Literal["append", "upsert", "replace"] | None = Field(
-        None,
-        description="`append`, `upsert` (by `key`) or `replace`. Default: `replace` for files; for databases `upsert` "
-        "where records have a key (`extract.key`, or `key` here), else `append`.",
-    )
-    key: list[str] = Field(
-        default_factory=list, description="Columns that identify a row, for `upsert`. Default: `extract.key`."
-    )
-    include: list[str] = Field(
-        default_factory=list, description="Input fields to load beside the output. The extract key always is."
-    )
-    allow_empty: bool = Field(
-        False, description="`replace`: let a run that loaded no row empty the destination. Else what is there stays."
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
-    quality_checks: list[CheckConfig] = Field(
-        default_factory=list, description="What is demanded of the rows that passed, before they are loaded."
-    )
-    schema_: SchemaConfig | None = Field(
-        None,
-        alias="schema",
-        description="The same for the rows, before they are loaded. Where columns or types evolve and the version is "
-        "stored, so does the table of a database.",
-    )
-    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
-    fallback: Location | None = Field(
-        None,
-        description="A second destination: for rows that the first refuses, and for batches once it cannot be written.",
-    )
-
-    @classmethod
-    def long_form(cls, written: Any) -> Any:
-        return meant_by_presence(written)
-
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Check that a fallback destination has `on_failure: fallback`, and that quality checks have names of their
-        own."""
-        yield from fallback_fits(written)
-        yield from name_mistakes(said(written, "quality_checks"))
-
-    @property
-    def makes_its_place(self) -> bool:
-        """Tell whether a table or a file that is not there may be made: not where its contract freezes tables."""
-        return self.schema_ is None or self.schema_.tables != "freeze"
-
-    @property
-    def second(self) -> Self | None:
-        """Return the settings of the second destination, where there is one. Its mode is always `append`."""
-        if self.fallback is None:
-            return None
-        place = {"destination": self.fallback, "mode": "append", "options": dict[str, Any]()}
-        return self.model_copy(update={**place, "fallback": None, "on_failure": "quarantine"})
-
-    @field_validator("key", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-
-class IngestConfig(Section):
-    """Says how records that come over HTTP twice are known. The short form is the window."""
-
-    window: Duration = Field(
-        description="For how long a record is known after it was taken: `24h`. One that comes again with its key until "
-        "then is not processed again; the answer names the run that has it."
-    )
-    key: str | list[str] | None = Field(
-        None, description="The field (or fields) by which it is known. Default: `extract.key`."
-    )
-
-    @classmethod
-    def long_form(cls, written: Any) -> Any:
-        return {"window": written} if isinstance(written, str) else written
 
 
 class Pipeline(Section):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.plural import counted
 from loom_common.errors import AccessRefused, DestinationError, InvalidDefinition, Problem, UpstreamTroubled
 from loom_connectors.ports.context import ConnectorContext

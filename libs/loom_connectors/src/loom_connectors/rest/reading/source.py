@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_common.domain.json_values.exact_json import dumps
 from loom_common.domain.values.fields import Fields

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.values.destination_names import sample_table
 from loom_common.domain.values.fields import ColumnFit
 from loom_common.errors import ConfigurationError

@@ -1,0 +1,96 @@
+"""Finds the definition that a request means, and registers pipelines under their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunRequest
+from loom_common.domain.checks.plan_check import plan_mistakes
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.model_options.params import example, resolved
+from loom_common.domain.run.plan import Plan
+from loom_common.errors import InvalidDefinition, Problem
+from loom_coordinator.db.tables.runs import pipelines
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.intake.definitions.prompt_versions import register_contexts, register_prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Represents a pipeline as it is stored."""
+
+    definition: dict[str, Any]
+    files: dict[str, str]
+    base: str
+
+
+async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegistered:
+    """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
+    pipeline = parse(request.definition)
+    values = {
+        name: example(spec.type) if spec.default is None else spec.default for name, spec in pipeline.params.items()
+    }
+    plan = Plan(pipeline=pipeline, files=request.files, base=request.base, params=resolved(pipeline.params, values))
+    if mistakes := [*plan_mistakes(plan)]:
+        raise InvalidDefinition(mistakes)
+    given = Registered(request.definition, request.files, request.base)
+    await enter(unit, plan, given, explicit=True)
+    return PipelineRegistered(pipeline=pipeline.name, version=pipeline.version)
+
+
+async def definition_meant(unit: UnitOfWork, request: RunRequest) -> Registered:
+    """Return the definition that a request gives, or names. Raises `InvalidDefinition` where it does neither or both,
+    and for a name that is not registered."""
+    if (request.definition is None) == (request.pipeline is None):
+        raise InvalidDefinition(
+            [Problem((), "both or none of `pipeline` and `definition`", "one: a registered name, or a definition")]
+        )
+    if request.definition is not None:
+        return Registered(request.definition, request.files, request.base)
+    row = (
+        (await unit.connection.execute(select(pipelines).where(pipelines.c.name == request.pipeline)))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        names = (await unit.connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars().all()
+        expected = f"a registered pipeline: {', '.join(names)}" if names else "a registered pipeline; there is none yet"
+        raise InvalidDefinition([Problem(("pipeline",), repr(request.pipeline), expected)])
+    return Registered(row["definition"], row["files"], row["base"])
+
+
+async def enter(unit: UnitOfWork, plan: Plan, given: Registered, *, explicit: bool = False) -> None:
+    """Enter the pipeline. One that is only tried, or that runs for another target than the one registered, does not
+    take the place of what is registered; one that is entered for itself does (`explicit`)."""
+    pipeline = plan.pipeline
+    keeps = plan.beside or not (explicit or await _is_of_target(unit, pipeline))
+    changed = ("version", "description", "definition", "files", "base", "updated_at")
+    await unit.upsert(
+        pipelines,
+        [
+            {
+                "name": pipeline.name,
+                "version": pipeline.version,
+                "description": pipeline.description,
+                "definition": given.definition,
+                "files": given.files,
+                "base": given.base,
+                "created_at": unit.now,
+                "updated_at": unit.now,
+            }
+        ],
+        update=() if keeps else changed,
+    )
+    await register_prompt(unit, plan)
+    await register_contexts(unit, plan)
+
+
+async def _is_of_target(unit: UnitOfWork, pipeline: Pipeline) -> bool:
+    """Tell whether what is registered under the pipeline's name was made for the same target, or nothing is."""
+    query = select(pipelines.c.definition).where(pipelines.c.name == pipeline.name)
+    row = (await unit.connection.execute(query)).one_or_none()
+    return row is None or row[0].get("target") == pipeline.target
