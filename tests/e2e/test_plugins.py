@@ -64,6 +64,8 @@ def test_its_plugins_are_listed_with_their_package(python, tmp_path):
     assert [(each["kind"], each["name"], each["version"], each["problem"]) for each in found] == [
         ("evaluator", "politeness", "1.0.0", None),
         ("scorer", "exclamations", "1.0.0", None),
+        ("step", "length", "1.0.0", None),
+        ("step", "shouting", "1.0.0", None),
     ]
 
 
@@ -92,6 +94,14 @@ async def test_its_scorer_is_known_by_name(python, tmp_path):
     assert [row["exclamations"] for row in await made.loaded()] == ["1", "1"]
 
 
+async def test_its_steps_are_known_by_name_and_bring_those_that_they_depend_on(python, tmp_path):
+    made = project(tmp_path, ROWS, transform={"steps": ["shouting"]})
+    code, _, err = run_loom(python, tmp_path, "run", made.pipeline.name)
+    assert code == 0, err
+    assert "Added, because others depend on them: length (for shouting)." in err
+    assert [(row["letters"] > "0", row["shouting"]) for row in await made.loaded()] == [(True, "false")] * 2
+
+
 async def test_services_of_the_same_environment_judge_alike(python, tmp_path, rabbitmq, postgres):
     with rabbitmq.vhost() as bus_url:
         async with postgres.database() as state_url:
@@ -105,6 +115,10 @@ async def test_services_of_the_same_environment_judge_alike(python, tmp_path, ra
                     assert code == 0, err + cluster.troubles()
                     assert json.loads(out)["records"]["rejected"] == 1
                     assert [row["review"] for row in await made.loaded()] == ["What a kind letter!"]
+                stepped = project(folder, ROWS, name="stepped", transform={"steps": ["shouting"]})
+                code, _, err = run_loom(python, folder, "run", stepped.pipeline.name, environ=cluster.credentials)
+                assert code == 0, err + cluster.troubles()
+                assert [row["shouting"] for row in await stepped.loaded()] == ["false"] * 2
 
 
 def test_without_the_package_the_run_is_refused_before_it_reads_anything(tmp_path, python, loom):

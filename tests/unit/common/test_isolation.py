@@ -12,7 +12,7 @@ from loom_ai.stores.memory.marks import MemoryMarks
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import DependencyUnavailable, TransientError, WorkerWornOut
 from loom_common.flow import Stage
-from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Isolation, ReadWriteLock, Risk
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Isolation, ReadWriteLock, Risk
 from loom_dev.waiting import within
 
 
@@ -235,3 +235,13 @@ async def test_errors_of_the_work_are_raised_from_isolation_too():
     plant.work = away
     with pytest.raises(TransientError):
         await plant.handle()
+
+
+async def test_a_batch_that_is_always_processed_as_a_whole_is_kept_back_as_a_whole():
+    plant = Plant(deadly="cid", risk=WHOLE_BATCHES)
+    for _ in range(2):
+        with pytest.raises(Death):
+            await plant.handle()
+        plant.start()
+    assert await plant.handle() == ["ann poison", "ben poison", "cid poison", "dan poison"]
+    assert plant.calls == [["ann", "ben", "cid", "dan"]] * 2

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loom.api import Loom
     from loom.connectors import DataConnector, register_connector
+    from loom.offered.steps import register_step
     from loom.plain.sync_loom import SyncLoom, run, stream
     from loom.plugins import (
         PluginEvaluator,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
     from loom.streaming.settled import Record
     from loom_common.domain.definition.transforms.transform import TransformConfig
+    from loom_common.domain.steps.registered.step import pipeline_step
     from loom_common.errors import InvalidDefinition, LoomError
 
     __version__: str
@@ -70,6 +72,8 @@ _HOME = {
     "register_format": "loom.plugins",
     "register_storage": "loom.plugins",
     "register_scorer": "loom.plugins",
+    "register_step": "loom.offered.steps",
+    "pipeline_step": "loom_common.domain.steps.registered.step",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
     "EvaluateConfig": "loom.sdk.sections",
@@ -106,6 +110,7 @@ __all__ = [
     "SyncLoom",
     "TransformConfig",
     "__version__",
+    "pipeline_step",
     "register_check",
     "register_connector",
     "register_credentials",
@@ -114,6 +119,7 @@ __all__ = [
     "register_provider",
     "register_quality_gate",
     "register_scorer",
+    "register_step",
     "register_storage",
     "register_transform",
     "run",

@@ -15,11 +15,14 @@ from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.quality_gate import GATES, GateConfig, PluginGate
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS
 from loom_common.domain.definition.transforms.own_code import PluginTransform
+from loom_common.domain.definition.transforms.registered import registered_model
 from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
 from loom_common.domain.plugin_section import concrete, plugin_model
 from loom_common.domain.quality.kinds import Custom, Reference
+from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.steps.registered.find import usable_step
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.plugins.callables import name_elsewhere
@@ -62,6 +65,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     Kind.SCORER: tuple(SCORERS),
     Kind.PROVIDER: tuple(PROVIDERS),
     Kind.CREDENTIAL: CREDENTIALS,
+    Kind.STEP: tuple(OPERATORS),
 }
 """Says what Loom brings, by kind."""
 
@@ -141,10 +145,8 @@ def _listed(*, check: bool) -> Iterator[Listed]:
 def _trouble(kind: Kind, name: str) -> str | None:
     try:
         match kind:
-            case Kind.EVALUATOR:
-                plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
-            case Kind.TRANSFORM:
-                plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
+            case Kind.EVALUATOR | Kind.TRANSFORM | Kind.STEP:
+                _see_model(kind, name)
             case Kind.GATE:
                 _see_gate(name)
             case Kind.CHECK:
@@ -160,6 +162,16 @@ def _trouble(kind: Kind, name: str) -> str | None:
     except UserCodeError as error:
         return str(error)
     return None
+
+
+def _see_model(kind: Kind, name: str) -> None:
+    """Raises `PluginUnusable` where what has keys of its own cannot be used."""
+    if kind is Kind.EVALUATOR:
+        plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
+    elif kind is Kind.TRANSFORM:
+        plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
+    else:
+        registered_model(name)
 
 
 def _see_gate(name: str) -> None:
@@ -192,7 +204,7 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     if load.second is not None:
         yield from plugin_names(load.second.destination, load.second.options, Kind.DESTINATION)
     for _, alone in by_step(pipeline):
-        yield Kind.TRANSFORM, alone.transform.type
+        yield (Kind.STEP if usable_step(alone.transform.type) else Kind.TRANSFORM), alone.transform.type
         if isinstance(alone.transform, ScorerTransformConfig):
             yield Kind.SCORER, alone.transform.scorer
     if pipeline.evaluate is not None:

@@ -17,6 +17,8 @@ from loom.project.yaml_positions import Document
 from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.section import said
+from loom_common.domain.steps.registered.adding import added_steps
 from loom_common.errors import InvalidDefinition, Problem
 
 Fill = Callable[[Document], Document]
@@ -46,6 +48,15 @@ class LoadedPipeline:
     def folder(self) -> Path:
         """Tell where the pipeline's relative paths start."""
         return self.path.resolve().parent
+
+    @property
+    def added(self) -> str | None:
+        """Say which steps the pipeline has beside those that its file names; None where it has no others."""
+        written, made = (said(each, "transform") for each in (self.document.data, self.definition))
+        if not (added := added_steps(written, made)):
+            return None
+        named = ", ".join(f"{name} (for {asking})" for name, asking in added)
+        return f"Added, because others depend on them: {named}."
 
 
 def placed(error: InvalidDefinition, document: Document) -> InvalidDefinition:

@@ -56,6 +56,8 @@ async def prepare(
         if profile is not None:
             raise ConfigurationError(f"`--profile` needs the file of {loaded}, which is not here.")
         return Prepared(RunRequest(pipeline=loaded, params=dict(params)), None, None)
+    if (added := loaded.added) is not None:
+        say(added)
     if profile is not None:
         from loom.requests.profiles import with_profile
 

@@ -186,7 +186,8 @@ def summary(loaded: LoadedPipeline) -> str:
     if evaluate:
         judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"
     target = "" if pipeline.target is None else f" for {pipeline.target}"
-    return f"{pipeline.name} {pipeline.version}{target}: {transform.type}{f' {what}' if what else ''}, {judged}"
+    added = "" if loaded.added is None else f". {loaded.added.removesuffix('.')}"
+    return f"{pipeline.name} {pipeline.version}{target}: {transform.type}{f' {what}' if what else ''}, {judged}{added}"
 
 
 def placed(problem: Problem) -> dict[str, Any]:

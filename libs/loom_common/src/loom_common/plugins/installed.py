@@ -11,6 +11,9 @@ from loom_common.plugins.kinds import Kind
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+DISTRIBUTION = "loom-pipelines"
+"""The name under which Loom is installed, and by which a package says which versions of Loom it is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offered:
@@ -47,6 +50,27 @@ def offered() -> tuple[Offered, ...]:
 def offers(kind: Kind, name: str) -> list[Offered]:
     """Return the packages that offer a plugin of that kind and name."""
     return [each for each in offered() if (each.kind, each.name) == (kind, name)]
+
+
+def refused_version(plugin: Offered) -> str | None:
+    """Say which versions of Loom the package of a plugin requires in its metadata, where the one that is installed is
+    none of them; return None where it is, or the package does not say. An installer has seen to that, unless Loom was
+    installed later, or the package without its dependencies."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    for written in (plugin.entry_point.dist.requires if plugin.entry_point.dist else None) or ():
+        try:
+            requirement, installed = Requirement(written), version(DISTRIBUTION)
+        except (InvalidRequirement, PackageNotFoundError):
+            continue
+        is_loom = canonicalize_name(requirement.name) == DISTRIBUTION
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if is_loom and applies and not requirement.specifier.contains(installed, prereleases=True):
+            return f"Loom {requirement.specifier}, and this is Loom {installed}"
+    return None
 
 
 def remedy(package: str) -> str:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PROVIDER = "provider"
     CREDENTIAL = "credential"
     CHECK = "check"
+    STEP = "step"
 
     @property
     def group(self) -> str:

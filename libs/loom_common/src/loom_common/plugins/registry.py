@@ -15,7 +15,7 @@ from loom_common.errors import ConfigurationError, PluginUnusable
 from loom_common.foreign_code.imports import imported
 from loom_common.foreign_code.process_guard import own_frame
 from loom_common.plugins.callables import given, is_given
-from loom_common.plugins.installed import Offered, offered, offers, remedy
+from loom_common.plugins.installed import Offered, offered, offers, refused_version, remedy
 from loom_common.plugins.kinds import API_VARIABLE, PLUGIN_API, Kind
 from loom_common.text import named
 
@@ -71,6 +71,8 @@ def find(kind: Kind, name: str) -> object | None:
 
 def load(plugin: Offered) -> object:
     """Import a plugin. Raises `PluginUnusable`, which names the package."""
+    if (wanted := refused_version(plugin)) is not None:
+        raise PluginUnusable(f"{_capital(plugin)} needs {wanted}. {remedy(plugin.package)}.")
     try:
         loaded: object = imported(plugin.entry_point.module, plugin.entry_point.load)
     except BaseException as error:  # it is the plugin's code

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 
-from loom_common.domain.marks import Mark
+from loom_common.domain.marks import POISON, STRIKES, Mark
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import LoomError, RecordError, WorkerWornOut
 from loom_common.flow import Stage
@@ -38,12 +38,17 @@ class Risk:
     one."""
     in_process: bool
     """Tells whether its code runs in this process, so that it and a suspect record may not run side by side."""
+    whole: bool = False
+    """Tells whether what it makes of a record depends on the others of the batch. Its records are never processed one
+    by one, but all kept back after so many deaths."""
 
 
 USER_CODE = Risk(deaths=1, in_process=True)
 MODEL_CALLS = Risk(deaths=2, in_process=False)
 """The model is elsewhere. A worker that dies over its answers most often died for another reason, and taking the
 records of a batch one by one would cost the time of as many answers."""
+
+WHOLE_BATCHES = Risk(deaths=STRIKES, in_process=True, whole=True)
 
 
 class Identified(Protocol):
@@ -127,10 +132,14 @@ class Isolation:
         makes of them. `attempt` says how often the batch was delivered before. Raises what `work` raises."""
         batch = f"{self._stage}:{batch_id}"
         mark = await self._begun(batch)
+        outcomes: list[O]
         try:
-            if mark.begun >= risk.deaths or attempt.redelivered >= _SUSPICIOUS:
+            if risk.whole and mark.begun >= risk.deaths:
+                log.warning("batch kept back", batch_id=batch_id, deaths=mark.begun)
+                outcomes = [kept_away(record, _of_the_batch(mark)) for record in records]
+            elif not risk.whole and (mark.begun >= risk.deaths or attempt.redelivered >= _SUSPICIOUS):
                 log.warning("batch taken record by record", batch_id=batch_id, deaths=mark.begun)
-                outcomes: list[O] = []
+                outcomes = []
                 for record in records:
                     if (error := mark.verdict(record.id)) is not None:
                         outcomes.append(kept_away(record, error))
@@ -195,3 +204,9 @@ class Isolation:
                 self._quiet_until = self._clock.monotonic() + _QUIET_SECONDS
                 log.warning("no marks: a record that kills its worker cannot be found", error=str(error))
             return None
+
+
+def _of_the_batch(mark: Mark) -> RecordError:
+    return RecordError(
+        f"Its batch took its worker down {mark.begun} times, and is always processed as a whole", code=POISON
+    )

@@ -21,7 +21,7 @@ from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import FilterStep, GatherStep, RouterStep, SplitStep, UnnestStep, number_field
 from loom_common.errors import RecordError
-from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Risk
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Risk
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.outcome import Transform, TransformOutcome
@@ -46,7 +46,7 @@ def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> Ste
             if transform is not None and transform.risk is not None:
                 risks.append(transform.risk)
         steps[node.name] = _step(graph, node, step, transform)
-    risk = USER_CODE if USER_CODE in risks else MODEL_CALLS if risks else None
+    risk = next((each for each in (WHOLE_BATCHES, USER_CODE, MODEL_CALLS) if each in risks), None)
     return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
 
 

@@ -16,6 +16,7 @@ from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
+from loom_transformer.steps.together import Together
 from loom_transformer.transforms.local import Awaited, Computed
 
 
@@ -25,8 +26,8 @@ def python_transform(reference: str, folder: Path, shape: Shape | None, bounds: 
 
 
 def plugin_transform(config: PluginTransform, shape: Shape | None, bounds: Bounds | None = None) -> Transform:
-    """Load the function that a plugin builds, which is called as the user's own is. Raises `UserCodeError` where it
-    builds none."""
+    """Load the function that a plugin builds, which is called as the user's own is; with all records of a batch, where
+    the step is about these. Raises `UserCodeError` where it builds none."""
     try:
         with foreign():
             function = config.build()
@@ -34,6 +35,8 @@ def plugin_transform(config: PluginTransform, shape: Shape | None, bounds: Bound
         raise UserCodeError(f"The transform {config.type} cannot be built: {named(error)}") from error
     if not callable(function):
         raise UserCodeError(f"The transform {config.type} builds {type(function).__name__}, not a function.")
+    if getattr(config, "scope", "record") == "batch":
+        return Together(config.type, function, shape, bounds)
     return _transform(config.type, function, shape, bounds)
 
 

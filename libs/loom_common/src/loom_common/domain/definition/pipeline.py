@@ -36,6 +36,7 @@ from loom_common.domain.quality.fail_on import FailOn
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Mistake, Section, items, mistake, said
 from loom_common.domain.steps.profiles import ProfileConfig, profile_mistakes
+from loom_common.domain.steps.registered.adding import written_out
 from loom_common.domain.values import durations
 from loom_common.domain.values.ids import state_name
 from loom_common.errors import PluginUnusable
@@ -120,7 +121,10 @@ class Pipeline(Section):
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
-        return completed(written)
+        written = completed(written)
+        if not isinstance(written, Mapping) or not items(said(written, "transform"), "steps"):
+            return written
+        return {**written, "transform": written_out(written["transform"])}
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:

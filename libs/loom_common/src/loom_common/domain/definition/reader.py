@@ -126,6 +126,7 @@ def _words(
     from loom_common.domain.model_options.providers import provider_names
     from loom_common.domain.quality.check import QualityCheck, same_bound
     from loom_common.domain.steps.operators import OPERATORS
+    from loom_common.domain.steps.registered.find import step_names
 
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
@@ -141,8 +142,9 @@ def _words(
             return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            if path and path[0] == "transform" and path[-1] == "type" and len(path) in (2, 4):
-                options = [*transform_names(), *(OPERATORS if len(path) == 4 else ())]
+            of_step = path[:2] == ("transform", "steps") and (len(path) == 3 or (len(path) == 4 and path[-1] == "type"))
+            if of_step or path == ("transform", "type"):
+                options = [*transform_names(), *((*OPERATORS, *step_names()) if of_step else ())]
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]

@@ -35,7 +35,11 @@ class StepKeys(Section):
         None,
         description="An expression over the record, e.g. `rating < 3`: the step passes by records it is not true of.",
     )
-    scope: Literal["record"] = Field("record", description="What the step looks at: one record at a time.")
+    scope: Literal["record", "batch"] = Field(
+        "record",
+        description="What the step looks at: one record at a time. A registered step may look at all records of a "
+        "batch, and then says so itself.",
+    )
     phase: Phase | None = Field(
         None, description="A step of a later phase begins when those of earlier ones have ended, and sees their fields."
     )

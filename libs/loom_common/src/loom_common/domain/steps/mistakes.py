@@ -15,16 +15,19 @@ from loom_common.domain.values.near import closest
 
 Made = Mapping[str, Mapping[str, Any] | None]
 """Holds the fields that a step makes with the JSON Schema of each; None for one whose type nobody declares."""
+Inputs = Mapping[str, Sequence[str]]
+"""Holds by step the fields that it reads without naming them."""
 _Place = tuple[str | int, ...]
+_NONE: Inputs = {}
 _READING = {
     "scorer": ("field",), "embed": ("field",), "router": ("by",), "unnest": ("field",), "split": ("field",)
 }  # fmt: skip
 """Names the keys that name a field which the step reads, by its type."""
 
 
-def step_mistakes(steps: Sequence[Any], made: Mapping[str, Made | None]) -> Iterator[Mistake]:
+def step_mistakes(steps: Sequence[Any], made: Mapping[str, Made | None], inputs: Inputs = _NONE) -> Iterator[Mistake]:
     """Yield the mistakes in the graph of `steps`, whose places begin at the list. `made` says by step what is declared
-    of its output; None where nothing is."""
+    of its output; None where nothing is. `inputs` says which fields steps read that no key of theirs names."""
     graph = graph_of(steps)
     yield from _names(graph)
     for node in graph.nodes:
@@ -41,13 +44,13 @@ def step_mistakes(steps: Sequence[Any], made: Mapping[str, Made | None]) -> Iter
             expected = "steps that one record can take: no choice of branches leads to all of these"
             yield mistake((node.at, "needs"), "unreachable", expected, ", ".join(map(str, node.needs)))
     for node in graph.nodes:
-        yield from _expressions(node, steps[node.at], _seen(graph, node, made), graph, made)
+        yield from _expressions(node, steps[node.at], _seen(graph, node, made), graph, made, inputs)
     yield from _twice(graph, made)
     if not graph.sorted[1]:
         yield from level_mistakes(graph, steps)
 
 
-def fields_read(graph: Graph, steps: Sequence[Any]) -> Iterator[tuple[_Place, str]]:
+def fields_read(graph: Graph, steps: Sequence[Any], inputs: Inputs = _NONE) -> Iterator[tuple[_Place, str]]:
     """Yield the fields that the expressions and the other keys of steps name, with their places."""
     for node in graph.nodes:
         for place, text, _ in _written(node, steps[node.at]):
@@ -55,7 +58,7 @@ def fields_read(graph: Graph, steps: Sequence[Any]) -> Iterator[tuple[_Place, st
                 yield from ((place, name) for name in expression(text).reads)
             except ExpressionMistake:
                 continue
-        yield from _keys(node, steps[node.at])
+        yield from _keys(node, steps[node.at], inputs)
 
 
 def _names(graph: Graph) -> Iterator[Mistake]:
@@ -93,7 +96,12 @@ def _seen(graph: Graph, node: Node, made: Mapping[str, Made | None]) -> dict[str
 
 
 def _expressions(
-    node: Node, step: Any, seen: Mapping[str, Mapping[str, Any] | None], graph: Graph, made: Mapping[str, Made | None]
+    node: Node,
+    step: Any,
+    seen: Mapping[str, Mapping[str, Any] | None],
+    graph: Graph,
+    made: Mapping[str, Made | None],
+    inputs: Inputs,
 ) -> Iterator[Mistake]:
     """Yield the mistakes in the expressions of a step, and in the fields that it reads."""
     for place, text, reached in _written(node, step):
@@ -111,7 +119,7 @@ def _expressions(
         for each in comparisons(text):
             if (schema := seen.get(each.field)) is not None and (wrong := misfit(each, schema)) is not None:
                 yield mistake(place, "field_type", wrong, text)
-    for place, name in _keys(node, step):
+    for place, name in _keys(node, step, inputs):
         yield from _out_of_sight(place, name, node, seen, graph, made)
     by = said(step, "by")
     if isinstance(by, str) and node.branches and (schema := seen.get(by)) is not None:
@@ -131,11 +139,12 @@ def _written(node: Node, step: Any) -> Iterator[tuple[_Place, str, bool]]:
             reached = reached and not _is_always_true(text)
 
 
-def _keys(node: Node, step: Any) -> Iterator[tuple[_Place, str]]:
+def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]:
     """Yield the fields that keys of a step name, with their places."""
     for key in _READING.get(node.kind, ()):
         if isinstance(name := said(step, key), str):
             yield (node.at, key), name
+    yield from (((node.at, "type"), name) for name in inputs.get(node.name, ()))
     gathered = said(step, "fields")
     for into, name in gathered.items() if node.kind == GATHER and isinstance(gathered, Mapping) else ():
         if isinstance(name, str):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from loom_common.domain.section import Mistake, Section, items, mistake, said
 from loom_common.domain.steps.graph import Graph, graph_of
@@ -17,14 +17,24 @@ class ProfileConfig(Section):
     """Says which steps of a pipeline a run takes, and how."""
 
     steps: list[str] | None = Field(
-        None, min_length=1, description="The steps that are taken, with those that they need. Default: all."
+        None, min_length=1, description="The steps that are taken, with those that they need. Default: `all`."
     )
-    skip: list[str] = Field(default_factory=list, description="Steps that are left out, with those that need them.")
+    skip: list[str] = Field(
+        default_factory=list,
+        validation_alias=AliasChoices("skip", "skip_steps"),
+        description="Steps that are left out, with those that need them.",
+    )
     fail_fast: bool = Field(False, description="Whether the first record that fails in a step fails the run.")
     parallel: bool | None = Field(
         None,
         description="Whether steps that do not need each other run at the same time. Default: as the pipeline says.",
     )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        """Read `steps: all` as no `steps`."""
+        all_steps = said(written, "steps") == "all"
+        return {**written, "steps": None} if isinstance(written, Mapping) and all_steps else written
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ def profile_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
             expected = "a transform that consists of `steps`, among which a profile selects"
             yield mistake(("profiles", profile), "no_steps", expected, profile)
             continue
-        for key in ("steps", "skip"):
+        for key in ("steps", "skip", "skip_steps"):
             for at, name in enumerate(items(config, key)):
                 if name not in names:
                     near = closest(str(name), names)
@@ -60,7 +70,7 @@ def profile_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _contradicting(graph: Graph, profile: str, config: Any) -> Iterator[Mistake]:
-    skipped = set(items(config, "skip"))
+    skipped = {*items(config, "skip"), *items(config, "skip_steps")}
     for at, name in enumerate(items(config, "steps")):
         if clash := sorted(skipped & _with_needs(graph, [name])):
             expected = f"a step that does not need {clash[0]}, which `skip` leaves out"

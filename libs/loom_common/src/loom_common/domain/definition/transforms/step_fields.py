@@ -13,6 +13,7 @@ from loom_common.domain.section import items, said
 from loom_common.domain.steps.graph import GATHER, graph_of
 from loom_common.domain.steps.mistakes import fields_read
 from loom_common.domain.steps.operators import OPENING, OPERATORS, number_field, part_field
+from loom_common.domain.steps.registered.adding import inputs_by_step
 from loom_common.domain.values.fields import Fields
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -133,6 +134,6 @@ def read_by_steps(steps: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...],
     """Yield the fields that the keys of steps name, with their places, which begin at the list, and that of the step.
     Those that another step makes are left out: that it has to come before is told with the graph."""
     made = {field for step in steps for field in made_by(step) or ()}
-    for path, name in fields_read(graph_of(steps), steps):
+    for path, name in fields_read(graph_of(steps), steps, inputs_by_step(steps)):
         if name not in made:
             yield path, name, int(path[0])

@@ -9,12 +9,16 @@ from typing import Any, cast
 from pydantic import ValidationError, create_model
 
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS, of_the_type, transform_model
+from loom_common.domain.definition.transforms.registered import registered_model
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, refusal, said
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.steps.registered.find import is_own, package_of, step_names, usable_step
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import names
 
 NOT_IN_STEPS = ("schema", "cascade", "max_failures", "max_failure_rate")
 """Names the keys of a transform that hold for all steps together, or for a transform that is one step."""
@@ -27,6 +31,8 @@ def read_step(written: Any) -> Any:
         return written
     if said(written, "type") == "steps" or said(written, "steps") is not None:
         raise refusal("step", [mistake((), "strange_for_type", "a step without `steps` of its own", written)])
+    if (absent := _absent(written)) is not None:
+        raise refusal("step", [absent])
     try:
         model = step_model(written)
         found = list(strange_in_step(written)) if model not in OPERATORS.values() else []
@@ -42,9 +48,20 @@ def read_step(written: Any) -> Any:
     return made
 
 
+def _absent(written: Any) -> Mistake | None:
+    """Return the mistake of a step that a package would bring which is not installed here; None of any other."""
+    kind = said(written, "type")
+    package = None if is_own(kind) or kind in (*step_names(), *names(Kind.TRANSFORM)) else package_of(kind)
+    if package is None:
+        return None
+    return mistake(("type",), "plugin_missing", f"a step that is installed here: pip install {package}", kind)
+
+
 def step_model(written: Any) -> type[StepKeys]:
     """Return the model of a step's keys. Raises `PluginUnusable`."""
     kind = said(written, "type")
+    if (registered := registered_model(kind)) is not None:
+        return with_step_keys(registered)
     if isinstance(kind, str) and kind not in TRANSFORMS and closest(kind, (*TRANSFORMS, *OPERATORS)) in OPERATORS:
         kind = closest(kind, OPERATORS)
     if isinstance(kind, str) and kind in OPERATORS:
@@ -68,6 +85,10 @@ def strange_in_step(written: Any) -> Iterable[Mistake]:
             if key == "cascade":
                 expected = "no `cascade` in a step: two steps and a `when` say the same"
             yield mistake((key,), "strange_for_type", expected, said(written, key))
+    registered = usable_step(said(written, "type")) if said(written, "scope") == "batch" else None
+    if said(written, "scope") == "batch" and (registered is None or registered.scope != "batch"):
+        expected = "`record` here: only a registered step that says so is given the records of a batch together"
+        yield mistake(("scope",), "strange_for_type", expected, "batch")
     execution = said(written, "execution")
     if execution == "batch" or said(execution, "type") == "batch":
         expected = "`direct` in a step: each step would wait for a batch of its own"

@@ -14,6 +14,8 @@ from loom_common.domain.schema.output import TEXT, is_json_schema, json_schema
 from loom_common.domain.section import Mistake, mistake, said
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.mistakes import step_mistakes
+from loom_common.domain.steps.registered.adding import dependency_mistakes, inputs_by_step, written_out
+from loom_common.domain.steps.registered.find import is_own
 
 STEPS = "steps"
 """The `type` of a transform that has steps, which nobody has to write."""
@@ -28,14 +30,17 @@ def _read(written: Any, _: Any) -> Any:
 
 
 def _dump(step: StepKeys, info: SerializationInfo) -> Any:
-    """Return a step with the keys of its own type."""
-    return step.model_dump(
+    """Return a step with the keys of its own type. What a registered step says of itself is said also where it is the
+    default: it would be read back as what the step's package says."""
+    made: dict[str, Any] = step.model_dump(
         mode=info.mode,
         by_alias=info.by_alias,
         exclude_unset=info.exclude_unset,
         exclude_defaults=info.exclude_defaults,
         exclude_none=info.exclude_none,
     )
+    said_by_packages = () if is_own(said(step, "type")) else ("scope", "criticality")
+    return {**{key: getattr(step, key) for key in said_by_packages}, **made}
 
 
 AnyStep = Annotated[StepKeys, WrapValidator(_read), PlainSerializer(_dump)]
@@ -52,8 +57,8 @@ class StepsTransformConfig(TransformConfig):
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
-        """The steps say what the type is."""
-        written = TransformConfig.long_form(written)
+        """The steps say what the type is, and registered ones what comes with them."""
+        written = written_out(TransformConfig.long_form(written))
         return {"type": "steps", **written} if isinstance(written, Mapping) else written
 
     @property
@@ -79,7 +84,8 @@ class StepsTransformConfig(TransformConfig):
         steps = said(written, "steps")
         if isinstance(steps, list):
             made = {name: made_by(step) for step in steps if isinstance(name := said(step, "name"), str)}
-            for each in step_mistakes(steps, made):
+            found = step_mistakes(steps, made, inputs_by_step(steps))
+            for each in (*found, *dependency_mistakes(steps)):
                 yield {**each, "loc": ("steps", *each.get("loc", ()))}
         for key, where in (("calibration", "the step whose output it is for"), ("fallback", "the step that may fail")):
             if said(written, key) is not None:
