@@ -160,6 +160,12 @@ dagster: $(VENV)/.dev ## try the recipe for Dagster, in an environment of its ow
 prefect: $(VENV)/.dev ## try the recipe for Prefect, likewise
 	$(call recipe,prefect,prefect>=3$(comma)<4)
 
+statistics: $(VENV)/.dev ## test the step package of packages/loom_statistics, in an environment of its own in .integrations (a minute)
+	@test -x .integrations/statistics/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/statistics
+	@$(BIN)/uv pip install --quiet --python .integrations/statistics/bin/python --reinstall-package loom-pipelines \
+		--reinstall-package loom-statistics pytest . ./packages/loom_statistics
+	@cd packages/loom_statistics && ../../.integrations/statistics/bin/python -m pytest -q -p no:cacheprovider $(ARGS)
+
 # $(call recipe,NAME,PACKAGE): Loom is installed from this checkout as from an index, not editable.
 define recipe
 	@test -x .integrations/$(1)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/$(1)

@@ -31,6 +31,7 @@ class PluginTransform(PluginSection, TransformConfig):
     type: str
 
     @abstractmethod
-    def build(self) -> Callable[[dict[str, Any]], Any]:
-        """Build a function, sync or async, of a record's input that returns its output, a dict. It is built once for
+    def build(self) -> Callable[..., Any]:
+        """Build a function, sync or async, of a record's input that returns its output, a dict; in a step of the scope
+        `batch`, of a list of inputs that returns a list of outputs. It is built once for
         each pipeline version in every transformer process."""
