@@ -46,6 +46,17 @@ async def test_pages_of_a_stream_are_forgotten_up_to_one_of_them(replicas):
     assert await keep(one, 3, "m0", "m3", run="stream_1") == bodies("m3")  # what was forgotten is known all the same
 
 
+async def test_who_was_thought_dead_keeps_nothing_in_the_place_of_pages_that_were_forgotten(replicas):
+    one, other = replicas
+    for number in range(3):
+        await keep(one, number, f"m{number}", run="stream_1")
+    await other.forget_before("stream_1", 9)
+    for number in range(3):
+        assert await keep(one, number, f"late{number}", run="stream_1") is None
+    assert [await one.page("stream_1", number) is None for number in range(3)] == [True, True, False]
+    assert await keep(one, 3, "late0", "m3", run="stream_1") == bodies("late0", "m3")
+
+
 async def test_what_is_kept_is_read_in_every_process(replicas):
     one, other = replicas
     await keep(one, 0, "a", "b")

@@ -177,6 +177,18 @@ async def test_an_endless_source_that_has_nothing_leaves_nothing_and_goes_on(pag
     assert positions([(None, await taking(queue, pages, **stream).read(first.cursor, 5))]) == ["b1.0"]
 
 
+async def test_who_was_thought_dead_and_receives_for_a_stream_that_went_on_gives_all_back(pages):
+    stream = {"run": "stream_1", "endless": True}
+    second = (await taking(Queue("a1"), pages, **stream).read(None, 5)).cursor
+    third = (await taking(Queue("b1"), pages, **stream).read(second, 5)).cursor
+    await taking(Queue("c1"), pages, **stream).read(third, 5)
+    await pages.forget_before("stream_1", 2)
+    late = Queue("d1", "e1")
+    found = await taking(late, pages, **stream).read(second, 5)
+    assert (list(found.records), found.cursor, found.end) == ([], second, False)
+    assert (late.waiting, late.acknowledged) == (["d1", "e1"], [])
+
+
 async def test_a_window_that_closes_takes_nothing_more_unless_somebody_has_taken_it_there(pages):
     queue = Queue("a1")
     stream = {"run": "stream_1", "endless": True}

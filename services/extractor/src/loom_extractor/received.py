@@ -114,7 +114,7 @@ class RunsReceivedRecords:
 
     async def _received(self, place: _Place, limit: int) -> ReceivedPage | None:
         """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts.
-        Return None where an endless source gives nothing now."""
+        Return None where an endless source gives nothing now, and where its pages at this place were forgotten."""
         if self._closing:
             page = await self._pages.keep(self._run_id, place.page, None, (), place.state, end=False)
             return page or await self._pages.page(self._run_id, place.page)
@@ -145,8 +145,8 @@ class RunsReceivedRecords:
         if page is not None:
             return page
         kept = await self._pages.page(self._run_id, place.page)
-        assert kept is not None, "a page that is there is not taken away from a run that reads"
-        return kept
+        assert self._endless or kept is not None, "a page that is there is not taken away from a run that reads"
+        return kept  # None where the stream has gone on without this process, which was thought dead
 
 
 class ReceivedRecords:

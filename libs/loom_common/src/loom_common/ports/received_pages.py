@@ -50,7 +50,7 @@ class ReceivedPages(Protocol):
     ) -> ReceivedPage | None:
         """Keep a page, in one transaction with the identities of its messages, and return it. Messages whose identity
         any run has kept of this `source` are left out; where `source` is None, none is. Return None, and change
-        nothing, where the run has a page of this number."""
+        nothing, where the run has a page of this number, or had one."""
         ...
 
     async def forget_identities(self, source: str, before: dt.datetime) -> None:
@@ -66,7 +66,8 @@ class ReceivedPages(Protocol):
         ...
 
     async def forget_before(self, run_id: str, number: int) -> None:
-        """Delete the pages of a run, or of a stream, whose number is below this one."""
+        """Delete the pages of a run, or of a stream, whose number is below this one. The newest one stays, as a mark
+        that those before it were there."""
         ...
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ class SqlReceivedPages:
         self._place = place
         self._clock = clock or SystemClock()
         insert = dialect_of(engine).insert
-        self._enter_page = insert(received_pages).on_conflict_do_nothing()
+        self._enter_page = _entering(insert)
         self._enter_message = insert(received_messages).on_conflict_do_nothing()
 
     async def page(self, run_id: str, number: int) -> ReceivedPage | None:
@@ -60,12 +60,12 @@ class SqlReceivedPages:
                 new = messages if source is None else await self._new(connection, source, messages, now)
                 bodies = [each.body for each in new]
                 page = {
-                    "run_id": run_id,
-                    "number": number,
-                    "bodies": b"".join(_joined(bodies)),
-                    "state": orjson.dumps(state).decode(),
-                    "ends": end,
-                    "created_at": now,
+                    "of_run": run_id,
+                    "at": number,
+                    "joined": b"".join(_joined(bodies)),
+                    "said": orjson.dumps(state).decode(),
+                    "last": end,
+                    "now": now,
                 }
                 if not (await connection.execute(self._enter_page, page)).rowcount:
                     await connection.rollback()
@@ -92,7 +92,10 @@ class SqlReceivedPages:
 
     async def forget_before(self, run_id: str, number: int) -> None:
         columns = received_pages.c
-        old = sa.delete(received_pages).where(columns.run_id == run_id, columns.number < number)
+        newest = sa.select(sa.func.max(columns.number)).where(columns.run_id == run_id).scalar_subquery()
+        old = sa.delete(received_pages).where(
+            columns.run_id == run_id, columns.number < number, columns.number < newest
+        )
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
                 await connection.execute(old)
@@ -121,6 +124,26 @@ class SqlReceivedPages:
             if digest is not None:
                 known.add(digest)  # a second one of the same page
         return new
+
+
+def _entering(insert: Any) -> Any:
+    """Return the statement that enters a page which follows all pages of its run. What comes for the place of a page
+    that is there, or was forgotten, comes from somebody who was thought dead, and enters nothing."""
+    columns = received_pages.c
+    values = {
+        columns.run_id: "of_run",
+        columns.number: "at",
+        columns.bodies: "joined",
+        columns.state: "said",
+        columns.ends: "last",
+        columns.created_at: "now",
+    }
+    bound = [sa.bindparam(name, type_=column.type) for column, name in values.items()]
+    later = sa.exists().where(
+        columns.run_id == sa.bindparam("of_run", type_=columns.run_id.type),
+        columns.number >= sa.bindparam("at", type_=columns.number.type),
+    )
+    return insert(received_pages).from_select(list(values), sa.select(*bound).where(~later)).on_conflict_do_nothing()
 
 
 def _joined(bodies: Iterable[bytes]) -> Iterator[bytes]:
