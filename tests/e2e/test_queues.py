@@ -3,11 +3,17 @@
 import json
 import sqlite3
 from contextlib import closing
+from itertools import cycle
 
 import pytest
 
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.streams.settings import Pace
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.watched.opening import open_stream
 from support.command import loom
-from support.projects import project
+from support.projects import project, review_ids
 from support.proxy import Proxy
 from support.queues import message, queues_at, reviews
 from support.streamed import ids_loaded, opened, streaming, windows
@@ -130,6 +136,31 @@ async def test_a_stream_takes_messages_as_they_come_and_each_once(tmp_path, amqp
     assert ids_loaded(made) == [f"r{number:06}" for number in range(1, 7)]
     assert windows(made) == [(1, "succeeded", 5), (2, "succeeded", 1)]
     assert await queues.depth("reviews") == 0
+
+
+async def test_what_is_not_alone_with_a_queue_holds_no_message_that_it_was_not_asked_for(
+    amqp_url, queues, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BROKER", amqp_url)
+    config = ExtractConfig(source=SOURCE, options={"prefetch": 3})
+    context = ConnectorContext(folder=tmp_path, credentials=Credentials())
+    pace = Pace(wait_seconds=0.0, size=3, poll_seconds=None, alone=False)
+    one, other = open_stream(config, context, pace), open_stream(config, context, pace)
+    try:
+        await queues.put("reviews", *reviews(range(8)))
+        taken = []
+        for source, most in cycle(((one, 100), (other, 2))):
+            received = await source.receive(None, most)
+            assert received.messages
+            taken += [record.data["id"] for each in received.messages for record in source.records_of(each.body, "")]
+            await received.acknowledge()
+            assert await queues.depth("reviews") == 8 - len(taken)
+            if len(taken) == 8:
+                break
+        assert sorted(taken) == review_ids(8)
+    finally:
+        await one.close()
+        await other.close()
 
 
 async def test_a_stream_waits_for_a_queue_that_goes_away_and_says_so(tmp_path, amqp_url, queues, monkeypatch):

@@ -12,8 +12,9 @@ from loom.project.config import LoomConfig
 from loom.views import open_views
 from loom_api.running import noting
 from loom_coordinator.db import audit_log
-from loom_dev.waiting import INTERVAL
+from loom_dev.waiting import INTERVAL, within
 from support.served_api import CODE, PIPELINE, ended, make_project, reached, rows, served, started
+from support.streamed import arrive, ids_loaded, streaming, windows
 
 WAITING = """
 import pathlib, time
@@ -131,6 +132,18 @@ async def leave_when_paused(project, *run_ids):
         while {await views.status(each) for each in run_ids} != {"paused"}:
             await asyncio.sleep(INTERVAL)
     (project / "leave").touch()
+
+
+async def test_a_stream_is_opened_and_its_window_goes_on_with_the_api_alone(project):
+    made = streaming(project)
+    arrive(made, "a", range(4))
+    async with served() as (client, _):
+        run_id = await started(client, "/pipelines/tickets/run")
+        async with within(20):
+            while len(ids_loaded(made)) < 4:
+                await asyncio.sleep(INTERVAL)
+        assert (await client.get(f"/runs/{run_id}")).json()["window"]["number"] == 1
+    assert [(number, status) for number, status, _ in windows(made)] == [(1, "paused")]
 
 
 async def test_a_run_is_followed_to_its_end(project):

@@ -107,7 +107,7 @@ class Following:
         self.reports: list[RunReport] = []
         self.notices: list[str] = []
         self._paused = asyncio.Event()
-        self._ended = asyncio.Event()
+        self.ended = asyncio.Event()
 
     async def follow(self, first: int) -> None:
         async for event in self.session.follow_stream(self.stream, first):
@@ -117,7 +117,7 @@ class Following:
                 self._paused.set()
             if isinstance(event, RunProgress) and event.notice:
                 self.notices.append(event.notice)
-        self._ended.set()
+        self.ended.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds."""
@@ -133,7 +133,7 @@ class Following:
         """Let the stream end after what has arrived, and wait for it."""
         await self.session.drain(self.stream)
         async with within(20):
-            await self._ended.wait()
+            await self.ended.wait()
 
     async def paused(self) -> None:
         """Wait until a window is paused."""

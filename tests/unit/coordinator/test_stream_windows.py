@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import func, select
 
-from loom_common.contracts.v1 import ExtractSlice, SlicedBatch, SliceExtracted
+from loom_common.contracts.v1 import CheckDestination, CheckSource, ExtractSlice, SlicedBatch, SliceExtracted
+from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id, window_run_id
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, partitions, slices
+from loom_coordinator.intake import open_streams
+from loom_coordinator.lifecycle import completion, stream_windows
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
-from loom_coordinator.lifecycle import stream_windows
 from loom_coordinator.lifecycle.stream_windows import MOST_OPEN, START
 from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
 from support.run_rows import DEFINITION, NOW, add_run, apply, run_columns, run_state, sent, the_run
 
 STREAM = "stream_0123456789ab"
 NEXT = {"page": 1, "record": 0, "state": None}
+LOOKED_AT = {"checks": [], "columns": []}
 _NO_TEMPLATE = ("run_id", "plan", "execution_date", "started_at", "status", "epoch", "finalizing")
 
 
 @pytest.fixture
 async def unit():
     """Provide a stream whose window 1 has asked for its first slice; windows close after ten records, or a minute."""
-    async with run_state(run_id=first(), stream=STREAM, stream_window=1) as unit:
+    async with run_state(run_id=first(), stream=STREAM, stream_window=1, preflight=LOOKED_AT) as unit:
         row = run_columns(definition=DEFINITION)
         template = {name: value for name, value in row.items() if name not in _NO_TEMPLATE}
         await streams.enter(
@@ -153,10 +158,44 @@ async def test_the_source_is_not_read_while_windows_stand_against_it(unit, other
     assert (2 in await opened(unit)) == follows
 
 
+async def test_on_a_cluster_the_services_look_before_the_first_window_of_each_version(unit):
+    assert not sent(unit, CheckSource)
+    await streams.change(unit, STREAM, plan="other")
+    await take(unit, answer(records=3, cursor=NEXT))
+    assert [each.plan for each in (*sent(unit, CheckSource), *sent(unit, CheckDestination))] == ["other", "other"]
+    assert [each.run_id for each in sent(unit, ExtractSlice)] == [first()]
+
+
+async def test_a_window_that_was_not_ready_to_read_is_read_by_the_version_that_mends_it(unit):
+    await streams.change(unit, STREAM, plan="other")
+    await take(unit, answer(records=3, cursor=NEXT))
+    second = window_run_id(STREAM, 2)
+    await completion.fail(unit, await the_run(unit, second), "the destination is not there")
+    assert (await streams.find(unit.connection, STREAM)).closed is False
+    load = {**DEFINITION["load"], "mode": "append"}
+    mended = parse({**DEFINITION, "version": "2", "mode": "streaming", "load": load})
+    columns = {**run_columns(definition=DEFINITION), "pipeline_version": "2"}
+    template = {name: value for name, value in columns.items() if name not in _NO_TEMPLATE}
+    payloads = AsyncMock(put=AsyncMock(return_value="mended"))
+    accepted = await open_streams.go_on(unit, payloads, Plan(pipeline=mended, stream=STREAM), template)
+    assert (accepted.run_id, accepted.window) == (first(), 1)
+    run = await the_run(unit, second)
+    assert (run.status, run.pipeline_version, run.plan) == (run_rows.RUNNING, "2", "mended")
+    assert sent(unit, CheckSource)[-1].plan == "mended"
+
+
+async def test_a_window_that_is_over_without_having_been_closed_lets_the_next_one_begin_where_it_ended(unit):
+    await take(unit, answer(records=3, cursor=NEXT))
+    await run_rows.change(unit, first(), status=run_rows.PARTIAL)
+    await stream_windows.ended(unit, await the_run(unit, first()))
+    assert await opened(unit) == [1, 2]
+    assert sent(unit, ExtractSlice)[-1].cursor == NEXT
+
+
 async def test_a_window_that_fails_pauses_the_others_and_one_that_is_over_lets_the_next_be_opened(unit):
     await take(unit, answer(records=10, cursor=NEXT))
     await run_rows.change(unit, first(), status=run_rows.FAILED)
-    await stream_windows.ended(unit, await the_run(unit, first()), run_rows.FAILED)
+    await stream_windows.ended(unit, await the_run(unit, first()))
     assert (await the_run(unit, window_run_id(STREAM, 2))).status == run_rows.PAUSED
 
 

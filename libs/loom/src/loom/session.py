@@ -32,7 +32,7 @@ from loom_common.contracts.v1 import (
     RunRequest,
 )
 from loom_common.domain.run.replaying import Changes
-from loom_common.domain.values.ids import window_run_id
+from loom_common.domain.values.ids import STREAM_PREFIX, window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
@@ -64,6 +64,17 @@ Answer = RunAccepted | PipelineRegistered | RunRejected
 Event = RunProgress | RunFinished
 
 
+class StreamOpened(ConfigurationError):
+    """Reports that a stream was opened, or goes on, where somebody wanted a run that ends."""
+
+    def __init__(self, accepted: RunAccepted) -> None:
+        self.accepted = accepted
+        super().__init__(
+            f"The pipeline {accepted.pipeline} never ends: {accepted.stream} goes on with window {accepted.window}. "
+            f"`loom status {accepted.stream}` shows it, and `loom drain {accepted.stream}` ends it."
+        )
+
+
 class Session:
     """Represents one client of the bus. Open with `open_session`, or with `conversation` on a bus that is open."""
 
@@ -79,17 +90,22 @@ class Session:
 
     async def start(self, request: RunRequest) -> RunAccepted:
         """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected, and
-        `ConfigurationError` for a pipeline that never ends, which `open_stream` opens."""
+        `ConfigurationError` for a pipeline that never ends, which `open_stream` opens: `StreamOpened` where only the
+        coordinator knew that."""
         definition = request.definition or {}
         if definition.get("mode") == "streaming" and request.sample is None and request.records is None:
             raise ConfigurationError(
                 f"The pipeline {definition.get('name')} has `mode: streaming`, so a run of it does not end. `loom run` "
                 "with its file opens it and shows its windows; a sample of it ends."
             )
-        return await self._ask("request", request)
+        accepted = await self._ask("request", request)
+        if accepted.stream is not None:
+            raise StreamOpened(accepted)
+        return accepted
 
     async def open_stream(self, request: RunRequest) -> RunAccepted:
-        """Open the stream of a pipeline that never ends, or let it go on. Raises as `start` does."""
+        """Open the stream of a pipeline that never ends, or let it go on; start a run of another one. Raises
+        `InvalidDefinition` with every mistake where the request is rejected."""
         return await self._ask("request", request)
 
     async def register(self, registration: RegisterPipeline) -> PipelineRegistered:
@@ -175,7 +191,10 @@ class Session:
             for number in range(max(numbers.values(), default=first - 1) + 1, up_to + 1):
                 run_id = window_run_id(stream, number)
                 numbers[run_id] = number
+                told = self._runs.get(run_id)
                 self._runs[run_id] = events
+                while told is not None and not told.empty():  # since the answer to whoever asked for it
+                    events.put_nowait(told.get_nowait())
 
         listen(first + _WINDOWS_AHEAD)
         while True:
@@ -224,6 +243,8 @@ class Session:
                 answer = self._answers.get(delivery.correlation_id or "")
                 if answer is not None and not answer.done():
                     answer.set_result(message)
+                    if isinstance(message, RunAccepted) and self._follows:
+                        self._of(message.run_id)  # what is told from now on is for whoever asked
             case RunProgress() | RunFinished():
                 if message.run_id in self._runs:
                     self._runs[message.run_id].put_nowait(message)
@@ -359,7 +380,7 @@ class EmbeddedSession(Session):
     async def _elsewhere(self, named: str) -> list[str]:
         """Return the runs that another process is at work on: the one that is named, or those of a stream."""
         run_ids = [named]
-        if named.startswith("stream_"):
+        if named.startswith(STREAM_PREFIX):
             async with open_views(self._config) as views:
                 run_ids = [each.run_id for each in await views.open_windows(named)]
         return [each for each in run_ids if await self._busy(each)]

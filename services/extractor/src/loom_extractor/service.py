@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from loom_ai.compose import open_received_pages
@@ -103,7 +104,7 @@ def open_source_of(plan: Plan, platform: Platform) -> Source:
         if plan.stream is not None and plan.replay is None and pace is not None:
             from loom_connectors.watched.opening import open_stream  # few pipelines are streams
 
-            return open_stream(plan.pipeline.extract, context, pace)
+            return open_stream(plan.pipeline.extract, context, replace(pace, alone=platform.settings.embedded))
         return open_source(plan.pipeline.extract, context)
     except ConfigurationError as error:  # found this late, it fails the run rather than one slice
         raise SourceError(str(error)) from error

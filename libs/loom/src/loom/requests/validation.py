@@ -12,7 +12,6 @@ from loom.project import catalog, definition_file, dependencies
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
 from loom_common.domain.checks.check import Check
-from loom_common.domain.definition.streams.settings import EMBEDDED_ALONE
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.plural import counted
@@ -88,8 +87,6 @@ async def validate(
         loaded = read()
         problems += dependencies.problems(loaded.document, loaded.definition, config)
         problems += catalog.strange_names(config, [loaded.pipeline.name])
-        if config.distributed and loaded.pipeline.mode == "streaming":
-            problems.append(loaded.document.problem(("mode",), "'streaming'", EMBEDDED_ALONE))
         looked = checks.of_the_files(loaded) if offline else await checks.check(loaded, config)
         if connect:
             from loom.preflight import reachability

@@ -1,9 +1,14 @@
-"""Keeps a consumer of a queue between the slices of a stream, so that messages arrive before they are asked for."""
+"""Consumes a queue for the slices of a stream.
+
+Where this process alone reads the stream, its consumer goes on between slices, so that messages arrive before they are
+asked for. Where the next slice may be another process's, the consumer is cancelled at the end of each, before anything
+is acknowledged: so the queue sends no more than is taken, and no message waits here while another process looks for
+it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,7 +59,12 @@ class StreamConsumer:
         self._prefetch = prefetch
         self._pace = pace
         self._channel: aiormq.Channel | None = None
+        self._tag: str | None = None
+        """Names the consumer; None where the queue is not consumed at the moment."""
+        self._limit = 0
+        """The most messages that the queue sends before some are acknowledged."""
         self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()  # holds at most what is prefetched
+        self._on_message: Callable[[DeliveredMessage], Coroutine[Any, Any, None]] | None = None
         self._taking = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -63,7 +73,7 @@ class StreamConsumer:
         """Wait for a message, and then for those that come within `batch.wait` of it; where as many are there as a
         batch has, only for those that are there already. Nothing may have come. Raises what the broker raises."""
         async with self._taking, self._kept_open():
-            channel = await self._opened()
+            channel = await self._opened(most)
             found: list[DeliveredMessage] = []
             ends = 0.0
             while len(found) < most:
@@ -78,11 +88,13 @@ class StreamConsumer:
                 if not found:
                     ends = asyncio.get_running_loop().time() + self._pace.wait_seconds
                 found.append(message)
+            if not self._pace.alone:
+                found += await self._stopped(channel)
             return Taken(channel, found)
 
     async def close(self) -> None:
         """Close the channel: what is held goes back to the queue."""
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._tag = self._channel, None, None
         if channel is not None:
             try:
                 await uninterrupted(channel.close())
@@ -119,9 +131,37 @@ class StreamConsumer:
             await self.close()
         return message
 
-    async def _opened(self) -> aiormq.Channel:
-        if self._channel is not None and not self._channel.is_closed:
-            return self._channel
+    async def _stopped(self, channel: aiormq.Channel) -> list[DeliveredMessage]:
+        """Let the queue send no more, and return what it has sent until then."""
+        tag, self._tag = self._tag, None
+        if tag is not None and not channel.is_closed:
+            await uninterrupted(channel.basic_cancel(tag))
+        late: list[DeliveredMessage] = []
+        while not self._arrived.empty():
+            if (message := self._arrived.get_nowait()) is not None:
+                late.append(message)
+        return late
+
+    async def _opened(self, most: int) -> aiormq.Channel:
+        """Return the channel, on which the queue is consumed."""
+        if self._channel is None or self._channel.is_closed:
+            self._channel = await self._new_channel()
+        channel = self._channel
+        if self._tag is None:
+            try:
+                limit = self._prefetch if self._pace.alone else min(most, self._prefetch)
+                if limit != self._limit:
+                    await uninterrupted(channel.basic_qos(prefetch_count=limit))
+                    self._limit = limit
+                assert self._on_message is not None
+                consumed = await uninterrupted(channel.basic_consume(self._queue, self._on_message))
+                self._tag = consumed.consumer_tag or ""
+            except BaseException:
+                await self.close()
+                raise
+        return channel
+
+    async def _new_channel(self) -> aiormq.Channel:
         channel = await self._broker.channel()
         arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
 
@@ -133,11 +173,5 @@ class StreamConsumer:
 
         channel.closing.add_done_callback(lambda _: arrived.put_nowait(None))
         channel.on_consumer_cancel_callbacks.add(stop)
-        try:
-            await uninterrupted(channel.basic_qos(prefetch_count=self._prefetch))
-            await uninterrupted(channel.basic_consume(self._queue, take))
-        except BaseException:
-            await uninterrupted(channel.close())
-            raise
-        self._channel, self._arrived = channel, arrived
+        self._arrived, self._on_message, self._tag, self._limit = arrived, take, None, 0
         return channel

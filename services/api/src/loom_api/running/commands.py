@@ -85,8 +85,8 @@ class Commands:
             raise HTTPException(403, await note_denied(self._reads.engine, self._viewer, act, run_id))
 
     async def run(self, name: str, options: RunOptions, key: str | None) -> Begun:
-        """Start a run of a pipeline of the project, or of one that is registered. The same `key` twice starts one
-        run. Raises `ConfigurationError` where it cannot begin."""
+        """Start a run of a pipeline of the project, or of one that is registered, or open its stream. The same `key`
+        twice starts one run. Raises `ConfigurationError` where it cannot begin."""
         await self._sessions.renew()
         notes: list[str] = []
         prepared = await self._found(
@@ -114,7 +114,7 @@ class Commands:
         session = await self._sessions.session()
         said = {"sample": options.sample, "budget": options.budget, "params": options.params}
         async with self._noted("run", f"pipelines/{name}", None, said) as act:
-            accepted = await session.start(prepared.request.model_copy(update={**how, "audit_line": act.line}))
+            accepted = await session.open_stream(prepared.request.model_copy(update={**how, "audit_line": act.line}))
             act.run_id = accepted.run_id
         return Begun(accepted, notes)
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, not_, select, update
+from sqlalchemy import not_, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.values.ids import content_hash, stream_id_for
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.streams import streams
 from loom_coordinator.db.tables.work import partitions
@@ -91,9 +92,16 @@ async def lock(unit: UnitOfWork, stream_id: str) -> Stream | None:
     return None if row is None else Stream(**row)
 
 
-async def enter(unit: UnitOfWork, values: Mapping[str, Any]) -> None:
-    """Enter a stream."""
-    await unit.connection.execute(insert(streams), values)
+async def lock_windows(unit: UnitOfWork, stream_id: str) -> dict[str, Run]:
+    """Lock the windows of a stream that are not over until the unit ends, and return them. Facts lock runs before their
+    stream, and whoever does the same waits for them instead of against them."""
+    return await run_rows.lock(unit, [each.run_id for each in await open_windows(unit.connection, stream_id)])
+
+
+async def enter(unit: UnitOfWork, values: Mapping[str, Any]) -> bool:
+    """Enter a stream. Return whether there was none of its id."""
+    statement = unit.insert(streams).on_conflict_do_nothing().returning(streams.c.stream_id)
+    return (await unit.connection.execute(statement, values)).scalar_one_or_none() is not None
 
 
 async def change(unit: UnitOfWork, stream_id: str, **values: Any) -> None:

@@ -12,11 +12,13 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import DiscardRequest, RegisterPipeline, ReplayRequest, RunCommand, RunRequest
 from loom_common.domain.access import AccessConfig, AccessPolicy, Action, Kind, Viewer
 from loom_common.domain.definition.reader import validated
+from loom_common.domain.values.ids import STREAM_PREFIX
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.ports.bus import Delivery
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
+from loom_coordinator.db.tables.streams import streams
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 
@@ -115,8 +117,10 @@ class Permissions:
 
 
 async def _pipeline_of(unit: UnitOfWork, run_id: str) -> str:
-    """Return the pipeline of a run; `` where there is none, which no policy for a pipeline allows."""
+    """Return the pipeline of a run or a stream; `` where there is none, which no policy for a pipeline allows."""
     found = select(pipeline_runs.c.pipeline_name).where(pipeline_runs.c.run_id == run_id)
+    if run_id.startswith(STREAM_PREFIX):
+        found = select(streams.c.pipeline_name).where(streams.c.stream_id == run_id)
     return (await unit.connection.execute(found)).scalar_one_or_none() or ""
 
 

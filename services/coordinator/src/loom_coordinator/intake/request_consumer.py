@@ -20,7 +20,7 @@ from loom_common.contracts.v1 import (
     RunCommand,
     RunRequest,
 )
-from loom_common.domain.values.ids import message_id
+from loom_common.domain.values.ids import STREAM_PREFIX, message_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import RUNS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
@@ -140,7 +140,7 @@ class RequestConsumer:
             case DiscardRequest():
                 return lambda unit: discards.accept(unit, message)
             case RunCommand():
-                means_stream = message.verb == "drain" or message.run_id.startswith("stream_")
+                means_stream = message.verb == "drain" or message.run_id.startswith(STREAM_PREFIX)
                 commands = stream_commands if means_stream else run_commands
                 return lambda unit: commands.carry_out(unit, message)
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loom_common.contracts.v1 import RunAccepted, RunCommand
+from loom_common.domain.values.ids import STREAM_PREFIX
 from loom_common.errors import ConfigurationError, NotFound
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
@@ -15,6 +16,7 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
     """Do it, and say how the stream stands now. Raises `ConfigurationError` where it cannot be done."""
     stream = await _stream(unit, command.run_id)
     stream_id = stream.stream_id
+    await streams.lock_windows(unit, stream_id)
     match command.verb:
         case "pause":
             await stream_windows.stop(unit, stream_id)
@@ -32,11 +34,15 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
             status = await _cancel(unit, stream)
         case "drain":
             status = await drain(unit, stream_id)
+            if unit.owner is None:  # embedded, whoever drains it resumes it, too, and works on it
+                await resume(unit, stream_id)
+                await stream_windows.go_on(unit, stream_id)
         case "priority":
             raise ConfigurationError("A priority is that of a run: name a window of the stream.")
     waiting = await streams.open_windows(unit.connection, stream_id)
     first = waiting[0].number if waiting else stream.number
     run_id = waiting[0].run_id if waiting else stream_id
+    status = streams.DRAINING if waiting and status == streams.DRAINED else status
     epoch = (await run_rows.lock(unit, [run_id]))[run_id].epoch if waiting else 1
     return RunAccepted(
         run_id=run_id, pipeline=stream.pipeline_name, status=status, epoch=epoch, stream=stream_id, window=first
@@ -74,7 +80,7 @@ async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
 
 async def _stream(unit: UnitOfWork, name: str) -> Stream:
     """Return the stream of this id, or the one that a run is a window of. Raises `ConfigurationError`."""
-    if name.startswith("stream_"):
+    if name.startswith(STREAM_PREFIX):
         stream = await streams.find(unit.connection, name)
         if stream is None:
             raise NotFound(f"There is no stream {name} in the coordinator's state database.")

@@ -211,5 +211,5 @@ async def _end(
     unit.observe(DURATION, run.pipeline_name, value=duration, span=tracer().reference(run_id))
     await check.look(unit, run, at_end=True)
     if run.stream is not None:
-        await stream_windows.ended(unit, run, status)
+        await stream_windows.ended(unit, run)
     await run_ends.tell_where_complete(unit, run_id)

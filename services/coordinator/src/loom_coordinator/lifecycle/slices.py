@@ -246,6 +246,12 @@ async def answered(unit: UnitOfWork, fact: SliceExtracted) -> bool:
     return True
 
 
+async def asked_for_none(unit: UnitOfWork, run_id: str) -> bool:
+    """Tell whether no slice of a run was ever asked for."""
+    numbers = select(func.max(partitions.c.next_slice)).where(partitions.c.run_id == run_id)
+    return not (await unit.connection.execute(numbers)).scalar()
+
+
 async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
     """Return where the next slice of a run's only partition would begin."""
     return (await unit.connection.execute(select(partitions.c.cursor).where(partitions.c.run_id == run_id))).scalar()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from sqlalchemy import exists, select
+
 from loom_common.contracts.v1 import SliceExtracted
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.durations import seconds
@@ -18,7 +20,7 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import partitions, slices, stalls
+from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.streams.compaction import compact
 
@@ -70,8 +72,11 @@ async def _close(unit: UnitOfWork, stream: Stream, run: Run, cursor: Any, *, dra
     await go_on(unit, stream.stream_id)
 
 
-async def go_on(unit: UnitOfWork, stream_id: str) -> None:
-    """Open the next window where the newest one is closed and nothing stands against it. Safe to call at any time."""
+async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None:
+    """Open the next window where the newest one is closed and nothing stands against it. Safe to call at any time.
+
+    On a cluster the services look at source and destination before the first window of each plan reads, and with `look`
+    before any."""
     stream = await streams.lock(unit, stream_id)
     if stream is None or not stream.closed or stream.state == streams.DRAINED:
         return
@@ -100,22 +105,32 @@ async def go_on(unit: UnitOfWork, stream_id: str) -> None:
     cursor = START if stream.cursor is None else stream.cursor
     await partitions.begin(unit, run_id, stream.records, Piece(start=cursor, whole_keys=True))
     run = (await run_rows.lock(unit, [run_id]))[run_id]
+    if unit.owner is None and (look or not await _looked_at(unit, stream)):
+        await preflight.ask(unit, run)
     await slices.release(unit, run)
 
 
-async def ended(unit: UnitOfWork, run: Run, status: str) -> None:
+async def _looked_at(unit: UnitOfWork, stream: Stream) -> bool:
+    """Tell whether a window of the stream's plan was looked at before it read."""
+    runs = pipeline_runs.c
+    there = exists().where(runs.stream == stream.stream_id, runs.plan == stream.plan, runs.preflight.is_not(None))
+    return bool((await unit.connection.execute(select(there))).scalar_one())
+
+
+async def ended(unit: UnitOfWork, run: Run) -> None:
     """Let a stream go on after the end of one of its windows. A window that was cut short, and can be resumed, stops
     the others; one that was cancelled is followed by the next one."""
     stream_id = str(run.stream)
     stream = await streams.lock(unit, stream_id)
     if stream is None:
         return
+    resumable = any(each.run_id == run.run_id for each in await streams.open_windows(unit.connection, stream_id))
     if stream.number == run.stream_window and not stream.closed:
-        cursor = await slices.cursor_of(unit, run.run_id)
-        await slices.seal(unit, run.run_id)
-        if status == run_rows.CANCELLED:
-            await streams.change(unit, stream_id, closed=True, cursor=cursor)
-    if any(each.run_id == run.run_id for each in await streams.open_windows(unit.connection, stream_id)):
+        if not resumable:
+            await streams.change(unit, stream_id, closed=True, cursor=await slices.cursor_of(unit, run.run_id))
+        if not (resumable and await slices.asked_for_none(unit, run.run_id)):
+            await slices.seal(unit, run.run_id)
+    if resumable:
         await stop(unit, stream_id)
     else:
         await go_on(unit, stream_id)

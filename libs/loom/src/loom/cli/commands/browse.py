@@ -65,10 +65,11 @@ def status(
     from loom.cli.commands import follow, state
     from loom.cli.output import report, terminal
     from loom.project.run_state import no_run
+    from loom_common.domain.values.ids import STREAM_PREFIX
 
     settings = common.configuration()
     run_id = follow.wait_for(state.named_run(settings, run_id))
-    if run_id.startswith("stream_"):
+    if run_id.startswith(STREAM_PREFIX):
         from loom.cli.output.streams import standing
 
         stream = follow.wait_for(state.ask(settings, lambda views: views.shown_stream(run_id)))

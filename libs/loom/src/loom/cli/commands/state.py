@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from loom.project.run_state import no_run, place
+from loom_common.domain.values.ids import STREAM_PREFIX
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
 
@@ -29,14 +30,18 @@ async def opened(config: LoomConfig) -> AsyncIterator[Views]:
     """Open the run state of the configured mode. Raises `ConfigurationError` where a cluster's is not known."""
     from loom.views import open_views
 
-    state = config.settings().state.url.get_secret_value()
-    if config.distributed and state.startswith("sqlite:"):
+    if config.distributed and not _is_known(config):
         raise ConfigurationError(
             "The cluster's run state is not known here. Name its database: `storage: {type: postgres, url: "
             "postgresql://...}` in loom.yaml, or LOOM_STATE_URL in the environment."
         )
     async with open_views(config) as views:
         yield views
+
+
+def _is_known(config: LoomConfig) -> bool:
+    """Tell whether the run state of a cluster is known here."""
+    return not config.settings().state.url.get_secret_value().startswith("sqlite:")
 
 
 LATEST = "latest"
@@ -88,7 +93,7 @@ async def stream_of(config: LoomConfig, name: str) -> str | None:
     """Return the stream of this id, or the one that a run is a window of; None for any other run. Raises
     `ConfigurationError` where there is neither."""
     async with opened(config) as views:
-        if name.startswith("stream_"):
+        if name.startswith(STREAM_PREFIX):
             if await views.stream(name) is None:
                 raise no_run(config, name)
             return name
@@ -96,6 +101,14 @@ async def stream_of(config: LoomConfig, name: str) -> str | None:
         if run is None:
             raise no_run(config, name)
         return run.stream if run.replay_of is None else None
+
+
+async def stream_meant(config: LoomConfig, name: str) -> str | None:
+    """Return the stream of this id, or the one that a run is a window of; None for any other run. Where a cluster's run
+    state is not known here, its coordinator knows what there is. Raises as `stream_of` does."""
+    if not config.distributed or _is_known(config):
+        return await stream_of(config, name)
+    return name if name.startswith(STREAM_PREFIX) else None
 
 
 async def refuse_other(config: LoomConfig, run_id: str | None, pipeline: str | None) -> None:

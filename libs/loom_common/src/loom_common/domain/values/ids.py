@@ -27,9 +27,13 @@ def run_id_for(idempotency_key: str) -> str:
     return f"run_{uuid5(_NAMESPACE, readable(f'run/{idempotency_key}')).hex[:12]}"
 
 
+STREAM_PREFIX = "stream_"
+"""Begins the id of a stream, which no run has."""
+
+
 def stream_id_for(pipeline: str, source: str) -> str:
     """Return the id of the stream of a pipeline over a source: `stream_` and 12 hexadecimal digits."""
-    return f"stream_{uuid5(_NAMESPACE, readable(f'stream/{pipeline}/{source}')).hex[:12]}"
+    return f"{STREAM_PREFIX}{uuid5(_NAMESPACE, readable(f'stream/{pipeline}/{source}')).hex[:12]}"
 
 
 def window_run_id(stream: str, number: int) -> str:

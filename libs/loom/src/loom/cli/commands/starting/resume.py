@@ -31,7 +31,7 @@ def resume(
     from loom.cli.commands import follow, state
 
     settings = common.configuration()
-    stream = None if settings.distributed else follow.wait_for(state.stream_of(settings, run_id))
+    stream = follow.wait_for(state.stream_meant(settings, run_id))
     if stream is not None:
         from loom.cli.commands.streams import following
 

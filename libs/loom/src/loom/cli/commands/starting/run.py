@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,7 +13,9 @@ from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 
 if TYPE_CHECKING:
+    from loom.project.config import LoomConfig
     from loom.project.definition_file import LoadedPipeline
+    from loom_common.contracts.v1 import RunRequest
 
 
 @grouped
@@ -77,6 +79,7 @@ def run(
     from loom.cli.output.terminal import say
     from loom.project.person import person
     from loom.requests.runs import Prepared, prepare
+    from loom.session import StreamOpened
 
     settings = common.configuration(pipeline)
     flags = common.flags_for(settings)
@@ -97,24 +100,11 @@ def run(
     reuse = settings.cache.enabled and not no_cache
     how = {"sample": sample, "load": load, "reuse": reuse, "full_refresh": full_refresh, "requested_by": person()}
 
+    ends = "--downstream" if downstream else "--fail-on" if limits else None
+    request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person()})
+    follow_stream = partial(_follow_stream, settings, request, ends, form, common, flags, wait=wait)
     if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
-        from loom.cli.commands.streams import following
-
-        if downstream or limits:
-            hint = "--downstream" if downstream else "--fail-on"
-            raise typer.BadParameter("the pipeline is a stream, which has no end", param_hint=hint)
-        request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person()})
-        code = follow.wait_for(
-            following.carry_out(
-                settings,
-                lambda session: session.open_stream(request),
-                form,
-                verbose=common.verbose,
-                flags=flags,
-                wait=wait,
-            )
-        )
-        raise typer.Exit(code)
+        follow_stream()
 
     def carry_out(prepared: Prepared) -> follow.Outcome:
         request = prepared.request.model_copy(update=how)
@@ -134,7 +124,10 @@ def run(
         )
 
     if not downstream:
-        raise typer.Exit(carry_out(prepared).code)
+        try:
+            raise typer.Exit(carry_out(prepared).code)
+        except StreamOpened:  # a pipeline that the cluster alone knows
+            follow_stream()
 
     def carry_out_below(loaded: LoadedPipeline) -> follow.Outcome:
         own = {name: value for name, value in given.items() if name in loaded.pipeline.params}
@@ -148,3 +141,33 @@ def run(
         for each in below
     ]
     raise typer.Exit(chain.carry_out(turns, form))
+
+
+def _follow_stream(
+    settings: LoomConfig,
+    request: RunRequest,
+    ends: str | None,
+    form: Format,
+    common: ForTarget,
+    flags: str,
+    *,
+    wait: bool,
+) -> NoReturn:
+    """Open a stream, and show it until it ends or is left. `ends` is an option that only a run with an end can have.
+    Raises `typer.BadParameter` where that is given."""
+    from loom.cli.commands import follow
+    from loom.cli.commands.streams import following
+
+    if ends is not None:
+        raise typer.BadParameter("the pipeline is a stream, which has no end", param_hint=ends)
+    code = follow.wait_for(
+        following.carry_out(
+            settings,
+            lambda session: session.open_stream(request),
+            form,
+            verbose=common.verbose,
+            flags=flags,
+            wait=wait,
+        )
+    )
+    raise typer.Exit(code)

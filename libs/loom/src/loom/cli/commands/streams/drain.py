@@ -32,21 +32,22 @@ def drain(run_id: RunId, form: Form = Format.TABLE, *, common: Common) -> None:
     from loom_coordinator.db import streams
 
     settings = common.configuration()
-    stream_id = follow.wait_for(state.stream_of(settings, run_id))
-    if stream_id is None:
+    stream_id = follow.wait_for(state.stream_meant(settings, run_id))
+    if stream_id is None and not settings.distributed:
         raise ConfigurationError(f"Run {run_id} is no window of a stream: it ends with its source.")
-    stream = follow.wait_for(state.ask(settings, lambda views: views.stream(stream_id)))
-    if stream is not None and stream.state == streams.DRAINED:
-        terminal.say(f"{stream_id} is drained already.")
-        return
-
-    if follow.wait_for(_elsewhere(settings, stream_id, verbose=common.verbose)):
-        terminal.say(f"{stream_id} is drained.")
-        return
+    stream_id = stream_id or run_id  # of a cluster's, its coordinator says so
+    if not settings.distributed:
+        stream = follow.wait_for(state.ask(settings, lambda views: views.stream(stream_id)))
+        if stream is not None and stream.state == streams.DRAINED:
+            terminal.say(f"{stream_id} is drained already.")
+            return
+        if follow.wait_for(_elsewhere(settings, stream_id, verbose=common.verbose)):
+            terminal.say(f"{stream_id} is drained.")
+            return
 
     async def begin(session: Session) -> RunAccepted:
-        await session.drain(stream_id)
-        return await session.resume(stream_id)
+        accepted = await session.drain(stream_id)
+        return accepted if settings.distributed else await session.resume(stream_id)
 
     code = follow.wait_for(following.carry_out(settings, begin, form, verbose=common.verbose, flags=common.flags))
     raise typer.Exit(code)

@@ -42,6 +42,7 @@ async def carry_out(
     it at once."""
     from loom.cli.output.streams import windows
     from loom.session import open_session
+    from loom_coordinator.db.streams import DRAINED
 
     screen = windows.choose(terminal.stderr(), form, verbose=verbose)
     seen = _Seen()
@@ -52,6 +53,9 @@ async def carry_out(
             collect_less()
             accepted = await begin(session)
             stream = str(accepted.stream)
+            if accepted.status == DRAINED:
+                terminal.say(f"{stream} is drained already.")
+                return 0
             screen.opened(stream, accepted)
             interrupted = _pause_on_ctrl_c(session, stream, screen, flags)
             await _follow(session, accepted, screen, seen)

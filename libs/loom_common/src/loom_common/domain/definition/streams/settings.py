@@ -14,8 +14,6 @@ from loom_common.domain.values.durations import Limit
 
 Mode = Literal["batch", "streaming"]
 DEFAULT_SIZE = 100
-EMBEDDED_ALONE = "`batch` on a cluster: streams run embedded, by `loom run` in a project without `mode: distributed`"
-"""Says what is expected of a stream that is asked of a cluster."""
 
 
 class WindowConfig(Section):
@@ -46,6 +44,9 @@ class Pace:
     """The number of records that go on without waiting for more."""
     poll_seconds: float | None
     """The pause between two looks at a source that tells nobody of new records; None for what is usual for it."""
+    alone: bool = True
+    """Tells whether one process alone reads the stream. On a cluster any extractor may be asked for the next slice, so
+    that none holds records which it was not asked for."""
 
 
 def completed(written: Any) -> Any:

@@ -1,0 +1,62 @@
+"""Tests a stream on a cluster whose services are killed with SIGKILL, and whose servers go away: each record is loaded
+once, and no call is paid for twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from loom_dev.backends import RabbitMQ
+from loom_dev.backends.postgres import Postgres
+from support.cluster import MODEL_CALLS_AT_ONCE, NAMES, Cluster, running
+from support.cluster_streams import stream_on
+from support.length import LONG
+from support.projects import ai
+from support.watching import cluster_in_use
+
+KILLED = NAMES if LONG else ("extractor", "coordinator", "loader")
+
+
+async def test_a_stream_outlives_each_of_its_services(cluster, model):
+    async with stream_on(cluster, "killed_stream", transform=ai(model.base_url, cache={"enabled": False})) as stream:
+        for at, service in enumerate(KILLED):
+            await stream.arrive(30)
+            await stream.until_loaded(30 * at + 8)
+            cluster.kill(service)
+            await cluster.serve()
+        await stream.until_loaded(stream.arrived)
+        await stream.drained()
+        windows = await stream.windows()
+    assert [row["number"] for row in windows] == list(range(1, len(windows) + 1))
+    assert {row["status"] for row in windows} == {"succeeded"}
+    assert [row["records"] for row in windows[:-1]] == [20] * (len(windows) - 1)
+    assert stream.arrived <= model.calls <= stream.arrived + (MODEL_CALLS_AT_ONCE if "transformer" in KILLED else 0)
+
+
+if LONG:
+
+    @pytest.mark.timeout(400)
+    async def test_a_stream_outlives_its_broker_and_its_database(
+        own_rabbitmq: RabbitMQ, own_postgres: Postgres, tmp_path, monkeypatch
+    ):
+        with own_rabbitmq.vhost() as bus_url:
+            async with own_postgres.database() as state_url:
+                alone = Cluster(tmp_path / "project", bus_url=bus_url, state_url=state_url)
+                async with running(alone), cluster_in_use(alone, monkeypatch) as cluster:
+                    await _restarted(cluster, own_rabbitmq, own_postgres)
+
+
+async def _restarted(cluster: Cluster, *servers: RabbitMQ | Postgres) -> None:
+    """Restart each server in the middle of a stream, twice. Whoever follows the stream, and puts messages, connects
+    again."""
+    arrived = 0
+    for server in (*servers, *servers):
+        async with stream_on(cluster, "restarted_stream", arrived=arrived, stays=True) as stream:
+            await stream.arrive(30)
+            await stream.until_loaded(arrived + 8)
+            server.restart()
+        async with stream_on(cluster, "restarted_stream", arrived=arrived + 30, stays=True) as stream:
+            await stream.arrive(30)
+            await stream.until_loaded(arrived + 60)
+        arrived += 60
+    async with stream_on(cluster, "restarted_stream", arrived=arrived) as stream:
+        await stream.drained()

@@ -1,0 +1,126 @@
+"""Makes streams on a cluster, from a queue into a table, and says what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from loom.project.config import LoomConfig
+from loom.session import Session, open_session
+from loom_common.contracts.v1 import RunAccepted
+from loom_dev.waiting import within
+from support.clients import request_of
+from support.cluster import Cluster
+from support.projects import Project, project, review_ids
+from support.queues import Queues, queues_at, reviews
+from support.streamed import Following
+
+
+def streaming(cluster: Cluster, name: str, **sections: Any) -> Project:
+    """Write a stream from the queue of this name into the table of this name. Its windows close after twenty
+    records."""
+    made = project(cluster.project / name, [], name=name, source="none.csv")
+    definition = {
+        "mode": "streaming",
+        "window": {"every": "1h", "records": 20},
+        "batch": {"size": 5, "wait": "20ms"},
+        "extract": {"source": f"${{CLUSTER_BUS}}?queue={name}", "key": "id", "options": {"prefetch": 10}},
+        "load": {"destination": f"${{RESULTS}}?table={name}", "mode": "append"},
+    }
+    made = Project(made.folder, made.pipeline, {**made.definition, **definition, **sections})
+    made.say()
+    return made
+
+
+async def ids_in(cluster: Cluster, table: str) -> list[str]:
+    """Return the ids in a table, in order; none where it is not there yet."""
+    (row,) = await cluster.rows("SELECT to_regclass($1) IS NOT NULL AS there", table)
+    return [row["id"] for row in await cluster.rows(f"SELECT id FROM {table} ORDER BY id")] if row["there"] else []
+
+
+async def until_loaded(cluster: Cluster, table: str, count: int) -> None:
+    """Wait until so many rows are in a table."""
+    async with within(60):
+        while len(await ids_in(cluster, table)) < count:
+            await asyncio.sleep(0.05)
+
+
+class ClusterStream:
+    """Represents a stream that reads a queue of its own, and is followed."""
+
+    def __init__(self, cluster: Cluster, made: Project, queues: Queues, session: Session, arrived: int) -> None:
+        self.cluster = cluster
+        self.made = made
+        self.queues = queues
+        self.session = session
+        self.arrived = arrived
+        self.name = str(made.definition["name"])
+        self._task: asyncio.Task[None] | None = None
+
+    async def opened(self) -> RunAccepted:
+        """Ask for the pipeline as its file is now, and follow its stream where it is not followed yet."""
+        config = LoomConfig.load(self.cluster.project / "loom.yaml")
+        accepted = await self.session.open_stream(request_of(self.made, config))
+        if self._task is None or self._task.done():
+            self.following = Following(self.session, str(accepted.stream))
+            self._task = asyncio.create_task(self.following.follow(accepted.window or 1))
+        return accepted
+
+    async def arrive(self, count: int) -> None:
+        """Let so many more records arrive."""
+        await self.queues.put(self.name, *reviews(range(self.arrived, self.arrived + count)))
+        self.arrived += count
+
+    async def until_loaded(self, count: int) -> None:
+        """Wait until so many rows are at the destination."""
+        await until_loaded(self.cluster, self.name, count)
+
+    async def windows(self) -> list[dict[str, Any]]:
+        """Return the windows, in their order."""
+        return await self.cluster.rows(
+            "SELECT stream_window AS number, status, pipeline_version AS version, records_processed AS records "
+            "FROM pipeline_runs WHERE stream = $1 ORDER BY stream_window",
+            self.following.stream,
+        )
+
+    async def until_version(self, version: str) -> None:
+        """Wait until the newest window is one of this version of the pipeline."""
+        async with within(60):
+            while (await self.windows())[-1]["version"] != version:
+                await asyncio.sleep(0.05)
+
+    async def drained(self) -> None:
+        """End the stream, and see that each record that arrived is at the destination once."""
+        await self.session.drain(self.following.stream)
+        async with within(60):
+            await self.following.ended.wait()
+        assert await ids_in(self.cluster, self.name) == review_ids(self.arrived)
+        assert sum(row["records"] for row in await self.windows()) == self.arrived
+
+    async def close(self, *, stays: bool) -> None:
+        """Follow the stream no more; cancel it unless it has ended, or `stays`."""
+        if self._task is not None:
+            if not stays and not self._task.done():
+                await self.session.cancel(self.following.stream)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def stream_on(
+    cluster: Cluster, name: str, *, arrived: int = 0, stays: bool = False, **sections: Any
+) -> AsyncIterator[ClusterStream]:
+    """Open a stream, or go on with the one to which so many records have come. It is cancelled at the end of the block,
+    unless it has ended or `stays`."""
+    made = streaming(cluster, name, **sections)
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with queues_at(cluster.bus_url) as queues, open_session(config, cluster=True) as session:
+        await queues.declare(name)
+        stream = ClusterStream(cluster, made, queues, session, arrived)
+        try:
+            await stream.opened()
+            yield stream
+        finally:
+            await stream.close(stays=stays)
