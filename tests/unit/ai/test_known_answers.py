@@ -65,3 +65,27 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ConfigurationError, match=r"absent\.csv cannot be read: no such file"):
         read_answers(tmp_path / "absent.csv", None, {})
     assert KnownAnswers({}).about("anything") == {}
+
+
+def test_answers_in_json_lines_may_be_lists_objects_and_null(tmp_path):
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"text": "Two wheels", "tags": ["new"], "size": {"cm": 3}, "note": null}\n\n{"text": "A bell"}\n')
+    known = read_answers(file, None, {})
+    made_up = {"tags": ["amber"], "size": {"cm": 1}, "note": "birch", "other": 1}
+    said = with_known(made_up, known.about("What is this: Two wheels?"))
+    assert said == {"tags": ["new"], "size": {"cm": 3}, "note": None, "other": 1}
+    assert known.about("A bell") == {"text": "A bell"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[1]", r"answers\.jsonl:2: an answer is a JSON object, not list"),
+        ('{"a', r"answers\.jsonl:2: invalid control character"),
+    ],
+)
+def test_a_line_that_is_no_answer_is_told_with_its_number(tmp_path, line, words):
+    file = tmp_path / "answers.jsonl"
+    file.write_text(f'{{"text": "a"}}\n{line}\n')
+    with pytest.raises(ConfigurationError, match=words):
+        read_answers(file, None, {})

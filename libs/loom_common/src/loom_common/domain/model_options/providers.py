@@ -68,7 +68,7 @@ PROVIDERS = {
     "ollama": Provider("http://localhost:11434/v1"),
     "vllm": Provider("http://localhost:8000/v1", batch_price=1.0),
     "llamacpp": Provider("http://localhost:8080/v1"),
-    "simulated": Provider("http://127.0.0.1:8089/v1", batch_price=0.5),
+    "simulated": Provider("http://127.0.0.1:8089/v1", base_url_variable="SIMULATED_BASE_URL", batch_price=0.5),
 }
 """Holds the known providers, by the name in front of the colon in `model`."""
 

@@ -11,10 +11,20 @@ from loom.cli.options.common import Verbose
 from loom_common.domain.values.plural import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loom_ai.simulated.server import SimulatedModel
 
 
 def simulate_model(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND]...",
+            help="A command to run beside it, such as `-- loom run pipeline.yaml`. The model ends with the command.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", help="Where to listen; 0 for any free port.")] = 8089,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     latency: Annotated[
@@ -52,7 +62,8 @@ def simulate_model(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A CSV file of texts and their answers: a question that holds one of the texts is answered by it.",
+            help="A CSV or JSON Lines file of texts and their answers: a question that holds one of the texts is "
+            "answered by it.",
         ),
     ] = None,
     text: Annotated[
@@ -75,11 +86,12 @@ def simulate_model(
     ] = 1.0,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """Serve SIMULATED model answers until Ctrl-C. No model is asked: answers are made up to fit the schema.
+    """Serve SIMULATED model answers until Ctrl-C, or while COMMAND runs. No model is asked: answers are made up.
 
-    It speaks as OpenAI, Anthropic and Google do. Its base URL goes to stdout. `GET /stats` tells how many calls and
-    tokens it counted; `POST /faults` with `["500", "hang"]` makes the next calls go wrong. With `--answers`, it
-    answers as a model would that is right as often as `--right` says. See docs/models.md."""
+    They fit the schema that was asked for. It speaks as OpenAI, Anthropic and Google do. Its base URL goes to stdout.
+    `GET /stats` tells how many calls and tokens it counted; `POST /faults` with `["500", "hang"]` makes the next calls
+    go wrong. With `--answers`, it answers as a model would that is right as often as `--right` says. A command after
+    `--` runs beside it, finds it as the provider `simulated`, and gives its exit code. See docs/models.md."""
     from loom.cli.commands.follow import wait_for
     from loom_ai.simulated.known import read_answers
     from loom_ai.simulated.latency import Latency
@@ -89,7 +101,7 @@ def simulate_model(
         raise typer.BadParameter("--text, --field and --right say how --answers are read; name that file, too")
     known = None if answers is None else read_answers(answers, text, dict(map(_column, field or ())), right, seed)
     p99 = None if latency_p99 is None else _seconds(latency_p99)
-    wait_for(
+    code = wait_for(
         _serve(
             SimulatedModel(
                 latency=Latency(_seconds(latency), p99),
@@ -104,11 +116,15 @@ def simulate_model(
             ),
             host,
             port,
+            command,
         )
     )
+    raise typer.Exit(code)
 
 
-async def _serve(server: SimulatedModel, host: str, port: int) -> None:
+async def _serve(server: SimulatedModel, host: str, port: int, command: Sequence[str] | None) -> int:
+    """Serve until Ctrl-C, or until the command has ended. Returns the command's exit code. Raises
+    `ConfigurationError`."""
     import asyncio
 
     from loom.cli.output import stdout
@@ -125,6 +141,8 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port."
         ) from error
     try:
+        if command:
+            return await _beside(server, command)
         stdout.stream().write(f"{server.base_url}\n")
         stdout.stream().flush()
         say(
@@ -136,6 +154,29 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
         await server.stop()
     stats = server.stats
     say(f"{counted(stats['calls'], 'call')}, {stats['answered']:,} answered, {stats['most_at_once']} at once at most.")
+    return 0
+
+
+async def _beside(server: SimulatedModel, command: Sequence[str]) -> int:
+    """Run a command whose provider `simulated` is this server. Returns its exit code. Ctrl-C reaches the command by
+    itself, and SIGTERM is passed on to it. Raises `ConfigurationError`."""
+    import asyncio
+    import os
+    import signal
+    import sys
+
+    from loom_common.errors import ConfigurationError
+
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, "SIMULATED_BASE_URL": server.base_url}
+        )
+    except OSError as error:
+        raise ConfigurationError(f"Cannot run {command[0]!r}: {(error.strerror or str(error)).lower()}.") from error
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, child.terminate)
+    code = await child.wait()
+    return code if code >= 0 else 128 - code
 
 
 def _seconds(text: str) -> float:
