@@ -10,13 +10,14 @@ from loom_common.errors import AccessRefused, ConfigurationError, Conflict, Depe
 from loom_common.errors import DestinationError as Wrong
 from loom_common.errors import Timeout as Late
 from loom_connectors.bigquery.address import Address
-from loom_connectors.bigquery.server import ENTERED, BigQueryError, meaning
-from loom_connectors.bigquery.statements import Statement, compared, quoted, transaction
+from loom_connectors.bigquery.errors import ENTERED, BigQueryError, meaning
+from loom_connectors.bigquery.statements import Statement, quoted, transaction
 from loom_connectors.bigquery.tables import wider
 from loom_connectors.bigquery.writing import texts_of
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Row
 from loom_connectors.sql.needs import Needs
+from loom_connectors.sql.warehouse.statements import compared
 from loom_connectors.values import UnfitValue
 
 

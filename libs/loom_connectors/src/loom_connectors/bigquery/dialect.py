@@ -8,39 +8,42 @@ altered before the script, and removed or renamed after it: within a transaction
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from loom_common.errors import DestinationError, PermanentError
+from loom_common.errors import DestinationError, LoomError
 from loom_connectors.bigquery import tables
 from loom_connectors.bigquery.address import NAMES
-from loom_connectors.bigquery.server import ENTERED, BigQueryError, Server, meaning
+from loom_connectors.bigquery.errors import ENTERED, BigQueryError, meaning
+from loom_connectors.bigquery.server import Server
 from loom_connectors.bigquery.statements import Statement, listed, marker, name_list, quoted, transaction
 from loom_connectors.bigquery.writing import NOT_NULL, texts_of, writer
-from loom_connectors.ports.destination import FailedRow, Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
-from loom_connectors.sql.dialect import Fault, Rights, Target, Work
+from loom_connectors.sql.dialect import Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
-from loom_connectors.sql.loading.repeating import done_alone
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
+from loom_connectors.sql.warehouse import statements
+from loom_connectors.sql.warehouse.dialect import WarehouseDialect, WarehouseSession
+from loom_connectors.sql.warehouse.statements import ORDER, json_lists, merge_sql
+from loom_connectors.values import UnfitValue, json_text
 
 Result = TypeVar("Result")
 _SCRIPT = 2 * 2**20
 """The most characters of rows in one script, and in one statement. BigQuery takes 10 MB in a request."""
-_ORDER = "loom_order"
 _EXPIRES = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))"
 """Lets BigQuery remove a table of staged rows whose process was killed."""
 _NO_LOCK = "loom: the row that is locked is missing"
 
 
-class BigQuerySession:
-    """Represents a visit to a thread. Its coroutines wait for nothing: they block."""
+class BigQuerySession(WarehouseSession):
+    """Collects what a transaction changes, and sends it at its end. Each statement may take `seconds`."""
+
+    quoted = staticmethod(quoted)
 
     def __init__(self, server: Server, seconds: float) -> None:
         self._server = server
@@ -94,23 +97,13 @@ class BigQuerySession:
         return self._server.run(sql, values, seconds=self._seconds).rows
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:
-        """Tell whether the table is there. What an account may do is seen when it is done."""
+        """Raise `BigQueryError` where the dataset is not there, and tell whether the table is."""
         self._server.see_dataset()
-        exists = bool(await self.columns(table))
-        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
+        return await super().rights(table, mode)
 
     async def columns(self, table: TableName) -> dict[str, str]:
         found = self._server.table(table.schema, table.name) or ()
         return {each.name: each.type + (NOT_NULL if each.required else "") for each in found}
-
-    async def types(self, table: TableName) -> dict[str, str]:
-        return await self.columns(table)
-
-    async def computed(self, table: TableName) -> Mapping[str, str]:
-        return {}
-
-    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
-        return True
 
     async def create_ledger(self, ledger: TableName) -> None:
         if not await self.columns(ledger):
@@ -120,16 +113,16 @@ class BigQuerySession:
         self._run(tables.table_sql(table, kinds))
 
     async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
-        for sql in tables.adding(table, kinds):
+        for sql in statements.adding(table, kinds, tables.TYPES, quoted):
             self._run(sql)
 
     async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
-        for sql in tables.widening(table, await self.columns(table), needs):
+        for sql in statements.widening(table, await self.columns(table), needs, tables.wider, quoted):
             self._run(sql)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         if not await self.columns(staging):
-            self._run(tables.like_sql(staging, table))
+            self._run(statements.like_sql(staging, table, quoted))
 
     async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
         name = ledger.quoted_by(quoted)
@@ -157,7 +150,8 @@ class BigQuerySession:
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         columns = columns_of(rows)
         texts = texts_of(rows, columns, target.columns)
-        parts = list(_parts(texts))
+        numbered = ([*row, str(number)] for number, row in enumerate(texts))
+        parts = list(json_lists(numbered, _SCRIPT))
         size = sum(map(len, parts))
         if self._size + size <= _SCRIPT:
             self._size += size
@@ -165,12 +159,6 @@ class BigQuerySession:
                 await self.execute(_write_sql(target, columns, listed(1)), part)
         else:
             await self.execute(_write_sql(target, columns, self._staged(target.table, parts)))
-
-    async def copy_rows(self, source: TableName, target: TableName) -> None:
-        names = name_list(list(await self.columns(source)))
-        await self.execute(
-            f"INSERT INTO {target.quoted_by(quoted)} ({names}) SELECT {names} FROM {source.quoted_by(quoted)}"
-        )
 
     def _staged(self, table: TableName, parts: Sequence[str]) -> str:
         """Put rows that are too many for a script into a table of their own. Return SQL for that table."""
@@ -207,58 +195,18 @@ def _write_sql(target: Target, columns: Sequence[str], parts: str) -> str:
     table, names = target.table.quoted_by(quoted), name_list(columns)
     if not target.key:
         return f"INSERT INTO {table} ({names}) SELECT {', '.join(values)} FROM {parts}"
-    values.append(f"CAST({texts[-1]} AS INT64) AS {_ORDER}")
-    rank = f"ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {_ORDER} DESC) AS loom_rank"
+    values.append(f"CAST({texts[-1]} AS INT64) AS {ORDER}")
+    rank = f"ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {ORDER} DESC) AS loom_rank"
     rows = f"SELECT *, {rank} FROM (SELECT {', '.join(values)} FROM {parts})"
-    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in target.key)
-    changed = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in columns if name not in target.key)
-    update = f"WHEN MATCHED THEN UPDATE SET {changed} " if changed else ""
-    return (
-        f"MERGE INTO {table} AS t USING (SELECT {name_list(columns)} FROM ({rows}) WHERE loom_rank = 1) AS s ON {same} "
-        f"{update}WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({name_list(columns, 's.')})"
-    )
+    return merge_sql(target, columns, f"SELECT {names} FROM ({rows}) WHERE loom_rank = 1", quoted)
 
 
-def _parts(rows: Sequence[Sequence[str | None]]) -> Iterator[str]:
-    """Yield rows, each with its number at the end, as JSON lists that are short enough for a request."""
-    part: list[str] = []
-    size = 0
-    for number, row in enumerate(rows):
-        text = json_text([*row, str(number)])
-        if part and size + len(text) > _SCRIPT:
-            yield f"[{','.join(part)}]"
-            part, size = [], 0
-        part.append(text)
-        size += len(text)
-    if part:
-        yield f"[{','.join(part)}]"
-
-
-class BigQueryDialect:
+class BigQueryDialect(WarehouseDialect[Server]):
     """Represents one dataset that is written."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    @property
-    def shown(self) -> str:
-        return self._server.address.shown
-
     names = NAMES
+    types = tables.TYPES
     errors: tuple[type[Exception], ...] = (BigQueryError, UnfitValue, UnicodeEncodeError)
-
-    def fault(self, error: Exception) -> Fault:
-        if not isinstance(error, BigQueryError):
-            return Fault.ROW
-        passes = not isinstance(meaning(error, self._server.address, DestinationError), PermanentError)
-        return Fault.TRANSIENT if passes else Fault.DESTINATION
-
-    def failed_row(self, row: Row, error: Exception) -> FailedRow:
-        if isinstance(error, UnicodeEncodeError):
-            return FailedRow(row.record_id, "type", "A text holds half a surrogate pair, which is no character.")
-        code = "constraint" if str(error).endswith("may not be NULL.") else "type"
-        hint = EMPTY_TEXT if code == "type" and "" in row.values.values() else ""
-        return FailedRow(row.record_id, code, f"{error}{hint}")
 
     def quoted(self, name: str) -> str:
         return quoted(name)
@@ -269,29 +217,23 @@ class BigQueryDialect:
     def is_one_of(self, number: int) -> str:
         return f"IN (SELECT JSON_VALUE(part) FROM {listed(number)})"
 
-    def name_list(self, names: Sequence[str]) -> str:
-        return json_text(list(names))
-
-    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
-        return tables.TYPES[kind]
-
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"ALTER TABLE {table.quoted_by(quoted)} ADD PRIMARY KEY ({name_list(key)}) NOT ENFORCED"
 
     def renamed(self, table: TableName, name: str) -> str:
         return f"ALTER TABLE {table.quoted_by(quoted)} RENAME TO {quoted(name)}"
 
-    async def run(self, work: Work[Result], seconds: float) -> Result:
-        return await asyncio.to_thread(done_alone, lambda: self._worked(work, seconds), seconds)
-
-    async def look(self, work: Work[Result]) -> Result:
-        return await asyncio.to_thread(self._worked, work, self._server.timeouts.query)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._server.close)
-
-    def _worked(self, work: Work[Result], seconds: float) -> Result:
+    def _visit(self, work: Work[Result], seconds: float) -> Result:
         try:
             return finished(work(BigQuerySession(self._server, seconds)))
         except BigQueryError as error:
             raise meaning(error, self._server.address, self._server.trouble_is) from error
+
+    def _meaning(self, error: Exception) -> LoomError | None:
+        return meaning(error, self._server.address, DestinationError) if isinstance(error, BigQueryError) else None
+
+    def _is_of_a_null(self, error: Exception) -> bool:
+        return str(error).endswith("may not be NULL.")
+
+    def _sentence(self, error: Exception) -> str:
+        return str(error)

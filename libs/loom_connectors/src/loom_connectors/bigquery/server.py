@@ -1,16 +1,13 @@
-"""Asks BigQuery's REST API, and translates its errors by their reasons.
+"""Asks BigQuery's REST API.
 
 A statement is a job with an id of its own, so that a request whose answer was lost may be sent again: it finds the job
 that is there, and starts no second one."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -21,61 +18,16 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.urllib3 import AuthorizedHttp
 from google.oauth2 import service_account
 
-from loom_common.errors import (
-    AccessRefused,
-    ConfigurationError,
-    Conflict,
-    DependencyUnavailable,
-    LoomError,
-    PermanentError,
-)
-from loom_common.errors import Timeout as LateError
+from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, PermanentError
 from loom_connectors.bigquery.address import Address
-from loom_connectors.sql.parameters import Timeouts, see_timeouts
+from loom_connectors.bigquery.answers import Answer, Column, body_of, columns_in, parameter, values_of
+from loom_connectors.bigquery.errors import BigQueryError, error_in, see_error
+from loom_connectors.sql.parameters import Timeouts
 
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 _TRIES = 3
 _POLL_SECONDS = 10.0
 _PAGE = 10_000
-_PASSING = (
-    "backendError",
-    "internalError",
-    "jobBackendError",
-    "jobInternalError",
-    "rateLimitExceeded",
-    "quotaExceeded",
-)
-_LATE = ("stopped", "timeout", "jobTimeout")
-ENTERED = "loom: entered before"
-"""Is what a transaction says that finds its batches in the ledger, because another one was quicker."""
-
-
-class BigQueryError(Exception):
-    """Reports what BigQuery refused."""
-
-    def __init__(self, status: int, reason: str, words: str) -> None:
-        self.status = status
-        self.reason = reason
-        self.words = " ".join(words.split()).rstrip(".")
-        super().__init__(self.words)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Describes a column of a table or of a query."""
-
-    name: str
-    type: str
-    """Holds the type as SQL writes it: `STRING(5)`, `NUMERIC(10, 2)`; `ARRAY` and `STRUCT` without what is in them."""
-    required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Holds what a statement gave."""
-
-    rows: Sequence[Sequence[Any]]
-    columns: Sequence[Column]
 
 
 class Server:
@@ -102,13 +54,13 @@ class Server:
             "useLegacySql": False,
             "parameterMode": "NAMED",
             "defaultDataset": dataset,
-            "queryParameters": [_parameter(f"loom_{at}", value) for at, value in enumerate(values, 1)],
+            "queryParameters": [parameter(f"loom_{at}", value) for at, value in enumerate(values, 1)],
         }
         configuration = {"query": query, "dryRun": dry, "jobTimeoutMs": str(int(seconds * 1000))}
         made = self._asked("POST", "jobs", {"jobReference": job, "configuration": configuration}, until=until)
-        _see_error(made.get("status", {}).get("errorResult"))
+        see_error(made.get("status", {}).get("errorResult"))
         if dry:
-            return Answer((), _columns(made["statistics"]["query"].get("schema")))
+            return Answer((), columns_in(made["statistics"]["query"].get("schema")))
         return self._result({**job, **made.get("jobReference", {})}, until)
 
     def table(self, dataset: str | None, name: str) -> Sequence[Column] | None:
@@ -120,7 +72,7 @@ class Server:
             if error.status != 404:
                 raise
             return None
-        return _columns(found.get("schema"))
+        return columns_in(found.get("schema"))
 
     def see_dataset(self) -> None:
         """Raise `BigQueryError` where the dataset is not there, or not to be seen."""
@@ -143,8 +95,8 @@ class Server:
             found = self._asked("GET", f"queries/{job['jobId']}{_query(job, asked)}", until=until + _POLL_SECONDS)
             if not found.get("jobComplete", True):
                 continue
-            columns = columns or _columns(found.get("schema"))
-            rows += [_values(row, columns) for row in found.get("rows", ())]
+            columns = columns or columns_in(found.get("schema"))
+            rows += [values_of(row, columns) for row in found.get("rows", ())]
             token = found.get("pageToken")
             if not token:
                 return Answer(rows, columns)
@@ -167,13 +119,13 @@ class Server:
                         f"{self.address.shown} cannot be reached: {type(error).__name__}."
                     ) from error
                 continue
-            found = _read(answer)
+            found = body_of(answer)
             if answer.status < 400:
                 return found
             if answer.status == 409 and place == "jobs":  # the request before this one has reached it
                 return {"jobReference": body["jobReference"]}
             if answer.status < 500 or last:
-                raise _error(answer.status, found)
+                raise error_in(answer.status, found)
         raise AssertionError("the last try returns or raises")
 
     def _client(self) -> Any:
@@ -207,107 +159,6 @@ class Server:
         )
 
 
-def meaning(error: BigQueryError, address: Address, trouble: type[PermanentError]) -> LoomError:
-    """Return what an error of BigQuery is to Loom, by its reason."""
-    words, place = error.words, address.shown
-    if is_conflict(error):
-        return Conflict(f"{place}: {words}.")
-    if error.reason in _LATE:
-        return LateError(f"{place}: {words}. {see_timeouts(trouble)}")
-    if error.reason in _PASSING or error.status in (0, 429) or error.status >= 500:
-        return DependencyUnavailable(f"{place}: {words}.")
-    if error.status in (401, 403) or error.reason == "accessDenied":
-        return AccessRefused(f"{place}: {words}. Check the service account, and what it is granted.")
-    if error.status == 404 or error.reason == "notFound":
-        return trouble(f"{place}: {words}. Correct the name, or grant what is needed to see it.")
-    return trouble(f"{place}: {words}.")
-
-
-def is_conflict(error: BigQueryError) -> bool:
-    """Tell whether another transaction was in the way, so that the same work may succeed at once."""
-    return ENTERED in error.words or "concurrent update" in error.words or error.reason == "aborted"
-
-
-def _parameter(name: str, value: object) -> dict[str, Any]:
-    match value:
-        case bool():
-            kind, text = "BOOL", "true" if value else "false"
-        case int():
-            kind, text = "INT64", str(value)
-        case float():
-            kind, text = "FLOAT64", repr(value)
-        case Decimal():
-            kind, text = "BIGNUMERIC", str(value)
-        case dt.datetime():
-            kind, text = "DATETIME" if value.tzinfo is None else "TIMESTAMP", value.isoformat(" ")
-        case dt.date():
-            kind, text = "DATE", value.isoformat()
-        case _:
-            kind, text = "STRING", str(value)
-    return {"name": name, "parameterType": {"type": kind}, "parameterValue": {"value": text}}
-
-
-_SQL_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
-
-
-def _columns(schema: Mapping[str, Any] | None) -> Sequence[Column]:
-    return [
-        Column(str(each["name"]), _type(each), str(each.get("mode")) == "REQUIRED")
-        for each in (schema or {}).get("fields", ())
-    ]
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    if field.get("mode") == "REPEATED":
-        return "ARRAY"
-    name = _SQL_NAMES.get(field["type"], field["type"])
-    if field.get("maxLength"):
-        return f"{name}({field['maxLength']})"
-    if field.get("precision"):
-        return f"{name}({field['precision']}, {field.get('scale') or 0})"
-    return str(name)
-
-
-def _values(row: Mapping[str, Any], columns: Sequence[Column]) -> Sequence[Any]:
-    return [_value(cell["v"], column.type) for cell, column in zip(row["f"], columns, strict=True)]
-
-
-def _value(value: Any, kind: str) -> Any:
-    """Return a value of an answer, where all are texts."""
-    if value is None:
-        return None
-    match kind:
-        case "INT64":
-            return int(value)
-        case "FLOAT64":
-            return float(value)
-        case "BOOL":
-            return str(value).lower() == "true"
-        case _:
-            return value
-
-
 def _query(job: Mapping[str, str], more: Mapping[str, str] | None = None) -> str:
     given = {**(more or {}), **({"location": job["location"]} if "location" in job else {})}
     return "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items()) if given else ""
-
-
-def _read(answer: Any) -> dict[str, Any]:
-    try:
-        found = json.loads(answer.data or b"{}")
-    except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
-
-
-def _error(status: int, found: Mapping[str, Any]) -> BigQueryError:
-    said = found.get("error")
-    said = said if isinstance(said, dict) else {}
-    first: Mapping[str, Any] = next(iter(said.get("errors") or ()), {})
-    return BigQueryError(status, str(first.get("reason", "")), str(said.get("message") or f"HTTP status {status}"))
-
-
-def _see_error(result: Mapping[str, Any] | None) -> None:
-    if result:
-        status = 404 if result.get("reason") == "notFound" else 400
-        raise BigQueryError(status, str(result.get("reason", "")), str(result.get("message", "")))

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from loom_common.errors import SourceError
 from loom_connectors.bigquery import statements
+from loom_connectors.bigquery.errors import BigQueryError, meaning
 from loom_connectors.bigquery.reading import as_json, as_text, mark_column, read_column
-from loom_connectors.bigquery.server import BigQueryError, Server, meaning
+from loom_connectors.bigquery.server import Server
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.reading.mark import MarkColumn
-from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
+from loom_connectors.sql.reading.source_dialect import ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.warehouse.source_dialect import WarehouseSourceDialect, WarehouseSourceSession
 
 Result = TypeVar("Result")
 _UNORDERED = ("JSON", "STRUCT", "ARRAY", "GEOGRAPHY")
 
 
-class BigQuerySourceSession:
-    """Represents a visit to a thread. Its coroutines wait for nothing: they block."""
+class BigQuerySourceSession(WarehouseSourceSession):
+    """Asks one dataset. Each statement may take `seconds`."""
 
     def __init__(self, server: Server, seconds: float) -> None:
+        super().__init__(server.address.shown)
         self._server = server
         self._seconds = seconds
 
@@ -31,29 +32,15 @@ class BigQuerySourceSession:
         answer = self._server.run(query, values, seconds=self._seconds, dry=True)
         return [read_column(each) for each in answer.columns]
 
-    async def order(self, table: TableName) -> Order | None:
-        """Return None: BigQuery keeps no order, and a primary key is only a note."""
-        if self._server.table(table.schema, table.name) is None:
-            shown = self._server.address.shown
-            raise SourceError(f"{shown} has no table {table}. Correct `?table=` in `source`.")
-        return None
-
-    async def is_unique(self, table: TableName, keys: Sequence[str]) -> bool:
-        return False
-
     async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         return self._server.run(sql, values, seconds=self._seconds).rows
 
+    def _is_there(self, table: TableName) -> bool:
+        return self._server.table(table.schema, table.name) is not None
 
-class BigQuerySourceDialect:
+
+class BigQuerySourceDialect(WarehouseSourceDialect[Server]):
     """Represents one dataset that is read."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    @property
-    def shown(self) -> str:
-        return self._server.address.shown
 
     def quoted(self, name: str) -> str:
         return statements.quoted(name)
@@ -61,15 +48,9 @@ class BigQuerySourceDialect:
     def marker(self, number: int) -> str:
         return statements.marker(number)
 
-    def written(self, query: str) -> str:
-        return query
-
     def row_text(self, row: str, names: Sequence[str]) -> str:
         """Return the hash of all values."""
         return f"TO_HEX(MD5(TO_JSON_STRING({row})))"
-
-    def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
-        return statements.compared(columns, comparison, values)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         return as_json(sql) if column.type in _UNORDERED else sql
@@ -87,13 +68,7 @@ class BigQuerySourceDialect:
     def mark_column(self, column: ReadColumn) -> MarkColumn | None:
         return mark_column(column)
 
-    async def read(self, work: Work[Result], seconds: float) -> Result:
-        return await asyncio.to_thread(self._read, work, seconds)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._server.close)
-
-    def _read(self, work: Work[Result], seconds: float) -> Result:
+    def _visit(self, work: Work[Result], seconds: float) -> Result:
         try:
             return finished(work(BigQuerySourceSession(self._server, seconds)))
         except BigQueryError as error:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loom_connectors.sql.warehouse import statements
+
 _MARKER = "@loom_"
 _MARKED = re.compile(r"`(?:[^`\\]|\\.)*`|@loom_(\d+)\b")
 
@@ -25,7 +27,7 @@ def quoted(name: str) -> str:
 
 def name_list(names: Sequence[str], prefix: str = "") -> str:
     """Write identifiers, quoted, with commas between."""
-    return ", ".join(prefix + quoted(name) for name in names)
+    return statements.name_list(names, quoted, prefix)
 
 
 def marker(number: int) -> str:
@@ -38,22 +40,12 @@ def listed(number: int) -> str:
     return f"UNNEST(JSON_QUERY_ARRAY({marker(number)})) AS part"
 
 
-def compared(columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
-    """Return the condition that a key of several columns is `>=` or `<` another, column by column: BigQuery compares
-    rows only for being equal."""
-    column, value = columns[0], values[0]
-    if len(columns) == 1:
-        return f"{column} {comparison} {value}"
-    rest = compared(columns[1:], comparison, values[1:])
-    return f"({column} {comparison[0]} {value} OR ({column} = {value} AND {rest}))"
-
-
-def transaction(statements: Sequence[Statement]) -> Statement:
+def transaction(changes: Sequence[Statement]) -> Statement:
     """Return the script that carries out statements in one transaction. Their values are numbered anew; a name that
     looks like a marker stays as it is."""
     values: list[object] = []
     lines = []
-    for each in statements:
+    for each in changes:
         lines.append(_numbered(each.sql, len(values)))
         values += each.values
     return Statement(";\n".join(["BEGIN TRANSACTION", *lines, "COMMIT TRANSACTION"]) + ";", tuple(values))

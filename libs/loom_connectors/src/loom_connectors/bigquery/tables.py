@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from loom_connectors.bigquery.statements import quoted
 from loom_connectors.sql.columns import Kind
@@ -43,24 +43,6 @@ def table_sql(table: TableName, kinds: Mapping[str, Kind]) -> str:
     """Return the statement that creates the table where it is missing."""
     columns = ", ".join(f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items())
     return f"CREATE TABLE IF NOT EXISTS {table.quoted_by(quoted)} ({columns})"
-
-
-def like_sql(staging: TableName, table: TableName) -> str:
-    """Return the statement that creates an empty table like `table`, where it is missing."""
-    return f"CREATE TABLE IF NOT EXISTS {staging.quoted_by(quoted)} LIKE {table.quoted_by(quoted)}"
-
-
-def adding(table: TableName, kinds: Mapping[str, Kind]) -> Iterator[str]:
-    """Yield the statements that add the columns where they are missing."""
-    for name, kind in kinds.items():
-        yield f"ALTER TABLE {table.quoted_by(quoted)} ADD COLUMN IF NOT EXISTS {quoted(name)} {TYPES[kind]}"
-
-
-def widening(table: TableName, declared: Mapping[str, str], needs: Mapping[str, Needs]) -> Iterator[str]:
-    """Yield the statements that give each column which does not take its values a wider type."""
-    for name, each in needs.items():
-        if name in declared and (to := wider(declared[name], each)) is not None:
-            yield f"ALTER TABLE {table.quoted_by(quoted)} ALTER COLUMN {quoted(name)} SET DATA TYPE {to}"
 
 
 def wider(declared: str, needs: Needs) -> str | None:

@@ -3,14 +3,13 @@ else is refused before, and so is what would fail the statement: BigQuery does n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from loom_connectors.ports.destination import Row
-from loom_connectors.sql.loading.value_texts import (
+from loom_connectors.sql.warehouse import writing
+from loom_connectors.sql.warehouse.value_texts import (
     Write,
     day,
     double,
@@ -22,29 +21,19 @@ from loom_connectors.sql.loading.value_texts import (
     time,
     truth,
 )
-from loom_connectors.values import UnfitValue, bound_row, json_text
+from loom_connectors.sql.warehouse.writing import Writer, name_and_limits, see_integers
+from loom_connectors.values import UnfitValue, json_text
 
 NOT_NULL = " NOT NULL"
 """Ends the type of a column that every row must have a value for."""
-_TYPE = re.compile(r"(\w+)(?:\((.*)\))?")
 _LONGEST = 10_485_760
 _MICROSECONDS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """Says how the values of a column are written."""
-
-    write: Write
-    cast: str
-    """SQL for the value in the column's type; `{}` stands for the text."""
 
 
 @cache
 def writer(declared: str) -> Writer:
     """Return the writer of a column by its type: `NUMERIC(10, 2)`, `STRING NOT NULL`."""
-    found = _TYPE.match(declared)
-    name, inside = (found[1], found[2] or "") if found else (declared, "")
+    name, inside = name_and_limits(declared)
     cast = f"CAST({{}} AS {name})"
     match name:
         case "STRING":
@@ -68,12 +57,11 @@ def writer(declared: str) -> Writer:
 
 def texts_of(rows: Sequence[Row], columns: Sequence[str], types: Mapping[str, str]) -> list[list[str | None]]:
     """Return the texts of all rows. Raises `UnfitValue`, which names the column."""
-    writes = [(name, writer(types[name]).write) for name in columns]
     required = [name for name, declared in types.items() if declared.endswith(NOT_NULL)]
     for row in rows:
         if empty := next((name for name in required if row.values.get(name) is None), None):
             raise UnfitValue("it may not be NULL.", empty)
-    return [bound_row(row.values, writes) for row in rows]
+    return writing.texts_of(rows, columns, types, writer)
 
 
 def _whole(value: Any) -> str:
@@ -99,23 +87,14 @@ def _long(write: Write) -> Write:
 
 
 def _json(value: Any) -> str:
-    _see_integers(value)
+    see_integers(value, _see)
     return json_text(value)
 
 
-def _see_integers(value: Any) -> None:
+def _see(whole: int) -> None:
     """Raise `UnfitValue` for a whole number that BigQuery's JSON does not keep."""
-    match value:
-        case bool():
-            return
-        case int() if not -(2**63) <= value < 2**64:
-            raise UnfitValue(f"the integer {value} does not fit the 64 bits that BigQuery's JSON keeps.")
-        case dict():
-            for each in value.values():
-                _see_integers(each)
-        case list():
-            for each in value:
-                _see_integers(each)
+    if not -(2**63) <= whole < 2**64:
+        raise UnfitValue(f"the integer {whole} does not fit the 64 bits that BigQuery's JSON keeps.")
 
 
 _WRITERS: dict[str, Write] = {"FLOAT64": double, "BOOL": truth, "DATE": day}

@@ -8,7 +8,6 @@ another transaction was quicker, all is done again."""
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,33 +15,27 @@ from typing import Any, TypeVar
 
 import snowflake.connector as driver
 
-from loom_common.errors import Conflict, DestinationError, PermanentError
-from loom_connectors.ports.destination import FailedRow, Row
-from loom_connectors.snowflake import tables, widening
+from loom_common.errors import Conflict, DestinationError, LoomError
+from loom_connectors.ports.destination import Row
+from loom_connectors.snowflake import tables
 from loom_connectors.snowflake.address import NAMES
-from loom_connectors.snowflake.server import (
-    Connection,
-    Server,
-    is_of_a_null,
-    is_of_a_row,
-    meaning,
-    words_of,
-)
+from loom_connectors.snowflake.server import Connection, Server, is_of_a_null, is_of_a_row, meaning, words_of
 from loom_connectors.snowflake.statements import flattened, marker, name_list, quoted
+from loom_connectors.snowflake.widening import wider
 from loom_connectors.snowflake.writing import texts_of, writer
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
-from loom_connectors.sql.dialect import Fault, Rights, Target, Work
-from loom_connectors.sql.load_modes import Mode
-from loom_connectors.sql.loading.repeating import done_alone
+from loom_connectors.sql.dialect import Target, Work
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
+from loom_connectors.sql.warehouse import statements
+from loom_connectors.sql.warehouse.dialect import WarehouseDialect, WarehouseSession
+from loom_connectors.sql.warehouse.statements import ORDER, json_lists, merge_sql
+from loom_connectors.values import UnfitValue, json_text
 
 Result = TypeVar("Result")
 _STATEMENT = 2 * 2**20
 """The most characters of rows in one statement."""
-_ORDER = "loom_order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +47,10 @@ class _Done:
     rows: int
 
 
-class SnowflakeSession:
-    """Represents a connection that writes. Its coroutines wait for nothing: they block."""
+class SnowflakeSession(WarehouseSession):
+    """Writes by a connection that is lent for the visit, and keeps what its transaction did, to do it again."""
+
+    quoted = staticmethod(quoted)
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -91,22 +86,8 @@ class SnowflakeSession:
     async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
         return self._connection.fetched(sql, values)
 
-    async def rights(self, table: TableName, mode: Mode) -> Rights:
-        """What a role may do follows from the roles that are granted to it, and is seen when it is done."""
-        exists = bool(tables.columns_of_table(self._connection, table))
-        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
-
     async def columns(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._connection, table)
-
-    async def types(self, table: TableName) -> dict[str, str]:
-        return tables.columns_of_table(self._connection, table)
-
-    async def computed(self, table: TableName) -> Mapping[str, str]:
-        return {}  # a column that Snowflake numbers may be written, and tables have no other
-
-    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
-        return True
 
     async def create_ledger(self, ledger: TableName) -> None:
         if not tables.columns_of_table(self._connection, ledger):
@@ -116,14 +97,14 @@ class SnowflakeSession:
         self._altered([tables.table_sql(table, kinds, key)])
 
     async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
-        self._altered(widening.statements(table, kinds))
+        self._altered(statements.adding(table, kinds, tables.TYPES, quoted))
 
     async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
-        self._altered(widening.widening(table, tables.columns_of_table(self._connection, table), needs))
+        self._altered(statements.widening(table, await self.columns(table), needs, wider, quoted))
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         if not tables.columns_of_table(self._connection, staging):
-            self._altered([tables.like_sql(staging, table)])
+            self._altered([statements.like_sql(staging, table, quoted)])
 
     async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
         name = ledger.quoted_by(quoted)
@@ -154,16 +135,10 @@ class SnowflakeSession:
 
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         columns = columns_of(rows)
-        texts = texts_of(rows, columns, dict(target.columns))
+        texts = texts_of(rows, columns, target.columns)
         sql = _write_sql(target, columns)
-        for part in _in_statements(texts):
+        for part in json_lists(texts, _STATEMENT):
             self._changed(sql, part)
-
-    async def copy_rows(self, source: TableName, target: TableName) -> None:
-        names = name_list(list(await self.columns(source)))
-        self._changed(
-            f"INSERT INTO {target.quoted_by(quoted)} ({names}) SELECT {names} FROM {source.quoted_by(quoted)}"
-        )
 
     def _changed(self, sql: str, *values: object) -> int:
         rows = self._connection.changed(sql, values)
@@ -198,7 +173,7 @@ class SnowflakeSession:
 def _texts(columns: int, *, number: int) -> str:
     """Return the query of the texts `c1`, `c2` and so on of the rows that are bound, and of their numbers."""
     texts = ", ".join(f"CAST(f.value[{at}] AS VARCHAR) AS c{at + 1}" for at in range(columns))
-    return f"SELECT {texts}, f.index AS {_ORDER} FROM {flattened(number)}"
+    return f"SELECT {texts}, f.index AS {ORDER} FROM {flattened(number)}"
 
 
 def _write_sql(target: Target, columns: Sequence[str]) -> str:
@@ -207,60 +182,20 @@ def _write_sql(target: Target, columns: Sequence[str]) -> str:
     values = ", ".join(
         f"{writer(target.columns[name]).cast.format(f'c{at}')} AS {quoted(name)}" for at, name in enumerate(columns, 1)
     )
-    rows = f"SELECT {values}, {_ORDER} FROM ({_texts(len(columns), number=1)})"
+    rows = f"SELECT {values}, {ORDER} FROM ({_texts(len(columns), number=1)})"
     table, names = target.table.quoted_by(quoted), name_list(columns)
     if not target.key:
         return f"INSERT INTO {table} ({names}) SELECT {names} FROM ({rows})"
-    last = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {_ORDER} DESC) = 1"
-    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in target.key)
-    changed = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in columns if name not in target.key)
-    update = f"WHEN MATCHED THEN UPDATE SET {changed} " if changed else ""
-    return (
-        f"MERGE INTO {table} AS t USING (SELECT * FROM ({rows}) {last}) AS s ON {same} "
-        f"{update}WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({name_list(columns, 's.')})"
-    )
+    last = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {ORDER} DESC) = 1"
+    return merge_sql(target, columns, f"SELECT * FROM ({rows}) {last}", quoted)
 
 
-def _in_statements(rows: Sequence[Sequence[str | None]]) -> Iterator[str]:
-    """Yield rows as JSON lists, each short enough for a statement."""
-    part: list[str] = []
-    size = 0
-    for row in rows:
-        text = json_text(row)
-        if part and size + len(text) > _STATEMENT:
-            yield f"[{','.join(part)}]"
-            part, size = [], 0
-        part.append(text)
-        size += len(text)
-    if part:
-        yield f"[{','.join(part)}]"
-
-
-class SnowflakeDialect:
+class SnowflakeDialect(WarehouseDialect[Server]):
     """Represents one schema that is written."""
 
     errors = (driver.Error, UnfitValue, UnicodeEncodeError)
     names = NAMES
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    @property
-    def shown(self) -> str:
-        return self._server.address.shown
-
-    def fault(self, error: Exception) -> Fault:
-        if not isinstance(error, driver.Error) or is_of_a_row(error):
-            return Fault.ROW
-        passes = not isinstance(meaning(error, self._server.address, DestinationError), PermanentError)
-        return Fault.TRANSIENT if passes else Fault.DESTINATION
-
-    def failed_row(self, row: Row, error: Exception) -> FailedRow:
-        if isinstance(error, UnicodeEncodeError):
-            return FailedRow(row.record_id, "type", "A text holds half a surrogate pair, which is no character.")
-        code = "constraint" if is_of_a_null(error) else "type"
-        hint = EMPTY_TEXT if code == "type" and "" in row.values.values() else ""
-        return FailedRow(row.record_id, code, f"{words_of(error)}.{hint}")
+    types = tables.TYPES
 
     def quoted(self, name: str) -> str:
         return quoted(name)
@@ -271,30 +206,23 @@ class SnowflakeDialect:
     def is_one_of(self, number: int) -> str:
         return f"IN (SELECT CAST(f.value AS VARCHAR) FROM {flattened(number)})"
 
-    def name_list(self, names: Sequence[str]) -> str:
-        return json_text(list(names))
-
-    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
-        return tables.TYPES[kind]
-
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"ALTER TABLE {table.quoted_by(quoted)} ADD PRIMARY KEY ({name_list(key)})"
 
     def renamed(self, table: TableName, name: str) -> str:
         return f"ALTER TABLE {table.quoted_by(quoted)} RENAME TO {table.beside(name).quoted_by(quoted)}"
 
-    async def run(self, work: Work[Result], seconds: float) -> Result:
-        return await asyncio.to_thread(self._run, work, seconds)
-
-    async def look(self, work: Work[Result]) -> Result:
-        return await asyncio.to_thread(self._worked, work, self._server.timeouts.query)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._server.close)
-
-    def _run(self, work: Work[Result], seconds: float) -> Result:
-        return done_alone(lambda: self._worked(work, seconds), seconds)
-
-    def _worked(self, work: Work[Result], seconds: float) -> Result:
+    def _visit(self, work: Work[Result], seconds: float) -> Result:
         with self._server.connection(seconds) as connection:
             return finished(work(SnowflakeSession(connection)))
+
+    def _meaning(self, error: Exception) -> LoomError | None:
+        if not isinstance(error, driver.Error) or is_of_a_row(error):
+            return None
+        return meaning(error, self._server.address, DestinationError)
+
+    def _is_of_a_null(self, error: Exception) -> bool:
+        return is_of_a_null(error)
+
+    def _sentence(self, error: Exception) -> str:
+        return f"{words_of(error)}."

@@ -3,17 +3,16 @@ back."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from typing import Any
 
 from snowflake.connector.cursor import ResultMetadata
 
-from loom_common.domain.json_values.exact_json import UnfitJson, loads
+from loom_common.domain.json_values.exact_json import loads
 from loom_connectors.snowflake.statements import quoted, turned
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn
+from loom_connectors.sql.warehouse.reading import itself, moment, number, unfit
 from loom_connectors.values import as_object
 
 _NAMES = (
@@ -42,8 +41,6 @@ _COMPARED = {
 }
 """Says by type how a mark is compared with a column. Numbers with digits after the point are compared as floating-point
 numbers, because a bound of any size is one."""
-_ZEROS = re.compile(r"\.0+(?=\D|$)|(\.\d*?[1-9])0+(?=\D|$)")
-_SHORT_OFFSET = re.compile(r"[+-]\d\d$")
 
 
 def read_column(column: ResultMetadata) -> ReadColumn:
@@ -53,12 +50,12 @@ def read_column(column: ResultMetadata) -> ReadColumn:
     if kind == "NUMBER":
         whole = not column.scale
         read = int if whole else None
-        return ReadColumn(name, f"NUMBER(38,{column.scale or 0})", _itself if whole else text_of, read, whole=whole)
+        return ReadColumn(name, f"NUMBER(38,{column.scale or 0})", itself if whole else text_of, read, whole=whole)
     if kind in _FORMATS:
-        return ReadColumn(name, kind, formatted(kind), _day if kind == "DATE" else _moment)
+        return ReadColumn(name, kind, formatted(kind), _day if kind == "DATE" else moment)
     if kind in NESTED:
         return ReadColumn(name, kind, lambda sql: f"TO_JSON({sql})", loads)
-    return ReadColumn(name, kind, _itself, _READERS[kind] if kind in _READERS else _unfit(kind))
+    return ReadColumn(name, kind, itself, _READERS[kind] if kind in _READERS else unfit(kind))
 
 
 def mark_column(column: ReadColumn) -> MarkColumn | None:
@@ -84,38 +81,12 @@ def text_of(sql: str) -> str:
     return f"CAST({sql} AS VARCHAR)"
 
 
-def _itself(sql: str) -> str:
-    return sql
-
-
-def _number(value: float) -> float | str:
-    """NaN and the infinities, which JSON lacks, become text."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
 def _day(text: str) -> str:
     return text[:10]
 
 
-def _moment(text: str) -> str:
-    """Return a time or a moment without the zeros at the end of its fraction of a second, and with minutes in its
-    offset."""
-    short = _ZEROS.sub(lambda found: found[1] or "", text)
-    short = f"{short[:10]}T{short[11:]}" if short[10:11] == " " else short
-    return f"{short}:00" if "T" in short and _SHORT_OFFSET.search(short) else short
-
-
-def _unfit(kind: str) -> Callable[[Any], Any]:
-    def refuse(_value: Any) -> Any:
-        raise UnfitJson(f"a value of type {kind} has no exact JSON form. Cast it in extract.query.", "no_json_form")
-
-    return refuse
-
-
 _READERS: dict[str, Callable[[Any], Any] | None] = {
-    "FLOAT": _number,
+    "FLOAT": number,
     "VARCHAR": None,
     "BOOLEAN": bool,
     "BINARY": lambda value: as_object(bytes(value)),

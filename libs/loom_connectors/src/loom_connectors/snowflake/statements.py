@@ -1,4 +1,4 @@
-"""Writes names into statements, and compares keys.
+"""Writes names and markers into statements.
 
 Snowflake keeps a name that was written without quotes in capital letters. So a name of Loom's in small letters is one
 in capital letters there, and the other way round; any other name is the same in both."""
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+
+from loom_connectors.sql.warehouse import statements
 
 _SMALL = re.compile(r"[a-z_][a-z0-9_$]*")
 _CAPITAL = re.compile(r"[A-Z_][A-Z0-9_$]*")
@@ -26,7 +28,7 @@ def quoted(name: str) -> str:
 
 def name_list(names: Sequence[str], prefix: str = "") -> str:
     """Write identifiers, quoted, with commas between."""
-    return ", ".join(prefix + quoted(name) for name in names)
+    return statements.name_list(names, quoted, prefix)
 
 
 def marker(number: int) -> str:
@@ -37,13 +39,3 @@ def marker(number: int) -> str:
 def flattened(number: int) -> str:
     """Return SQL for a table `f` whose column `value` has the parts of the JSON list that is bound by this number."""
     return f"TABLE(FLATTEN(INPUT => PARSE_JSON({marker(number)}))) f"
-
-
-def compared(columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
-    """Return the condition that a key of several columns is `>=` or `<` another, column by column: Snowflake compares
-    rows only for being equal."""
-    column, value = columns[0], values[0]
-    if len(columns) == 1:
-        return f"{column} {comparison} {value}"
-    rest = compared(columns[1:], comparison, values[1:])
-    return f"({column} {comparison[0]} {value} OR ({column} = {value} AND {rest}))"

@@ -54,8 +54,3 @@ def table_sql(table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -
     columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     return f"CREATE TABLE IF NOT EXISTS {table.quoted_by(quoted)} ({', '.join([*columns, *primary])})"
-
-
-def like_sql(staging: TableName, table: TableName) -> str:
-    """Return the statement that creates an empty table like `table`, with its constraints, where it is missing."""
-    return f"CREATE TABLE IF NOT EXISTS {staging.quoted_by(quoted)} LIKE {table.quoted_by(quoted)}"

@@ -3,14 +3,13 @@ something else is refused before."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from loom_connectors.ports.destination import Row
-from loom_connectors.sql.loading.value_texts import (
+from loom_connectors.sql.warehouse import writing
+from loom_connectors.sql.warehouse.value_texts import (
     Write,
     day,
     double,
@@ -22,26 +21,16 @@ from loom_connectors.sql.loading.value_texts import (
     time,
     truth,
 )
-from loom_connectors.values import UnfitValue, bound_row, json_text, kind_word
+from loom_connectors.sql.warehouse.writing import Writer, name_and_limits, see_integers
+from loom_connectors.values import UnfitValue, json_text, kind_word
 
-_TYPE = re.compile(r"(\w+)(?:\((.*)\))?")
 _MOST_DIGITS = 38
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """Says how the values of a column are written."""
-
-    write: Write
-    cast: str
-    """SQL for the value in the column's type; `{}` stands for the text."""
 
 
 @cache
 def writer(declared: str) -> Writer:
     """Return the writer of a column by its type, as Snowflake shows it: `NUMBER(38,0)`."""
-    found = _TYPE.match(declared)
-    name, inside = (found[1], found[2] or "") if found else (declared, "")
+    name, inside = name_and_limits(declared)
     cast = f"CAST({{}} AS {declared})"
     match name:
         case "NUMBER":
@@ -64,14 +53,13 @@ def writer(declared: str) -> Writer:
             return Writer(_WRITERS.get(name) or refusing(declared), cast)
 
 
-def texts_of(rows: Sequence[Row], columns: Sequence[str], types: dict[str, str]) -> list[list[str | None]]:
+def texts_of(rows: Sequence[Row], columns: Sequence[str], types: Mapping[str, str]) -> list[list[str | None]]:
     """Return the texts of all rows. Raises `UnfitValue`, which names the column."""
-    writes = [(name, writer(types[name]).write) for name in columns]
-    return [bound_row(row.values, writes) for row in rows]
+    return writing.texts_of(rows, columns, types, writer)
 
 
 def _json(value: Any) -> str:
-    _see_38_digits(value)
+    see_integers(value, _see)
     return json_text(value)
 
 
@@ -84,17 +72,10 @@ def _part(kind: type, name: str) -> Write:
     return write
 
 
-def _see_38_digits(value: Any) -> None:
+def _see(whole: int) -> None:
     """Raise `UnfitValue` for a whole number that Snowflake's JSON keeps as a floating-point number."""
-    match value:
-        case int() if abs(value) >= 10**_MOST_DIGITS:
-            raise UnfitValue(f"the integer {value} does not fit the {_MOST_DIGITS} digits that Snowflake's JSON keeps.")
-        case dict():
-            for each in value.values():
-                _see_38_digits(each)
-        case list():
-            for each in value:
-                _see_38_digits(each)
+    if abs(whole) >= 10**_MOST_DIGITS:
+        raise UnfitValue(f"the integer {whole} does not fit the {_MOST_DIGITS} digits that Snowflake's JSON keeps.")
 
 
 _WRITERS: dict[str, Write] = {"FLOAT": double, "BOOLEAN": truth, "DATE": day}
