@@ -43,7 +43,7 @@ class Passage:
     whole: float
     """Records a second, of the whole run."""
     steady: float
-    """The same, until so many records have their last answer as `STEADY` says."""
+    """Records a second, until so many records have their last answer as `STEADY` says."""
     report: dict[str, Any]
     counted: dict[str, Any]
 

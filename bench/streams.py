@@ -58,11 +58,11 @@ class Left:
 
     windows: int
     rss: float
-    """It is a size in MiB."""
+    """Holds a size in MiB."""
     rows: int
     """The rows of run state in all tables."""
     of_work: int
-    """Those of batches, slices, partitions and totals."""
+    """Counts the rows of batches, slices, partitions and totals."""
     kept: int
     """The pages that are kept of the source."""
     look: float

@@ -67,7 +67,7 @@ NOT_LOADED = {
 COMMANDS = {"browse", "cache", "cost", "manifest", "offered", "quarantine", "validate"}
 """Some modules of commands in `loom.cli.commands`."""
 OWN = {"validate pipeline.yaml": {"validate"}, "status {run}": {"browse"}, "run pipeline.yaml": {"validate"}}
-"""Those that a command needs."""
+"""Names by command the modules that it needs."""
 
 
 class Ended(NamedTuple):

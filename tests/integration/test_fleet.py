@@ -68,7 +68,7 @@ async def engine(settings):
 
 @asynccontextmanager
 async def running(*services):
-    """Run them until the block ends."""
+    """Run the replicas until the block ends."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for service in services:

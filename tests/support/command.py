@@ -56,8 +56,8 @@ class Command:
 
     @classmethod
     async def begin(cls, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Command:
-        """Start it in `folder`, with nothing of this process's `LOOM_*` settings but those of `environ`. What it runs
-        must leave true books: see `truth.py`."""
+        """Start the command in `folder`, with nothing of this process's `LOOM_*` settings but those of `environ`. What
+        it runs must leave true books: see `truth.py`."""
         watch = await Watch.begin(folder) if changes_runs(arguments) else None
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
         process = await forked.fork_command(folder, arguments, {**clean, **(environ or {})})

@@ -28,9 +28,9 @@ SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"
 FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.json.gz", "out/scores.jsonl.gz", "out/scores.parquet")
 OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
 GOOGLE = tuple(f"gs://tests/${{GCS_FOLDER}}/out/scores.{each}{GOOGLE_KEYS}" for each in ("csv", "parquet"))
-"""The same in Google's store."""
+"""Names the same files in Google's store."""
 AZURE = tuple(f"az://tests/${{AZURE_FOLDER}}/out/scores.{each}{AZURE_KEYS}" for each in ("csv", "parquet"))
-"""The same in Azure's store, where they are asked for."""
+"""Names the same files in Azure's store, where they are asked for."""
 APIS = ("rest+${API}/sink",)
 SNOWFLAKE = "${SNOWFLAKE}&table=scores"
 """The table in the emulator of Snowflake. It takes a fifth of a second for each statement, so the tests that run

@@ -78,6 +78,13 @@ DEGREES = _words_in("far few long many much often soon")
 """After `as`, these words make no clause of their own: `as often as it fails`."""
 
 
+_LEANING = re.compile(
+    r"(?:It|They|Its|Their|Them|Those|Another one|The same(?=[,.;:]| (?:of|for|in|at)\b))(?!\w)"
+    r"|[A-Z][a-z]+ (?:those of )?(?:it|them|its|their)\b"
+)
+"""Matches the beginning of a sentence with a pronoun for a noun that is not in it."""
+
+
 def first_sentence(text: str) -> str:
     """Return what stands before the first full stop, question mark or exclamation mark that ends a sentence."""
     return re.split(r"(?<=[.?!])\s+(?=[A-Z`])", " ".join(text.strip().split("\n\n")[0].split()))[0]
@@ -94,6 +101,12 @@ def is_fragment(sentence: str) -> bool:
     finite = [_is_finite(before, word) for before, word in zip(befores, words, strict=False)]
     clauses = sum(word in OPENERS or _compares(words, place, finite) for place, word in enumerate(words))
     return sum(finite) <= clauses
+
+
+def leans_on_its_place(sentence: str) -> bool:
+    """Say whether a sentence has a pronoun for what only the name beside it, or the sentence before it, names: `Print
+    it on stdout.`, `Its size in bytes.`"""
+    return _LEANING.match(sentence) is not None
 
 
 def _compares(words: list[str], place: int, finite: list[bool]) -> bool:

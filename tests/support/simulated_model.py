@@ -97,7 +97,7 @@ def served_in_a_thread() -> Iterator[SimulatedModel]:
 
 
 SERVING: set[SimulatedModel] = set()
-"""Those of this process that serve now."""
+"""Holds the models of this process that serve now."""
 
 
 @dataclass(frozen=True)

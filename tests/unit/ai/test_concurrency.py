@@ -60,7 +60,7 @@ def test_several_refusals_in_a_row_say_that_too_much_is_asked():
 
 
 def test_an_endpoint_that_only_makes_more_calls_wait_is_not_asked_more():
-    """It works on twenty at once: more of them only queue there."""
+    """The endpoint works on twenty calls at once: more of them only queue there."""
     concurrency = Concurrency(ceiling=512)
     endpoint(concurrency, 5000, latency_of=lambda at_once: 0.1 * max(1.0, at_once / 20))
     assert concurrency.limit < 100

@@ -24,7 +24,7 @@ def test_wilcoxon_gives_the_published_values():
 
 
 def test_mcnemar_gives_the_published_value():
-    """It has been published for the table ((101, 121), (59, 33)), as the binomial test of 59 of 180."""
+    """The value has been published for the table ((101, 121), (59, 33)), as the binomial test of 59 of 180."""
     assert mcnemar(121, 59) == pytest.approx(4.4344e-06, rel=1e-4)
 
 

@@ -23,7 +23,7 @@ LETTERS = sa.Table(
 
 
 class Counting(SqliteConnection):
-    """Counts its visits to the thread."""
+    """Counts the visits of a connection to the thread."""
 
     visits = 0
 

@@ -127,7 +127,7 @@ def _see_section(key, value):
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
 def test_every_python_in_the_documents_is_whole(snippet):
-    """It can be compiled as a module, and every name in it is imported, defined there or built in."""
+    """Each example can be compiled as a module, and every name in it is imported, defined there or built in."""
     module = compile(snippet.body, str(snippet), "exec")
     assert names_from_nowhere(symtable.symtable(snippet.body, str(snippet), "exec")) == set()
     for node in ast.walk(ast.parse(snippet.body)):

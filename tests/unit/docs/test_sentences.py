@@ -5,7 +5,14 @@ from functools import lru_cache
 import pytest
 
 from support.documents import ROOT
-from support.sentences import attribute_docstrings, docstrings, first_sentence, is_fragment, is_vague
+from support.sentences import (
+    attribute_docstrings,
+    docstrings,
+    first_sentence,
+    is_fragment,
+    is_vague,
+    leans_on_its_place,
+)
 from support.syntax import source_paths, statements
 
 
@@ -29,6 +36,23 @@ def test_the_first_sentence_of_every_docstring_has_a_verb_of_its_own():
 def test_what_is_said_of_an_attribute_says_what_it_is():
     vague = [f"{place}: {sentence}" for place, sentence in written()[1] if is_vague(sentence)]
     assert not vague, "Say with a verb what the attribute is or holds:\n" + "\n".join(vague)
+
+
+def test_the_first_sentence_of_every_docstring_names_what_it_is_about():
+    leaning = [f"{place}: {text}" for told in written() for place, text in told if leans_on_its_place(text)]
+    assert not leaning, "Name the thing in the place of the pronoun:\n" + "\n".join(leaning)
+
+
+@pytest.mark.parametrize(
+    "text", ["Print it on stdout.", "Its size in bytes.", "It is a size.", "Those that failed.", "The same for tokens."]
+)
+def test_a_pronoun_without_its_noun_is_found(text):
+    assert leans_on_its_place(text)
+
+
+@pytest.mark.parametrize("text", ["Print the error.", "The same rows make the same bytes.", "Items are kept."])
+def test_a_sentence_that_names_what_it_is_about_is_let_through(text):
+    assert not leans_on_its_place(text)
 
 
 @pytest.mark.parametrize(

@@ -68,15 +68,15 @@ class Backend(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Return its URL, with user and password."""
+        """Return the server's URL, with user and password."""
 
     @abstractmethod
     def programs(self) -> Sequence[Program]:
-        """Return its programs, installed and configured in `folder`. Raises `BackendUnavailable`."""
+        """Return the server's programs, installed and configured in `folder`. Raises `BackendUnavailable`."""
 
     @abstractmethod
     def image(self) -> Image | None:
-        """Return its container image and settings; None where it always runs as processes of this machine."""
+        """Return the server's container image and settings; None where it always runs as processes of this machine."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -92,7 +92,7 @@ class Backend(ABC):
         return self._host.pid if self._host else 0
 
     def start(self) -> Self:
-        """Start it and wait until it serves. Raises `BackendUnavailable` with the end of the server's log."""
+        """Start the server and wait until it serves. Raises `BackendUnavailable` with the end of the server's log."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._host is None:
             atexit.register(self._remove)
@@ -108,22 +108,22 @@ class Backend(ABC):
         return self
 
     def stop(self) -> None:
-        """Shut it down in order."""
+        """Shut the server down in order."""
         if self._host:
             self._host.stop()
 
     def kill(self) -> None:
-        """Kill it, as in a crash."""
+        """Kill the server, as in a crash."""
         if self._host:
             self._host.kill()
 
     def restart(self) -> None:
-        """Shut it down in order, and start it again with the same data and ports."""
+        """Shut the server down in order, and start it again with the same data and ports."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Kill it and remove its data."""
+        """Kill the server and remove its data."""
         self.kill()
         if isinstance(self._host, ContainerHost):
             self._host.remove()

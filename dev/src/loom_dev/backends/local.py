@@ -67,7 +67,7 @@ class Process:
         self._release()
 
     def kill(self) -> None:
-        """Kill it, as in a crash."""
+        """Kill the process, as in a crash."""
         self._signal(self._program.kill_signal)
         self._watchdog.wait()
         self._release()

@@ -153,7 +153,7 @@ class RabbitMQ(Backend):
         return self
 
     def wipe(self) -> None:
-        """Kill it, delete its data, and start it again, as after the loss of its disk."""
+        """Kill the broker, delete its data, and start it again, as after the loss of its disk."""
         self.kill()
         if isinstance(self._host, ContainerHost):
             self._host.remove()

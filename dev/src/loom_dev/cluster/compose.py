@@ -53,7 +53,7 @@ class ComposeCluster:
         return True
 
     def clean(self) -> None:
-        """Remove its data."""
+        """Remove the cluster's data."""
         if self._variables.exists():
             self._compose("down", "--volumes")
 

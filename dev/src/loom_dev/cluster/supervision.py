@@ -92,14 +92,14 @@ class Supervisor:
 
     @property
     def pid(self) -> int:
-        """Return its pid; 0 where it does not run."""
+        """Return the pid of the supervisor; 0 where it does not run."""
         try:
             return int(self._calls.getPID())
         except (OSError, xmlrpc.client.ProtocolError):
             return 0
 
     def apply(self, text: str) -> None:
-        """Start it with this configuration, or apply the changes to it. Raises `SetupError`."""
+        """Start the supervisor with this configuration, or apply the changes to it. Raises `SetupError`."""
         path = self._place.write("supervisord.conf", text)
         if self.pid:
             self._update()

@@ -92,8 +92,8 @@ class ModelCall:
     """Tells whether it holds sensitive values. Its key is then one that nobody can guess them by, and its answer is
     kept encrypted."""
     batch_deadline: float | None = None
-    """Where it is set, a provider's batch answers the call, for the price of one: the seconds after which it is asked
-    directly. Not part of the key: the answer is the same."""
+    """Says after how many seconds a call that waits for a provider's batch, which costs less, is asked directly; None
+    for a call that waits for none. Not part of the key: the answer is the same."""
 
 
 @per_record
@@ -107,7 +107,7 @@ class ModelAnswer:
     """The model that answered, as the provider names it."""
     tokens_in: int
     tokens_cached: int
-    """Those of `tokens_in` that the provider had cached, and charges less for."""
+    """Counts the tokens of `tokens_in` that the provider had cached, and charges less for."""
     tokens_out: int
     latency: float
     """The number of seconds from question to answer."""
@@ -118,11 +118,11 @@ class ModelAnswer:
     cut_off: int = 0
     """Says how many answers to the same question were cut off before it by a limit that a budget had lowered."""
     tokens_written: int = 0
-    """Those of `tokens_in` that the provider put into its cache, and charges more for."""
+    """Counts the tokens of `tokens_in` that the provider put into its cache, and charges more for."""
     tokens_audio: int = 0
-    """Those of `tokens_in` that stand for recordings, as far as the provider tells."""
+    """Counts the tokens of `tokens_in` that stand for recordings, as far as the provider tells."""
     tokens_image: int = 0
-    """Those of `tokens_in` that stand for images, as far as the provider tells."""
+    """Counts the tokens of `tokens_in` that stand for images, as far as the provider tells."""
     logprobs: tuple[tuple[int, float], ...] | None = None
     """Holds the tokens of the text, each by its bytes in UTF-8 and by the natural logarithm of its probability. None
     where they were not asked for, or not given."""
@@ -157,7 +157,7 @@ class Entry:
     """The model that was asked for."""
     answer: ModelAnswer
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     created_at: dt.datetime
     """A time in UTC, with its zone."""
     sealed: bool = False

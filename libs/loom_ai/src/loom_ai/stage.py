@@ -44,7 +44,7 @@ class ModelStage:
 
 
 def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
-    """Open it on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    """Open the model stage on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     url = platform.settings.journal.url.get_secret_value()
     journal = open_journal(url, platform.project)
     reservations = BudgetReservations(open_budgets(platform.settings), Prices())

@@ -39,7 +39,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 )
 """Formats by the ending of a file's name, or by the option `format`."""
 ONLY_READ = frozenset({"yaml", "yml", "toml"})
-"""Holds those of them that no destination can have."""
+"""Holds the formats that no destination can have."""
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {

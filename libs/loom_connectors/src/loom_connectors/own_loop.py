@@ -58,7 +58,7 @@ class _OnItsLoop(Generic[C]):
             raise PluginFailed(f"{self._what} raised {self._named(error)}.") from None
 
     async def close(self) -> None:
-        """Close it, unless its loop was given up on."""
+        """Close what is wrapped, unless its loop was given up on."""
         try:
             if self._home is not None and not self._loop.replaced():
                 await self.call(lambda opened: opened.close(), _CLOSING_SECONDS)
@@ -66,7 +66,7 @@ class _OnItsLoop(Generic[C]):
             await self._loop.close()
 
     def _here(self) -> C:
-        """Return it as it is open on the loop that runs. What it keeps open belongs to that loop."""
+        """Return what is wrapped as it is open on the loop that runs. What it keeps open belongs to that loop."""
         running = asyncio.get_running_loop()
         if self._home is not None and self._home is not running:
             self.opened = self._open()

@@ -32,14 +32,14 @@ class News:
     """Describes how a run stands."""
 
     id: str
-    """Another one for each state of the run, the same from every replica."""
+    """Differs for each state of the run, and is the same from every replica."""
     status: str
     ended: bool
     document: dict[str, Any]
     """The metrics of the run; its report where it has ended."""
 
     def event(self, before: News | None) -> bytes:
-        """Write it as a server-sent event, for somebody who was told what was `before`."""
+        """Write the news as a server-sent event, for somebody who was told what was `before`."""
         changed = before is not None and before.status != self.status
         name = "finished" if self.ended else "status" if changed else "progress"
         return b"event: %s\nid: %s\ndata: %s\n\n" % (

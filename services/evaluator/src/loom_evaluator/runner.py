@@ -123,7 +123,7 @@ class EvaluatorRunner:
         self._settings = config.evaluators
         scoring = [_Evaluator(each, rule_of(each, folder)) for each in config.evaluators if each.name not in judges]
         self._apart = [each for each in scoring if each.is_foreign or isinstance(each.rule, AsyncRule)]
-        """Those that may take their time: each goes through the records of a batch by itself."""
+        """Holds the evaluators that may take their time: each goes through the records of a batch by itself."""
         self._quick = {
             each.settings.name: each.rule
             for each in scoring

@@ -20,7 +20,8 @@ REGRESSIONS = {
 
 @pytest.mark.parametrize("regression", REGRESSIONS)
 def test_a_regression_is_found(loom, recorded, regression):
-    """It is found by the recordings alone, and also once the answers to changed questions have been recorded."""
+    """The regression is found by the recordings alone, and also once the answers to changed questions have been
+    recorded."""
     file, before, after, test = REGRESSIONS[regression]
     change(recorded / file, before, after)
     replayed = loom("test", "--filter", test, "--format", "json")

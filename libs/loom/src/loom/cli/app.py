@@ -76,7 +76,7 @@ def _tell_programs(error: Exception) -> None:
 
 
 def _print_error(words: str, mistakes: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Print it on stdout. Where nothing can be written there, it stands on stderr alone."""
+    """Print an error on stdout. Where nothing can be written there, it stands on stderr alone."""
     from loom.cli.output import terminal
     from loom_common.errors import DestinationError
 

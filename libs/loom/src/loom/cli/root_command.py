@@ -71,7 +71,7 @@ def command(arguments: Sequence[str]) -> Callable[..., Any]:
 
 @functools.cache
 def _made(names: tuple[str, ...]) -> Callable[..., Any]:
-    """Make it once in a process, because that takes as long as a small command."""
+    """Make the command once in a process, because that takes as long as a small command."""
     return with_whole_sentences(typer.main.get_command(application(names)))
 
 

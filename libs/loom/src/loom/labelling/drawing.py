@@ -34,7 +34,7 @@ class Near:
 
     distance: float
     place: int
-    """Its place in the random order, as a large number."""
+    """Holds the record's place in the random order, as a large number."""
     record_id: str
     margin: float
 

@@ -53,7 +53,7 @@ class Imported(Shown):
     kept: int
     """The number of labels that are stored now."""
     replaced: int
-    """Counts those of them that stand in the place of other verdicts of the same persons."""
+    """Counts the verdicts that stand in the place of others of the same persons."""
     empty: int
     """The number of rows without a verdict."""
     unknown: int

@@ -88,7 +88,7 @@ class LabelReport(Shown):
     labelled: int
     """The number of records that somebody has judged."""
     passed: int
-    """Counts those of them that most persons would let through."""
+    """Counts the records that most persons would let through."""
     disputed: int
     """Counts those that as many persons would let through as not. They count as skipped."""
     outside: int

@@ -181,8 +181,8 @@ async def _source(
     counted: bool,
     pace: Pace | None = None,
 ) -> list[Check]:
-    """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
-    not looked at. With a `pace` it has to be one that can be read as a stream."""
+    """Check the source, and the fields that the pipeline names of it and of its output. Look at the destination, unless
+    its credentials are missing. With a `pace` it has to be one that can be read as a stream."""
 
     def compare(fields: Fields | None) -> Compared:
         return compared(written.document, written.definition, written.prompt, fields)
@@ -241,7 +241,7 @@ def _own_files(written: LoadedPipeline | InvalidFile, extract: ExtractConfig, lo
 async def _destination(
     written: LoadedPipeline | InvalidFile, load: LoadConfig, context: ConnectorContext, what: str = "destination"
 ) -> list[Check]:
-    """Without its credentials it is not looked at."""
+    """Look at the destination, unless its credentials are missing."""
     if _lacks_credentials(context, load.destination, load.options):
         return []
     try:

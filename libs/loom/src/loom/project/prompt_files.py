@@ -31,7 +31,7 @@ class PromptText:
 
     text: str
     at: KeyPath
-    """Its key in the definition."""
+    """Holds the key of the prompt in the definition."""
     file: str | None
     """The file it stands in, as it may be shown; None where it stands in the definition itself."""
     document: Document | None

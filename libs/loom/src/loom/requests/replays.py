@@ -28,7 +28,7 @@ class NothingWaits(Shown):
     """The statuses of the replays that have taken some of them up, by run id."""
 
     def words(self, flags: str = "") -> str:
-        """Say it in sentences. `flags` are added to suggested commands."""
+        """Say in sentences why no record waits. `flags` are added to suggested commands."""
         return " ".join(["Nothing is replayed.", *self._sentences(flags)])
 
     def _sentences(self, flags: str) -> list[str]:

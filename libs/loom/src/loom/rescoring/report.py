@@ -40,7 +40,7 @@ class Rescored(Shown):
     calls_made: int
     calls_reused: int
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     changed: Sequence[RescoredRecord] = ()
     """The records whose verdict is another one."""
     applied: Mapping[str, Any] | None = None

@@ -37,7 +37,7 @@ class ResultLine(Shown):
     outcome: str
     """Says what became of it: `loaded`, `rejected`, `quarantined` or `skipped`."""
     scores: Mapping[str, float]
-    """Holds them by the evaluators' names."""
+    """Holds the scores by the evaluators' names."""
     output: Mapping[str, Any] | None
     """None where it has none, or its output is no longer to be had."""
     reason: str | None

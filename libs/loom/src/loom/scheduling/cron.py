@@ -35,7 +35,7 @@ class Cron:
     """Holds a cron expression. A field that is None is `*`."""
 
     text: str
-    """Holds its five fields."""
+    """Holds the five fields of the schedule."""
     minutes: tuple[int, ...] | None
     hours: tuple[int, ...] | None
     days: tuple[int, ...] | None

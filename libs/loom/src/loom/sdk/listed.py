@@ -65,5 +65,5 @@ class QuarantinedRecord(dict[str, Any]):
 
     @property
     def scores(self) -> dict[str, float]:
-        """Return its scores, by the name of the evaluator."""
+        """Return the scores of the record, by the name of the evaluator."""
         return dict(self["evaluation_scores"] or {})

@@ -25,7 +25,7 @@ class Record:
     output: Mapping[str, Any] | None
     """Holds what the transform made of it; None where it came to nothing."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Its scores, by the name of the evaluator."""
+    """Holds the scores of the record, by the name of the evaluator."""
     failure_reason: str | None = None
     """Says why it did not pass, in words; None where it did."""
     failure_code: str | None = None

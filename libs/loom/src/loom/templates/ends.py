@@ -18,7 +18,7 @@ class End:
 
     name: str
     what: str
-    """Names it in words: `a CSV file`."""
+    """Names the system in words: `a CSV file`."""
     source: str | None = None
     """The location that records are read from; None where it is no source."""
     destination: str | None = None

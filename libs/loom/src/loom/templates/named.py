@@ -31,7 +31,7 @@ class Template(Shown):
     """What is to be done before its pipeline runs: variables to set, extras to install, data to put there."""
 
     def files(self, pipeline: str) -> dict[str, str]:
-        """Return its text files by path, for a pipeline of that name."""
+        """Return the text files of the template by path, for a pipeline of that name."""
         pair = pair_named(self.name)
         return dict(template(self.name, pipeline)) if pair is None else {"pipeline.yaml": pair.pipeline(pipeline)}
 

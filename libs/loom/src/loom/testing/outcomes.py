@@ -15,9 +15,9 @@ class Verdict(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    """It ran, and an expectation does not hold, or an answer that it needs is not recorded."""
+    """The test ran, and an expectation does not hold, or an answer that is needed is not recorded."""
     ERROR = "error"
-    """It could not run."""
+    """The test could not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Result(Shown):
     pipeline: str
     verdict: Verdict
     failures: Sequence[Failure] = ()
-    """Those of the first round that failed."""
+    """Holds the failures of the first round that failed."""
     error: str | None = None
     """Says why it could not run."""
     seconds: float = 0.0

@@ -26,7 +26,7 @@ _TEXT_OF_PAGE = 3_000
 _SLOWEST = 4_000
 """The bytes of a second of a recording of unknown length, at the least: 32 kbit/s."""
 _USUAL = 16_000
-"""The same for an estimate: 128 kbit/s."""
+"""Holds the bytes of a second that an estimate goes by: 128 kbit/s."""
 _TILES = {
     re.compile(r"gpt-4o-mini"): (2833, 5667),
     re.compile(r"gpt-5(?!.*(mini|nano))"): (70, 140),

@@ -23,7 +23,7 @@ class Tokens:
     cached: int = 0
     answered: int = 0
     written: int = 0
-    """Those that the provider put into its cache."""
+    """Counts the input tokens that the provider put into its cache."""
     audio: int = 0
     image: int = 0
 

@@ -57,7 +57,8 @@ class Taken:
     requests_from: float
     """Says until when the time is taken by earlier requests; never before `now`, nor before the end of a pause."""
     tokens_from: float
-    """The same for tokens."""
+    """Says until when the time is taken by the tokens of earlier requests; never before `now`, nor before the end of a
+    pause."""
     paused_until: float
 
     def wait(self, requests: Rate | None, tokens: Rate | None, before: Wish) -> float:

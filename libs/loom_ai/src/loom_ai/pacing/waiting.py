@@ -98,7 +98,7 @@ class Waiting:
             self._has_one = True
 
     def give(self) -> None:
-        """Give its place back, if it has one."""
+        """Give the place of a call back, if it has one."""
         if self._has_one:
             self.lend()
             self._has_one = self._lent = False

@@ -59,9 +59,9 @@ class SimulatedAnswer:
     arguments: Mapping[str, Any] | None = None
     """The arguments of the tool that is asked for, in place of a text."""
     cached: int = 0
-    """Those of `tokens_in` that were kept before."""
+    """Counts the tokens of `tokens_in` that were kept before."""
     written: int = 0
-    """Those of `tokens_in` that are kept from now on."""
+    """Counts the tokens of `tokens_in` that are kept from now on."""
     logprobs: tuple[tuple[str, float], ...] = ()
     """The tokens of the text with the logarithms of their probabilities."""
 

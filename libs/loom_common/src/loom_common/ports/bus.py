@@ -74,11 +74,12 @@ class Delivery(Protocol):
     """Says how often it was delivered and not acknowledged before, where the broker counts; else 0 or 1."""
 
     async def ack(self) -> None:
-        """Acknowledge it. Where the connection broke meanwhile, nothing is raised: the message is delivered again."""
+        """Acknowledge the message. Where the connection broke meanwhile, nothing is raised: the message is delivered
+        again."""
         ...
 
     async def nack(self) -> None:
-        """Return it to the queue at once."""
+        """Return the message to the queue at once."""
         ...
 
 

@@ -42,9 +42,9 @@ class StageChecks:
 
     all: Sequence[tuple[str, QualityCheck]]
     rules: Sequence[RecordRule]
-    """Those that look at nothing but the record, with Loom's own code."""
+    """Holds the rules that look at nothing but the record, with Loom's own code."""
     functions: Sequence[RecordRule]
-    """Those that call the user's code."""
+    """Holds the rules that call the user's code."""
     references: Sequence[tuple[str, Reference]]
     uniques: Sequence[tuple[str, Unique]]
     times: Sequence[tuple[str, Freshness]]

@@ -18,12 +18,12 @@ class SealedPayloads:
         self._context = f"{pipeline}/records"
 
     async def put(self, data: bytes, *, owner: str | None = None) -> str:
-        """Store it sealed. Raises `ConfigurationError` besides, where the key cannot be used."""
+        """Store the payload sealed. Raises `ConfigurationError` besides, where the key cannot be used."""
         keys = await self._keyring.keys()
         return await self._payloads.put(keys.seal(data, self._context).encode(), owner=owner)
 
     async def put_first(self, data: bytes, *, owner: str, name: str) -> bytes:
-        """Store it sealed. Raises as `put` and `get` do."""
+        """Store the payload sealed. Raises as `put` and `get` do."""
         keys = await self._keyring.keys()
         sealed = keys.seal(data, self._context).encode()
         kept = await self._payloads.put_first(sealed, owner=owner, name=name)

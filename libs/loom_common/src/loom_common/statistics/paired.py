@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 EXACT = 1000
 """The most pairs that differ up to which the sign test is exact."""
 EXACT_RANKS = 50
-"""The same of the signed-rank test, whose exact distribution takes the square of it in time."""
+"""The most pairs that differ up to which the signed-rank test is exact: its exact distribution takes the square of
+their number in time."""
 
 
 def sign_test(better: int, worse: int) -> float | None:

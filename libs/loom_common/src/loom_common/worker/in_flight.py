@@ -23,7 +23,8 @@ class WorkInFlight:
     left: float
     """Says what is still to be done of them, in messages."""
     parts_left: float = 0.0
-    """The same in parts (records, questions), where handlers said how many of those they may work on at once."""
+    """Holds the work left in parts (records, questions), where handlers said how many of those they may work on at
+    once."""
     at_once: int = 0
     """Says how many parts may be worked on at once; 0 where no handler said it."""
 
@@ -54,8 +55,8 @@ class InFlightMessage:
         return 1 - self._done / self._of
 
     def begin(self, parts: int = 1, at_once: int | None = None) -> None:
-        """It is of so many parts (records, questions), none of which is done. `at_once`: how many parts, of this and
-        other messages, the worker may work on at the same time; None where nothing is configured."""
+        """Note that the message is of so many parts (records, questions), none of which is done. `at_once`: how many
+        parts, of this and other messages, the worker may work on at the same time; None where nothing is configured."""
         self._seconds, self._began = self.seconds(), monotonic()
         if at_once is not None and self.at_once is None:
             self.at_once, self.of_parts = at_once, max(1, parts)
@@ -83,7 +84,7 @@ class InFlightMessages:
         self._messages = 0
         self._left = 0.0
         self._told_messages = self._told_parts = 0
-        """Those in flight whose handlers said how many parts may be worked on at once, and their parts."""
+        """Count the messages in flight whose handlers said how many parts may be worked on at once, and their parts."""
         self._at_once: Counter[int] = Counter()
 
     @property

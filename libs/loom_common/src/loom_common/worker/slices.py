@@ -34,7 +34,7 @@ class CheckedSource:
 
     fact: SourceChecked
     pieces: Sequence[Piece] | None
-    """Those that it is split into; None where that was not asked for, or something is in the way."""
+    """Holds the pieces that the source is split into; None where that was not asked for, or something is in the way."""
 
 
 @dataclass(frozen=True, slots=True)

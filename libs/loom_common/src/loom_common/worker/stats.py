@@ -25,11 +25,11 @@ class MessageOutcome(StrEnum):
 
     HANDLED = "handled"
     RETRIED = "retried"
-    """It waits in a retry queue."""
+    """The message waits in a retry queue."""
     FAILED = "failed"
-    """It went to the quarantine or to `loom.dead`, or its run failed."""
+    """The message went to the quarantine or to `loom.dead`, or its run failed."""
     STALE = "stale"
-    """It was dropped, because it belongs to an earlier epoch of its run."""
+    """The message was dropped, because it belongs to an earlier epoch of its run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class OpenFile:
 
     @property
     def size(self) -> int:
-        """Return its size in bytes. Where it is compressed, it is read to its end for that."""
+        """Return the size of the file in bytes. Where it is compressed, it is read to its end for that."""
         if self._size is None:
             at = self.stream.tell()
             self._size = self.stream.seek(0, io.SEEK_END)
@@ -89,7 +89,7 @@ class TextFile(OpenFile):
     encoding: Encoding
 
     def lines(self, mark: FilePosition) -> Lines:
-        """Return its lines from `mark` on, beyond the end of a piece, too."""
+        """Return the lines of the file from `mark` on, beyond the end of a piece, too."""
         return Lines(self.stream, self.encoding, self.shown, mark.offset, mark.line)
 
     def rest(self, mark: FilePosition) -> Lines:

@@ -20,7 +20,7 @@ class FileState:
     size: int
     """A size in bytes."""
     version: tuple[object, ...]
-    """Another one where the file may have been written to since."""
+    """Differs where the file may have been written to since."""
     tag: str | None = None
     """The storage's own mark of the content, such as an ETag: another one where the content is another."""
 
@@ -43,7 +43,7 @@ class StoredFile(Protocol):
 
     @property
     def shown(self) -> str:
-        """Return its path or URL, in full, for messages."""
+        """Return the path or URL of the file, in full, for messages."""
         ...
 
     def state(self) -> FileState | None:

@@ -36,7 +36,7 @@ class Extent:
     """Says what belongs to a record that cannot be read."""
 
     raw: str
-    """Its first `LONGEST_RAW` characters."""
+    """Holds the first `LONGEST_RAW` characters of the record."""
     offset: int
     line: int
     """The place after it: bytes and lines before the next record."""

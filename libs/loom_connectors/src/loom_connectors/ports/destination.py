@@ -131,7 +131,7 @@ class Destination(Protocol):
         ...
 
     async def check(self) -> None:
-        """Reach it, and see that it can be written. Raises `DestinationError`, `AccessRefused`,
+        """Reach the destination, and see that it can be written. Raises `DestinationError`, `AccessRefused`,
         `DependencyUnavailable`, each with place and remedy."""
         ...
 

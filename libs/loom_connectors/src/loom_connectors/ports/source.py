@@ -46,7 +46,8 @@ class Source(Protocol):
     """Can be read in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
 
     async def check(self) -> None:
-        """Reach it. Raises `SourceError`, `AccessRefused`, `DependencyUnavailable`, each with place and remedy."""
+        """Reach the source. Raises `SourceError`, `AccessRefused`, `DependencyUnavailable`, each with place and
+        remedy."""
         ...
 
     async def count(self) -> int | None:

@@ -48,7 +48,7 @@ class Column:
     name: str
     oid: int
     type: str
-    """Its SQL type, to cast a cursor's text into."""
+    """Holds the SQL type of the column, to cast a cursor's text into."""
     read: Read | None
     """None: the text is the value."""
 
@@ -159,7 +159,8 @@ def _array_reader(read: Read | None, delimiter: str) -> Read:
 
 
 def _array_of_json(text: str) -> Any:
-    """It stays text where an element is a JSON list or null, which would look like a dimension or a NULL."""
+    """Read an array of JSON values. An array stays text where an element is a JSON list or null, which would look like
+    a dimension or a NULL."""
     elements = array_of(text, None)
     if not isinstance(elements, list):
         return text

@@ -38,7 +38,7 @@ class Taken:
         await uninterrupted(self._answered(self._channel.basic_ack))
 
     async def give_back(self) -> None:
-        """Return them to the queue."""
+        """Return the messages to the queue."""
         await uninterrupted(self._answered(lambda tag: self._channel.basic_nack(tag, requeue=True)))
 
     async def _answered(self, answer: Any) -> None:

@@ -125,7 +125,7 @@ class LocalResult:
         self._begun: set[str] = set()
         """Holds the folders in which parts were put; each is a run's."""
         self._lost: set[str] = set()
-        """Holds those of them that somebody else removed."""
+        """Holds the parts that somebody else removed."""
         self._seeing = threading.Lock()
 
     @property

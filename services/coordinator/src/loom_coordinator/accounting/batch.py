@@ -44,7 +44,7 @@ class BatchUsage:
         return (sum(each.made for each in self.calls), sum(each.reused for each in self.calls))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the batch's row holds it."""
+        """Return the usage as the batch's row holds it."""
         return {"whole": self.whole, "calls": [each.model_dump() for each in self.calls]}
 
     @staticmethod

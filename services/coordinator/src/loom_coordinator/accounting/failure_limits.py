@@ -102,7 +102,7 @@ async def so_far(unit: UnitOfWork, run: Run) -> dict[str, list[int]] | None:
 
 
 def as_json(counted: Mapping[Stage, Count]) -> dict[str, list[int]]:
-    """Write it for a run's row."""
+    """Write the counts of each stage for a run's row."""
     return {stage.value: [count.seen, count.failed] for stage, count in counted.items()}
 
 

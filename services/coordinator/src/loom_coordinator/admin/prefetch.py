@@ -63,7 +63,7 @@ def set_limit(
     limit: Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="Messages in flight, per replica.")],
     form: Form = Format.TABLE,
 ) -> None:
-    """Set it by hand. It stays so until `prefetch auto`; replicas that start later learn it too."""
+    """Set a prefetch limit by hand. It stays so until `prefetch auto`; replicas that start later learn it too."""
     from loom_coordinator.flow_control.prefetch_loop import set_by_hand
 
     _change(service, lambda unit, queue: set_by_hand(unit, queue, limit), form, limit)

@@ -19,7 +19,7 @@ def stats(
     run_id: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run's.")] = None,
     form: Form = Format.TABLE,
 ) -> None:
-    """Count them by pipeline, stage, code and outcome; the most first."""
+    """Count quarantined records by pipeline, stage, code and outcome; the most first."""
     from loom_common.console import numbers
     from loom_common.console.tables import Column
     from loom_coordinator.admin.shared import output

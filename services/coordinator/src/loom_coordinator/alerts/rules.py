@@ -32,7 +32,7 @@ class Figures:
     records: int
     """Counts the records that went through the transform."""
     cost_per_record: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     latency: Mapping[str, float | None]
     """`p50`, `p95`, `p99`: seconds that a model took to answer, or code to transform a record."""
     scores: Mapping[str, float]

@@ -117,7 +117,7 @@ class Run:
     stream: str | None
     """The stream that it is a window of; None for any other run."""
     stream_window: int | None
-    """Its number among the windows of the stream."""
+    """Holds the run's number among the windows of its stream."""
     totals: RunTotals
     """The sums of its batches."""
 

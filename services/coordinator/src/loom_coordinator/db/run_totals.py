@@ -41,7 +41,7 @@ class RunTotals:
     latency: Mapping[int, int] = field(default_factory=dict)
     """Histogram of the seconds that models took to answer, or code to transform a record."""
     waited: Mapping[int, int] = field(default_factory=dict)
-    """The same of the seconds that records waited besides for their answers."""
+    """Histogram of the seconds that records waited besides for their answers."""
     heard: Mapping[Stage, dt.datetime] = field(default_factory=dict)
     """When a batch that this stage was the last to finish was heard of for the last time."""
     heard_at: dt.datetime | None = None

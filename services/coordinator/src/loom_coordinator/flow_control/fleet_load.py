@@ -42,7 +42,7 @@ class Replica:
 
     @property
     def away(self) -> tuple[str, ...]:
-        """Upstreams it has given up on for the moment."""
+        """Return the upstreams that the replica has given up on for the moment."""
         return tuple(each.upstream for each in self.beat.breakers if each.state != "closed")
 
     def rates(self, queue: str) -> QueueRates:

@@ -97,7 +97,7 @@ async def set_by_hand(unit: UnitOfWork, queue: str, prefetch: int) -> None:
 
 
 async def set_free(unit: UnitOfWork, queue: str) -> None:
-    """Let it be decided again, from where it stands."""
+    """Let a limit that was set by hand be decided again, from where it stands."""
     await unit.connection.execute(
         update(prefetch_limits)
         .where(prefetch_limits.c.queue == queue, prefetch_limits.c.by_hand)

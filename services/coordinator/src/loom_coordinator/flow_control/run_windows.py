@@ -16,7 +16,7 @@ from loom_coordinator.flow_control.fleet_load import FleetLoad
 from loom_coordinator.flow_control.windows import CreditState, StageThroughput
 
 _QUEUES = tuple(work_queue(stage) for stage in Stage if stage is not Stage.EXTRACT)
-"""Those that a run's batches wait in."""
+"""Names the queues that a run's batches wait in."""
 _RELEASED = (
     select(func.coalesce(func.sum(partitions.c.released), 0))
     .where(partitions.c.run_id == pipeline_runs.c.run_id)

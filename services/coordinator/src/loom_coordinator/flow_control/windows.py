@@ -93,7 +93,7 @@ class CreditState:
 
     @property
     def weight(self) -> float:
-        """Return its claim on the common window."""
+        """Return the run's claim on the common window."""
         newcomer = self.released < NEWCOMER_WINDOWS * self.window
         return self.priority * (NEWCOMER_FACTOR if newcomer else 1.0)
 

@@ -17,7 +17,8 @@ from loom_coordinator.lifecycle.run_progress import paused
 
 
 async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
-    """Do it, and say what the run's status is now. Raises `ConfigurationError` where it cannot be done."""
+    """Carry out a command, and say what the run's status is now. Raises `ConfigurationError` where it cannot be
+    done."""
     run = (await run_rows.lock(unit, [command.run_id])).get(command.run_id)
     if run is None:
         raise run_rows.unknown(command.run_id)
@@ -37,8 +38,8 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
 
 
 async def cancel(unit: UnitOfWork, run: Run) -> str:
-    """End it. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader once
-    more for what the first time asked of it: that message may be lost with a broker."""
+    """End the run. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader
+    once more for what the first time asked of it: that message may be lost with a broker."""
     if staged_rows.held(run) and not final_status.adds(run):
         await staged_rows.drop(unit, run, status=run_rows.CANCELLED)
         return run_rows.CANCELLED

@@ -13,7 +13,7 @@ from loom_coordinator.lifecycle import stream_windows
 
 
 async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
-    """Do it, and say how the stream stands now. Raises `ConfigurationError` where it cannot be done."""
+    """Carry out a command, and say how the stream stands now. Raises `ConfigurationError` where it cannot be done."""
     stream = await _stream(unit, command.run_id)
     stream_id = stream.stream_id
     await streams.lock_windows(unit, stream_id)

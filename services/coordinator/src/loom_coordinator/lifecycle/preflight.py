@@ -41,7 +41,7 @@ from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED
 CHECKING_SOURCE = -2
 """The number that the question about the source has among the slices of partition 0."""
 CHECKING_DESTINATION = -3
-"""The same of the question about the destination."""
+"""The number that the question about the destination has among the slices of partition 0."""
 _BOTH = (CHECKING_SOURCE, CHECKING_DESTINATION)
 _AWAITED = "awaited"
 """Names the answer that is missing, in a preflight of which one is there."""

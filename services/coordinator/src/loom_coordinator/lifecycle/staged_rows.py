@@ -18,7 +18,7 @@ from loom_coordinator.lifecycle import final_status, finalize
 SUPERSEDED = "superseded"
 """The reason of an end, as it stands in `pipeline_runs.reason`: a later run has replaced the destination."""
 LOST = "rows_lost"
-"""Another one: somebody removed rows that the run had staged."""
+"""The reason of an end that is told where somebody removed rows that the run had staged."""
 _WHY = {
     SUPERSEDED: "a later run has replaced the destination, and the rows it had staged were dropped",
     LOST: "somebody removed rows that it had staged",

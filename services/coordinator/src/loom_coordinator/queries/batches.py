@@ -32,9 +32,9 @@ class BatchInFlight(Shown):
     partition: int
     slice: int
     position: int
-    """Its place in the slice, from 0."""
+    """Holds the batch's place in the slice, from 0."""
     records: int
-    """It is the number of records that were extracted."""
+    """Counts the records that were extracted."""
     waits_for: str
     """The stage that is to come, or `quarantine`."""
     silent_seconds: float
@@ -51,7 +51,7 @@ class BatchLine(Shown):
     partition: int
     slice: int
     position: int
-    """Its place in the slice, from 0."""
+    """Holds the batch's place in the slice, from 0."""
     stage: str
     """The last stage that has said what it did with the batch."""
     state: str

@@ -46,7 +46,7 @@ class QueueLine(Shown):
     service: str
     queue: str
     replicas: int
-    """Those that are up."""
+    """Counts the replicas that are up."""
     lost: int
     """The number of replicas of the service that fell silent without having been asked to stop."""
     prefetch: Sequence[int]
@@ -82,7 +82,7 @@ class ReplicaLine(Shown):
     """The number of seconds since its last heartbeat."""
     in_hand: int
     prefetch: Mapping[str, int]
-    """Holds its limit, by queue."""
+    """Holds the replica's prefetch limit, by queue."""
     handled: int
     """The number of messages since its start; so are the next two."""
     retried: int

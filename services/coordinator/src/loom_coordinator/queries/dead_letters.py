@@ -32,7 +32,7 @@ class DeadLetterLine(Shown):
     id: str
     type: str | None
     run_id: str | None
-    """Its correlation id."""
+    """Holds the correlation id of the message."""
     by: str | None
     """The service that gave it up; None where the broker did."""
     exchange: str | None

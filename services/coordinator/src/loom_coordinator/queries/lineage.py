@@ -32,7 +32,7 @@ class ReplayOf(Shown):
     run_id: str
     status: str
     loaded: int | None
-    """Records it has loaded; None before its end."""
+    """Counts the records that the replay has loaded; None before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Lineage(Shown):
     """The source's URL without credentials."""
     input_query: str | None
     input_record_count: int | None
-    """It is the number of records that were extracted."""
+    """Counts the records that were extracted."""
     stages: Sequence[Mapping[str, Any]] | None
     """Holds per stage in order its name as `stage`, `records_in` and `records_out`."""
     output_destination: str | None

@@ -22,7 +22,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 _STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILED, runs.CANCELLED)
 
 _MOST_PIPELINES = 250
-"""Those entered last, whose series are there before their first run ends."""
+"""The most pipelines, those entered last, whose series are there before their first run ends."""
 
 
 class Gauges:

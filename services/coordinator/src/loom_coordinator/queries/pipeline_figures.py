@@ -58,7 +58,7 @@ class PipelineFigures(Shown):
     tokens_in: int
     tokens_out: int
     total_cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     cost_per_record: float | None
     """An amount in USD; None where no record was read."""
     avg_latency_ms: float | None

@@ -50,7 +50,7 @@ class CallsForRecord(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Answer(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     latency_seconds: float
     created_at: dt.datetime
 

@@ -42,12 +42,12 @@ class RunLine(Shown):
     extracted: int
     """Records; so are the next three."""
     ended: int
-    """Those that came to one of the five ends."""
+    """Counts the records that came to one of the five ends."""
     loaded: int
     kept: int
-    """Those that were rejected, skipped or quarantined."""
+    """Counts the records that were rejected, skipped or quarantined."""
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     requested_by: str | None
     notice: str | None
     """Says why it failed, or what holds it up."""
@@ -116,7 +116,7 @@ class RunDetails(Shown):
     eta_seconds: float | None
     """The number of seconds until it is done if it goes on as in the last minute."""
     cost_by_stage: Mapping[str, float]
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     calls: CallCounts
     last_kept: Sequence[KeptRecord]
     """Holds the records that were kept back last, the newest first."""

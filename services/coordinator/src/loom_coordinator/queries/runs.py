@@ -47,14 +47,14 @@ class RunSummary(Shown):
     duration_seconds: float | None
     """None for a run that has not ended."""
     records_processed: int
-    """It is the number of records that were extracted."""
+    """Counts the records that were extracted."""
     records_validated: int
     """The number of records that passed their gate."""
     records_rejected: int
     rejection_rate: float | None
     """The share of the records that the gate decided about, from 0 to 1; None where it decided about none."""
     cost_total: float | None
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     error_message: str | None
     sample: int | None
     """The number of records that `--sample` limited it to; None for a whole run."""

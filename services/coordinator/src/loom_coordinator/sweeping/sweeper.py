@@ -126,7 +126,7 @@ class Sweeper:
                     log.warning("stalled: batches asked for again", run_id=run.run_id, stage=stage, slices=asked)
 
     async def _watch(self, unit: UnitOfWork, run: Run) -> None:
-        """Watch its figures, as often as looking at them costs a twentieth of the time at most."""
+        """Watch the figures of runs, as often as looking at them costs a twentieth of the time at most."""
         now = self._clock.monotonic()
         if now < self._watched.get(run.run_id, 0.0):
             return

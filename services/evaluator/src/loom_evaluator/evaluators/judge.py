@@ -34,7 +34,7 @@ class JudgeClient:
     batch_deadline: float | None = None
     """Seconds after which a question is asked directly that a batch has not answered; None: it is asked directly."""
     asking: Asking = ASKED_PLAINLY
-    """Holds its seed and its reasoning."""
+    """Holds the seed and the reasoning that the judge is asked with."""
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
         """Make a question to be asked here."""

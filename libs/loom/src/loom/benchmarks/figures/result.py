@@ -36,7 +36,7 @@ class Price(Shown):
     per_thousand: float | None
     """The USD that 1,000 records cost when their answers are paid for; None where it is not known."""
     judging_per_thousand: float | None
-    """The same, for the evaluators that ask models."""
+    """The USD that the evaluators that ask models cost for 1,000 records; None where it is not known."""
     calls: int
     reused: int
 
@@ -127,7 +127,7 @@ class Joined(Shown):
     read: int
     """Records of the source that were read."""
     unlabelled: int
-    """Those of them that have no label, and were not run."""
+    """Counts the records that have no label, and were not run."""
     whole: bool
     """Tells whether the source was read to its end; it is not, once every label has found its record."""
     measured: int

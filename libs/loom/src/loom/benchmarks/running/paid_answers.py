@@ -38,7 +38,7 @@ class PaidAnswers:
 
     answers: int
     cost: float
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     seconds: Mapping[str, float]
     """Holds the seconds from question to answer, added up, by the id of the record that asked."""
     unknown: int

@@ -31,7 +31,7 @@ class Waits:
 
     @asynccontextmanager
     async def counting_down(self) -> AsyncIterator[None]:
-        """Say it again and again within the block."""
+        """Say what the run waits for again and again within the block."""
         task = asyncio.create_task(self._repeat())
         try:
             yield

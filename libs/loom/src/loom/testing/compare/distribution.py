@@ -27,7 +27,7 @@ class FieldValues:
     """Holds the values of one field of many outputs."""
 
     values: Sequence[Any]
-    """Those that are there: not null."""
+    """Holds the values that are not null."""
     missing: int
 
     @classmethod

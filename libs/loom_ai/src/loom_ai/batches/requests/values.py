@@ -16,9 +16,9 @@ class RequestState(StrEnum):
     """Says where a request stands. A request that was answered has no row any more: its answer is in the journal."""
 
     GATHERED = "gathered"
-    """It waits to be part of a batch."""
+    """The request waits to be part of a batch."""
     BATCHED = "batched"
-    """It is part of a batch, from before that is submitted until its results are read."""
+    """The request is part of a batch, from before that is submitted until its results are read."""
     DIRECT = "direct"
     """No batch answered it in time. It is asked directly when its record comes again."""
     REFUSED = "refused"
@@ -29,9 +29,9 @@ class BatchState(StrEnum):
     """Says how far a batch is. Each state is written before what it names is done."""
 
     INTENDED = "intended"
-    """Its requests are fixed. Nothing has been submitted."""
+    """The requests of the batch are fixed. Nothing has been submitted."""
     SUBMITTING = "submitting"
-    """It may have been submitted. After a crash the provider is asked before it is submitted again."""
+    """The batch may have been submitted. After a crash the provider is asked before it is submitted again."""
     RUNNING = "running"
     CANCELLING = "cancelling"
     """The provider was asked to cancel it. What it has answered is kept."""
@@ -46,7 +46,7 @@ class Reserved:
 
     id: str
     worst: float
-    """It is an amount in USD."""
+    """Holds the cost in USD at worst."""
     limit: int
     """The most tokens that the answer may have."""
 
@@ -131,7 +131,7 @@ class Outcome(StrEnum):
 
     ANSWERED = "answered"
     ERROR = "error"
-    """It responded with an HTTP status that is no success; `Result.status` holds it."""
+    """The provider responded with an HTTP status that is no success; `Result.status` holds it."""
     EXPIRED = "expired"
     CANCELLED = "cancelled"
 

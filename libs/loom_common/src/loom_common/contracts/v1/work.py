@@ -128,7 +128,7 @@ class Derived:
     off: Annotated[tuple[str, ...], Field(description="The steps before that were on other branches.")] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a table holds it."""
+        """Return the derived record as a table holds it."""
         return {
             "parent": self.parent,
             "step": self.step,

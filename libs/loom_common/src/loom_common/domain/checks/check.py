@@ -19,7 +19,7 @@ class Check:
     ok: bool
     detail: str
     doubtful: bool = False
-    """Whether it does not stand in the way of a run, and may still be a mistake."""
+    """Tells whether the finding does not stand in the way of a run, and may still be a mistake."""
     problems: tuple[Problem, ...] = ()
     """Says what is wrong, where it can be told with its place in the file."""
 

@@ -48,7 +48,7 @@ class WrittenPrompt(Protocol):
 
     @property
     def at(self) -> KeyPath:
-        """Return its key in the definition."""
+        """Return the key of the prompt in the definition."""
         ...
 
     @property

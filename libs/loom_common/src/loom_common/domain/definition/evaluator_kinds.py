@@ -72,7 +72,7 @@ BuiltIn = (
 EVALUATORS: dict[str, type[Evaluator]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(BuiltIn)
 }
-"""Those that Loom brings, by their `type`."""
+"""Holds the evaluators that Loom brings, by their `type`."""
 MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
 """Holds the types that ask a model."""
 _built_in: TypeAdapter[BuiltIn] = TypeAdapter(

@@ -41,7 +41,7 @@ class ReasoningConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """It is said in one of the two ways."""
+        """Reasoning is asked for in one of the two ways."""
         if (said(written, "effort") is None) == (said(written, "max_tokens") is None):
             yield mistake((), "missing_for_type", "one of `effort` and `max_tokens`", written)
 

@@ -48,7 +48,7 @@ class AttachmentConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """It is one thing, and only images have a detail."""
+        """An attachment is one thing, and only images have a detail."""
         named = [kind for kind in KINDS if said(written, kind) is not None]
         if len(named) != 1:
             yield mistake((), "one_kind", "one of `image`, `document` and `audio`", written)

@@ -91,7 +91,7 @@ class ToolConfig(Section):
 
     @property
     def tool_name(self) -> str:
-        """Return its name for the model."""
+        """Return the name of the tool for the model."""
         return self.name or self.function.rpartition(":")[2]
 
     @classmethod

@@ -36,18 +36,18 @@ class Miss:
     """The record that has the same value, where a value may occur once."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the details of a quarantined record have it."""
+        """Return the miss as the details of a quarantined record have it."""
         said = {"check": self.check, "field": ", ".join(self.columns), "value": self.value, "reason": self.reason}
         return said if self.other is None else {**said, "first": self.other}
 
     def __str__(self) -> str:
-        """Return it without the value, so that the reasons of many records are alike."""
+        """Return the words of the miss without the value, so that the reasons of many records are alike."""
         what = f"'{', '.join(self.columns)}'" if self.columns else "The record"
         return f"{what} misses the check '{self.check}': {self.reason}"
 
     @property
     def with_value(self) -> str:
-        """Return it with the value."""
+        """Return the words of the miss with the value."""
         return f"{self} (it is {self.value})" if self.columns else str(self)
 
 

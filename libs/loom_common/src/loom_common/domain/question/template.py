@@ -39,7 +39,7 @@ class AskedAttachment:
 
     @property
     def shown(self) -> str:
-        """Return it in one line, without a content."""
+        """Return the attachment in one line, without its content."""
         given = self.place.startswith(("data:", "{"))
         return f"[{self.config.kind}: {self.place[:30] + '...' if given else self.place[:300]}]"
 

@@ -44,7 +44,7 @@ class Node:
 
     name: str
     at: int
-    """It is the place of the step in the list `transform.steps`, from 0."""
+    """Holds the place of the step in the list `transform.steps`, from 0."""
     kind: str
     needs: tuple[Need, ...]
     phase: str | None
@@ -73,9 +73,9 @@ class Level:
     made."""
 
     before: tuple[str, ...]
-    """They made the records that the step is given."""
+    """Names the steps that made the records that the step is given."""
     after: tuple[str, ...]
-    """They made the records that the step gives on."""
+    """Names the steps that made the records that the step gives on."""
 
     @property
     def worked_on(self) -> tuple[str, ...]:

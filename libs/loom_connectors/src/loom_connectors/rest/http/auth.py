@@ -45,7 +45,7 @@ class Authentication(Protocol):
         ...
 
     async def proof(self) -> Proof:
-        """Return it. Raises `AccessRefused`, and what the request for a token raises."""
+        """Return the proof. Raises `AccessRefused`, and what the request for a token raises."""
         ...
 
     def refused(self, proof: Proof) -> bool:

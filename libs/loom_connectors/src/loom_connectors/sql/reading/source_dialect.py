@@ -19,7 +19,7 @@ class ReadColumn:
 
     name: str
     type: str
-    """Its SQL type."""
+    """Holds the SQL type of the column."""
     form: Callable[[str], str]
     """Returns SQL for the form in which its values are fetched, given SQL for the column."""
     read: Callable[[Any], Any] | None

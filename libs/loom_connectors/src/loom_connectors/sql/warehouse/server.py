@@ -12,7 +12,7 @@ class Named(Protocol):
 
     @property
     def shown(self) -> str:
-        """Return its URL, without credentials."""
+        """Return the URL of the place, without credentials."""
         ...
 
 

@@ -34,7 +34,7 @@ class Service:
     """Says what may stand in the query of a location, and what each is called in the store's own configuration."""
     opened: Callable[..., ObjectStore]
     files: tuple[str, ...] = ()
-    """Names those of them that are paths."""
+    """Names the settings that are paths."""
 
 
 SERVICES: Mapping[str, Service] = MappingProxyType(

@@ -25,7 +25,7 @@ class ObjectFile:
     root: str
     key: str
     listed: FileState | None = None
-    """Its state, where a listing told it."""
+    """Holds the state of the file, where a listing told it."""
 
     @property
     def name(self) -> str:

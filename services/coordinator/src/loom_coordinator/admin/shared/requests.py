@@ -17,8 +17,8 @@ ANSWER_SECONDS = 30.0
 
 
 async def ask(bus: Bus, command: RunCommand, within: float = ANSWER_SECONDS) -> RunAccepted:
-    """Say it, and wait for what comes of it. Raises `ConfigurationError` where it is refused, `DependencyUnavailable`
-    where nobody answers: the command is then still in the queue."""
+    """Send a request, and wait for what comes of it. Raises `ConfigurationError` where it is refused,
+    `DependencyUnavailable` where nobody answers: the command is then still in the queue."""
     queue = await bus.temporary_queue()
     question = uuid4().hex
     outgoing = Outgoing(flow.run_command(command.verb), command, reply_to=queue, correlation_id=question)

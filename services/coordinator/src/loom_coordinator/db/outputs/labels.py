@@ -43,13 +43,13 @@ class SampledRecord(Shown):
 
     record_id: str
     place: int
-    """Its place in the order in which records are shown, from 1."""
+    """Holds the record's place in the order in which records are shown, from 1."""
     stratum: str
     """`borderline` or `random`."""
     nearness: int | None
-    """Its place among all records by the distance from the threshold; None where it is not borderline."""
+    """Holds the record's place among all by the distance from the threshold; None where it is not borderline."""
     draw: int | None
-    """Its place among the random draws; None where it was not drawn at random."""
+    """Holds the record's place among the random draws; None where it was not drawn at random."""
     probability: float
     """The probability with which it came to be in the sample."""
     margin: float

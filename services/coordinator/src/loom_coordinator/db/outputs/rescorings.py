@@ -43,7 +43,7 @@ class RescoredRecord(Shown):
     before: str
     """`passed`, `rejected` or `error`."""
     after: str
-    """The same, or `gone`."""
+    """Holds what it is now, of the values of `before`, or `gone`."""
     loaded: bool
     """Tells whether its row lies in the destination."""
     reason: str | None

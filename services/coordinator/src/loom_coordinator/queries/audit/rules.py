@@ -23,7 +23,7 @@ class Books:
     told: Tally | None
     """The number that the run's row says; None before its end."""
     batches: Tally
-    """Their sum."""
+    """Holds the sum of what the rows of the run's batches say."""
     totals: Tally
     """The sums that the run's row in `run_totals` says of them."""
     unfinished: int

@@ -55,7 +55,7 @@ class CostTotal(Shown):
     """Counts those of `tokens_in` that the provider had cached."""
     tokens_out: int = 0
     cost: float = 0.0
-    """It is an amount in USD."""
+    """Holds the cost in USD."""
     seconds: float = 0.0
     """The time from question to answer, added up over the calls made."""
 

@@ -16,7 +16,7 @@ _SIGNIFICANT = 0.05
 
 
 def print_diff(found: Diff) -> None:
-    """Print it as tables and sentences."""
+    """Print what changed between two runs as tables and sentences."""
     screen = terminal.stdout()
     runs = [
         Column("run_id", "run", keep=True),

@@ -15,7 +15,7 @@ _VERDICTS = (("passed", "passed"), ("rejected", "rejected"), ("error", "errors")
 
 
 def print_rescored(made: Rescored, flags: str, most: int) -> None:
-    """Print it as tables and sentences. At most so many changed records are in it."""
+    """Print what other evaluators made of a run as tables and sentences. At most so many changed records are in it."""
     screen = terminal.stdout()
     judged = sum(made.verdicts.values())
     screen.print(f"{made.run_id} of {made.pipeline}: {counted(judged, 'record')} judged again", markup=False)

@@ -22,7 +22,7 @@ def price(records: int, cost: float, unpriced: Sequence[str]) -> str:
 
 
 def print_tried(made: Tried) -> None:
-    """Print it as a table and sentences."""
+    """Print what a prompt came to as a table and sentences."""
     rows = [{**each.as_json(), "verdict": f"{each.verdict_before} -> {each.verdict}"} for each in made.tried]
     columns = [
         Column("record_id", "record", keep=True),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(stream: ShownStream, form: Format) -> None:
-    """Print it on stdout."""
+    """Print the state of a stream on stdout."""
     if form is Format.JSON:
         terminal.print_json(stream.as_json())
         return

@@ -32,7 +32,7 @@ BuiltIn = (
 TRANSFORMS: dict[str, type[TransformConfig]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(BuiltIn)
 }
-"""Those that Loom brings, by their `type`."""
+"""Holds the transforms that Loom brings, by their `type`."""
 _OWN_KEYS = {
     kind: frozenset(model.model_fields.keys() | {"prompt_path"} if kind == "ai" else model.model_fields)
     - TransformConfig.model_fields.keys()
