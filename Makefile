@@ -122,7 +122,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect pre-commit notebooks lint types imports schemas docs docs-check bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -199,6 +199,18 @@ docs: $(VENV)/.dev ## write what is generated from the code
 docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
 
+site: $(VENV)/.dev ## the documentation as a site in .site/html, its links checked, in an environment of its own
+	@test -x .site/env/bin/mkdocs -a .site/env -nt dev/site/requirements.lock || { $(BIN)/uv venv --quiet --clear .site/env && \
+		$(BIN)/uv pip install --quiet --python .site/env/bin/python --require-hashes --requirement dev/site/requirements.lock; }
+	@$(BIN)/python -m loom_dev.site .site
+	@NO_MKDOCS_2_WARNING=1 .site/env/bin/mkdocs build --strict --quiet --config-file .site/mkdocs.yml
+	@echo "Ready: .site/html/index.html"
+
+site-lock: $(VENV)/.dev ## resolve the site's dependencies again (UPGRADE=1: to their newest versions)
+	@$(BIN)/uv pip compile dev/site/requirements.in --quiet --output-file dev/site/requirements.lock --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command 'make site-lock' $(if $(UPGRADE),--upgrade)
+
 bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator, extractors, start-up
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.model_bound
@@ -236,6 +248,6 @@ editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a p
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .integrations .pre-commit-home .screenshots
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .integrations .pre-commit-home .screenshots .site
 	@rm -rf .bigquery
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

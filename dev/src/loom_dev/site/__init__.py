@@ -1,0 +1,1 @@
+"""Makes the pages of the documentation site out of the documents of this repository."""
