@@ -1,4 +1,4 @@
-"""Carries out the pages of `docs/how-to` whose blocks are files: what they write works, and they show what it prints."""
+"""Carries out the pages of `docs/how-to` whose blocks are files: what they write works, and prints what they show."""
 
 from __future__ import annotations
 
