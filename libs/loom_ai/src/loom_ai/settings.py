@@ -1,7 +1,5 @@
 """Reads how models are called, from the environment: `LOOM_MODELS_CONCURRENCY`, `LOOM_MODELS_TOTAL_TIMEOUT` ..."""
 
-from __future__ import annotations
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 

@@ -1,7 +1,5 @@
 """Reads a connector's `options` into its model, and reports every unknown key and every misfit at once."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args

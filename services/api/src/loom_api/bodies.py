@@ -1,7 +1,5 @@
 """Defines what requests say in their bodies."""
 
-from __future__ import annotations
-
 from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
@@ -52,7 +50,7 @@ class RunOptions(Body):
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
 
     @model_validator(mode="after")
-    def _load_needs_a_sample(self) -> RunOptions:
+    def _load_needs_a_sample(self) -> "RunOptions":
         if self.load and self.sample is None:
             raise ValueError("`load` says where a sample goes; give `sample`, too")
         return self

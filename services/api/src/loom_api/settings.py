@@ -1,7 +1,5 @@
 """Reads what only the API can be told, from the environment: `LOOM_API_...`."""
 
-from __future__ import annotations
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 

@@ -1,7 +1,5 @@
 """Reads what only the coordinator can be told, from the environment: `LOOM_COORDINATOR_...`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

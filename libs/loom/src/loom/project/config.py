@@ -1,8 +1,6 @@
 """Defines `loom.yaml`, which says how this project runs its pipelines. Everything in it has a default; secrets are
 `${REFERENCES}`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -103,7 +101,7 @@ class LoomConfig(Section):
     @classmethod
     def load(
         cls, path: Path | None = None, pipeline: str | Path | None = None, target: str | None = None
-    ) -> LoomConfig:
+    ) -> "LoomConfig":
         """Read `path`, or the `loom.yaml` of the working directory or the nearest folder above. Where there is none,
         and `pipeline` is a file, read the one nearest to that. Without one, take the defaults. Its pipelines run for
         `target`, else for that of LOOM_TARGET, else for its default.
@@ -122,7 +120,7 @@ class LoomConfig(Section):
         config._project = file.resolve().parent
         return config._chosen(target)
 
-    def _chosen(self, target: str | None) -> LoomConfig:
+    def _chosen(self, target: str | None) -> "LoomConfig":
         """Return the project for the target that is asked for, that the environment names, or that is its default."""
         if target is not None:
             return self.for_target(target)
@@ -131,7 +129,7 @@ class LoomConfig(Section):
         return self.for_target(self.default_target) if self.default_target is not None else self
 
     @classmethod
-    def parse(cls, text: str, file: str) -> LoomConfig:
+    def parse(cls, text: str, file: str) -> "LoomConfig":
         """Parse the configuration that YAML text says. Raises `InvalidDefinition` with every mistake, placed in
         `file`."""
         from loom.project import yaml_positions
@@ -167,18 +165,18 @@ class LoomConfig(Section):
         """Tell whether runs are carried out by a cluster."""
         return self.mode == "distributed"
 
-    def for_cluster(self) -> LoomConfig:
+    def for_cluster(self) -> "LoomConfig":
         """Return the same project, with its runs carried out by a cluster: what `--cluster` means."""
         return self.model_copy(update={"mode": "distributed"})
 
-    def allowing(self, paths: Iterable[Path]) -> LoomConfig:
+    def allowing(self, paths: Iterable[Path]) -> "LoomConfig":
         """Return the same project, whose pipelines may reach these folders and files besides: what `--allow-path`
         means."""
         config = self.model_copy()
         config._allowed_besides = (*self._allowed_besides, *(path.resolve() for path in paths))
         return config
 
-    def aside(self, folder: Path) -> LoomConfig:
+    def aside(self, folder: Path) -> "LoomConfig":
         """Return the same project, whose runs are carried out in this process and keep their state, their journal and
         their payloads in `folder`: what a test of a pipeline leaves there is no run of the project."""
         config = self.model_copy(update={"mode": "embedded"})
@@ -249,7 +247,7 @@ class LoomConfig(Section):
     def _expanded(self, url: str) -> str:
         return self.secrets.expand(url, in_url=True)
 
-    def applied_to(self, document: Document) -> Document:
+    def applied_to(self, document: "Document") -> "Document":
         """Return the document of a pipeline file with what this project says of it: its target, and its defaults where
         the file is silent."""
         made = self._rendered(document.data)
@@ -283,7 +281,7 @@ class LoomConfig(Section):
         its target already, `reviews@prod`, as it is."""
         return pipeline if "@" in pipeline else state_name(pipeline, self._target)
 
-    def for_target(self, name: str, said_by: str = "--target") -> LoomConfig:
+    def for_target(self, name: str, said_by: str = "--target") -> "LoomConfig":
         """Return the same project, whose pipelines run for that target. Raises `ConfigurationError` where there is
         none of this name."""
         if name not in self.targets:

@@ -1,7 +1,5 @@
 """Represents a pipeline to Python code."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Offers the sections of a pipeline to Python code: those of its file, with Loom's errors."""
 
-from __future__ import annotations
-
 from loom.sdk.own_errors import OwnErrors
 from loom_common.domain.definition import evaluation, extract, load
 from loom_common.domain.definition.transforms import ai, own_code, passthrough, scorer

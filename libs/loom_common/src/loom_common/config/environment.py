@@ -1,7 +1,5 @@
 """Reads settings from environment variables, and says of one that cannot be used which it is and what it has to be."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

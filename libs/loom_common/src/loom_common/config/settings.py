@@ -2,8 +2,6 @@
 
 The defaults are for a laptop: everything runs in one process, with its files in `.loom/` in the project folder."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Literal

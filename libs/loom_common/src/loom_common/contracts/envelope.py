@@ -1,7 +1,5 @@
 """Defines what all messages have in common."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar

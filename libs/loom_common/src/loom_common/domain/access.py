@@ -1,7 +1,5 @@
 """Decides who may do what: policies in order, of which the first that matches decides; what none matches is denied."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Says by which OpenID provider people sign in to the console, and programs to the API."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,8 +1,6 @@
 """Defines sections of the pipeline file whose keys a plugin brings: its own model, whose mistakes are placed like any
 other."""
 
-from __future__ import annotations
-
 from abc import ABC
 from inspect import isabstract
 from typing import Any, TypeVar

@@ -1,8 +1,6 @@
 """Defines the base of every section of the pipeline file: unknown keys are errors, all mistakes are reported, and
 secrets are refused."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self, get_args

@@ -1,7 +1,5 @@
 """Defines the options of a BigQuery source or destination."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions, WarehouseTimeouts

@@ -3,8 +3,6 @@
 A reader takes records from one open file, from any position it gave. A writer turns the rows of a batch into a part,
 and joins parts into a file, or adds them to one. Both know bytes, and no storage."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

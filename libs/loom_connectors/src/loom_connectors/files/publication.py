@@ -1,7 +1,5 @@
 """Records what of a run is in the file of a destination: its manifest, which lies beside the file."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from typing import Any, BinaryIO
@@ -35,7 +33,7 @@ class Manifest(BaseModel):
     publishing: Publication | None = None
     """Set before the file is put in place and resolved after it: whether it happened, the file itself tells."""
 
-    def published(self, news: Publication) -> Manifest:
+    def published(self, news: Publication) -> "Manifest":
         """The manifest once `news` is shown."""
         return Manifest(complete=news.complete, parts=() if news.complete else (*self.parts, *news.parts))
 

@@ -2,8 +2,6 @@
 
 Values stay text: an empty field is the empty string, and nothing is taken for a number or a date."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """Implements a JSON file that is one array of objects, as a `Format`. It is read and written in constant memory."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,10 +50,10 @@ class JsonArrayFormat:
     source_options = JsonArrayOptions
     destination_options = JsonArrayDestinationOptions
 
-    def reader(self, options: Mapping[str, Any]) -> JsonArrayReader:
+    def reader(self, options: Mapping[str, Any]) -> "JsonArrayReader":
         return JsonArrayReader(options_of(JsonArrayOptions, options, "extract"))
 
-    def writer(self, options: Mapping[str, Any], name: str) -> JsonArrayWriter:
+    def writer(self, options: Mapping[str, Any], name: str) -> "JsonArrayWriter":
         options_of(JsonArrayDestinationOptions, options, "load")
         return JsonArrayWriter()
 

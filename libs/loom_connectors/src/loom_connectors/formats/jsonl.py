@@ -1,7 +1,5 @@
 """Implements JSON Lines files, one object a line, as a `Format`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +29,7 @@ class JsonLinesFormat:
     source_options = JsonLinesSourceOptions
     destination_options = JsonLinesOptions
 
-    def reader(self, options: Mapping[str, Any]) -> JsonLinesReader:
+    def reader(self, options: Mapping[str, Any]) -> "JsonLinesReader":
         return JsonLinesReader(options_of(JsonLinesSourceOptions, options, "extract"))
 
     def writer(self, options: Mapping[str, Any], name: str) -> JsonLinesWriter:

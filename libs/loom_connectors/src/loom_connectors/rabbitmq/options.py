@@ -1,7 +1,5 @@
 """Defines what a pipeline file may say of a queue and of an exchange."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

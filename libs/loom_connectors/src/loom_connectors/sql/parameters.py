@@ -1,7 +1,5 @@
 """Contains what SQL connectors share: parameters that are bound, names that are quoted, the limits of time."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

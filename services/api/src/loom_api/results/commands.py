@@ -1,7 +1,5 @@
 """Defines the results of commands: what they started, changed or entered."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, Field
 
 

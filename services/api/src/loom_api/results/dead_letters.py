@@ -1,7 +1,5 @@
 """Defines what is shown of a dead letter."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel

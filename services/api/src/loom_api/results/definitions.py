@@ -1,7 +1,5 @@
 """Defines the results of looking at a definition without running it: what was checked, and what a run may cost."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, Field
 
 from loom_common.contracts.v1 import StageCalls

@@ -1,7 +1,5 @@
 """Defines the results of giving records to a pipeline: which are known already, and what each came to."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, Field

@@ -1,7 +1,5 @@
 """Defines the result of a route that answers a list part by part."""
 
-from __future__ import annotations
-
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field

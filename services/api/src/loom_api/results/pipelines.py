@@ -1,7 +1,5 @@
 """Defines what is shown of a pipeline: its versions, and what its runs come to."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Defines the result of a request that is refused: an error, and each mistake with its place."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, Field
 
 

@@ -1,7 +1,5 @@
 """Defines what is shown of one record of a run, and of one that was kept back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

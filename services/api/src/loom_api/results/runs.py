@@ -1,7 +1,5 @@
 """Defines what is shown of a run: its report, and how it goes."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

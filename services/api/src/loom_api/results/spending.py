@@ -1,7 +1,5 @@
 """Defines what is shown of costs, by span of time and in all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Defines the sections of `loom.yaml`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Defines the `targets` of `loom.yaml`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

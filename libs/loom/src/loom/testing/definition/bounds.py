@@ -1,7 +1,5 @@
 """Defines bounds of a number: `{min: 0.2, max: 0.4}`, `{value: 0.3, within: 0.05}`, or the number itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Defines what tests may expect: of one record, of the outputs of many, and of a whole run."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal

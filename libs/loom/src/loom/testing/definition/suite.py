@@ -1,7 +1,5 @@
 """Defines a file of tests: `tests/*.yaml` beside a pipeline."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal

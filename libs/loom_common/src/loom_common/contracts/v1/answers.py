@@ -1,7 +1,5 @@
 """Answers to requests, and the coordinator's messages to all replicas."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

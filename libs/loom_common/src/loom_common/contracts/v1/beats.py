@@ -1,7 +1,5 @@
 """Defines heartbeats: the state that every replica reports every few seconds or more often."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

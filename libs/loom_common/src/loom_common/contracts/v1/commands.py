@@ -1,7 +1,5 @@
 """Defines commands to the coordinator, which any client may send."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """Defines facts about what happened, for the coordinator and for any other subscriber."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Defines the parts of messages that say what was found before a run."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +22,7 @@ class PreflightCheck(Part):
     doubtful: bool = Field(False, description="Whether it may be a mistake that does not stand in the way of a run.")
 
     @classmethod
-    def of(cls, check: Check) -> Self:
+    def of(cls, check: "Check") -> Self:
         """Return a check with all there is to say where it stands in the way of a run."""
         detail = check.detail if check.ok else "\n".join(check.words)
         return cls(what=check.what, ok=check.ok, detail=storable(detail), doubtful=check.doubtful)
@@ -42,7 +40,7 @@ class PreflightColumn(Part):
     fits: bool
 
     @classmethod
-    def of(cls, row: ColumnRow) -> Self:
+    def of(cls, row: "ColumnRow") -> Self:
         """Return a column."""
         return cls(**storable_value(asdict(row)))
 

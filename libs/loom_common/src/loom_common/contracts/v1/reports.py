@@ -1,7 +1,5 @@
 """Reports about the progress and the end of a run."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Work messages from stage to stage, and the records that a stage sends to the quarantine."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -138,7 +136,7 @@ class Derived:
         }
 
     @staticmethod
-    def of_json(said: Mapping[str, Any] | None) -> Derived | None:
+    def of_json(said: Mapping[str, Any] | None) -> "Derived | None":
         """Return what a table holds as JSON; None for a record of the source."""
         if said is None:
             return None

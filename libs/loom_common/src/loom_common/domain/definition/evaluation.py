@@ -1,7 +1,5 @@
 """Defines the `evaluate` section of a pipeline file: the evaluators, their model, and the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Defines the settings of each evaluator that Loom brings. How they score is the evaluator service's."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal

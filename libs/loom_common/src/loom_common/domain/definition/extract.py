@@ -1,7 +1,5 @@
 """Defines the `extract` section of a pipeline file: where records come from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

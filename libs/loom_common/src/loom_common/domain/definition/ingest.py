@@ -1,7 +1,5 @@
 """Defines the `ingest` section of a pipeline file: how a record that comes over HTTP again is known."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import Field

@@ -1,8 +1,6 @@
 """Defines the `cascade` of an evaluator: a cheap evaluator scores first, and the dear model judges only where that
 score does not decide."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 

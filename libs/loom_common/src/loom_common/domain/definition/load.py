@@ -1,7 +1,5 @@
 """Defines the `load` section of a pipeline file: where records that passed go."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 

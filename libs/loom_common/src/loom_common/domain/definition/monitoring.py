@@ -1,8 +1,6 @@
 """Defines the `monitoring` section of a pipeline file: the budget, the limits that raise alerts, and who receives
 them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -1,8 +1,6 @@
 """Defines the pipeline file as a type: its own keys, and the sections, which have a file each. `docs/pipeline.md` is
 generated from the descriptions of all their fields."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Defines `evaluate.quality_gate`, which decides from the scores of a record whether it passes."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Defines the settings of incremental extraction."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 A window holds the newest value and the records at most `lag` below it. Windows are joined by an operation that is
 commutative and idempotent, so that parts of a run may be joined in any order, and each of them twice."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
@@ -39,7 +37,7 @@ class Point(BaseModel):
             return Decimal(self.text)
         return Decimal((dt.datetime.fromisoformat(self.text) - _EPOCH) // dt.timedelta(microseconds=1))
 
-    def below(self, lag: str | float) -> Point:
+    def below(self, lag: str | float) -> "Point":
         """Return the point that lies `lag` below this one."""
         if self.kind == "time":
             seconds = durations.seconds(lag) if isinstance(lag, str) else lag

@@ -1,8 +1,6 @@
 """Defines how a model is asked beside its question: seed, reasoning, token probabilities, and marks for the provider's
 cache of prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -84,7 +82,7 @@ class AskingOptions(Section):
     )
 
     @property
-    def asking(self) -> Asking:
+    def asking(self) -> "Asking":
         """Return the options as a value."""
         reasoning = self.reasoning or ReasoningConfig(effort="none")
         return Asking(
@@ -128,7 +126,7 @@ class Asking:
         deciding: list[object] = [self.seed, self.effort, self.reasoning_tokens, self.logprobs]
         return deciding if any(each is not None and each is not False for each in deciding) else []
 
-    def of_another_model(self, provider: str) -> Asking:
+    def of_another_model(self, provider: str) -> "Asking":
         """Return the options for a model that answers in place of another one: those that its protocol has. How much a
         model reasons is said of one model."""
         has = options_of(provider)

@@ -1,7 +1,5 @@
 """Defines the images, documents and recordings that a question shows beside its text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

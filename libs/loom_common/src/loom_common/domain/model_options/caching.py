@@ -1,7 +1,5 @@
 """Defines the `cache` section of a pipeline file, about reusing models' answers."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from loom_common.domain.section import Section

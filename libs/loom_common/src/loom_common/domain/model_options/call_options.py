@@ -1,7 +1,5 @@
 """Defines options of model calls that Loom has no key of its own for: parameters, body fields and headers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +86,7 @@ class CallOptions(Section):
     )
 
     @property
-    def extras(self) -> Extras:
+    def extras(self) -> "Extras":
         """Return the options as a value."""
         return Extras(self.params, self.extra_body, self.headers)
 
@@ -107,7 +105,7 @@ class Extras:
     def __hash__(self) -> int:
         return hash(orjson.dumps(self.identity, option=orjson.OPT_SORT_KEYS))
 
-    def outweighed_by(self, nearer: Extras) -> Self:
+    def outweighed_by(self, nearer: "Extras") -> Self:
         """Return these options, overridden by those of `nearer`."""
         return type(self)(
             {**self.params, **nearer.params}, {**self.body, **nearer.body}, {**self.headers, **nearer.headers}

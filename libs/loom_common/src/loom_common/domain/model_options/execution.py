@@ -1,7 +1,5 @@
 """Defines the `execution` key of sections that ask models: directly, or through the batches of a provider."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Defines a pipeline's parameters: declared with a type, given as text, and bound as values in SQL."""
 
-from __future__ import annotations
-
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping

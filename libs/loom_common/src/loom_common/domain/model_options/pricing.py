@@ -1,7 +1,5 @@
 """Defines prices of models that the user sets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Defines the model providers: those that Loom knows, and those that a user configures."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

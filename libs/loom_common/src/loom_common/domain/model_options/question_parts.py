@@ -1,7 +1,5 @@
 """Defines what a question to a model holds beside its prompt: a system prompt, earlier turns, and examples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 

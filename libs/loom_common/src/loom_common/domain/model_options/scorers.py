@@ -1,7 +1,5 @@
 """Defines the keys that say how a scorer is run: how many texts at once, in which processes, or at which server."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -75,7 +73,7 @@ class ClassifierOptions(Section):
     )
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> "Classifier":
         """Return these settings as a value that can be compared and sent."""
         return Classifier(None if self.labels is None else tuple(self.labels), self.into or LABEL)
 

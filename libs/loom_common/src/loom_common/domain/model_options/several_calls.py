@@ -1,8 +1,6 @@
 """Defines the keys of a transform by which the question about a record becomes several calls: samples of which one is
 picked, refinement by a judge, and tools that the model uses."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Defines the keys that quality checks share."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 

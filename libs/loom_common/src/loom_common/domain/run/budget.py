@@ -4,8 +4,6 @@ A call is made only if its worst case fits beside everything that is spent and r
 exceeded, whatever the answer costs. The worst case depends on the longest allowed answer, so a call may be granted less
 than it asked for; its answer is then limited to fewer tokens."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

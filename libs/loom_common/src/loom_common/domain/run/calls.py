@@ -1,7 +1,5 @@
 """Sums of model calls: their number, tokens and cost by purpose, provider and model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from operator import add, attrgetter
 from typing import Literal, Self, TypeAlias
@@ -45,13 +43,13 @@ class Calls(BaseModel):
         """Return the purpose, provider and model, by which calls are added up."""
         return (self.purpose, self.provider, self.model)
 
-    def __add__(self, other: Calls) -> Self:
+    def __add__(self, other: "Calls") -> Self:
         return self._joined(other, 1)
 
-    def __sub__(self, other: Calls) -> Self:
+    def __sub__(self, other: "Calls") -> Self:
         return self._joined(other, -1)
 
-    def _joined(self, other: Calls, sign: int) -> Self:
+    def _joined(self, other: "Calls", sign: int) -> Self:
         return self.model_copy(update={name: getattr(self, name) + sign * getattr(other, name) for name in AMOUNTS})
 
 

@@ -1,7 +1,5 @@
 """Describes a piece of a source: what one partition of a run reads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -3,8 +3,6 @@
 It contains prompts and context files, so workers need no shared disk for them. It is named by the hash of its content:
 messages carry the hash, and workers cache the last few plans."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -59,7 +57,7 @@ class Plan(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
     @staticmethod
-    def decoded(data: bytes) -> Plan:
+    def decoded(data: bytes) -> "Plan":
         """Decode the plan that `encoded` wrote. Raises `PermanentError` where this process cannot read it, because a
         package that the run's plugins come from is not installed here, or is of another version."""
         try:

@@ -1,8 +1,6 @@
 """Defines the changes of a replay against the run that it repeats: prompt, model, thresholds and edited records. It
 does no I/O."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 A batch carries its tally from stage to stage, so that its last fact holds all counts, in whatever order facts
 arrive."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
@@ -50,7 +48,7 @@ class Tally(BaseModel):
         """Return a copy with the amounts added to its fields."""
         return self.model_copy(update={name: getattr(self, name) + amount for name, amount in more.items()})
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: "Tally") -> "Tally":
         return self.plus(**{name: getattr(other, name) for name in type(other).model_fields})
 
     @property

@@ -1,8 +1,6 @@
 """Says, before a run, how its records differ from the stored version of their schema, and what the run would do about
 it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -2,8 +2,6 @@
 
 The join is commutative and idempotent, so that parts of a run may be joined in any order, and each of them twice."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, Self
 
@@ -32,7 +30,7 @@ class Column(BaseModel):
         return self
 
     @property
-    def kind(self) -> Column:
+    def kind(self) -> "Column":
         """Return the column without whether it may be null."""
         return Column(type=self.type, format=self.format)
 

@@ -1,7 +1,5 @@
 """Defines contracts: what happens to records that do not fit the stored version of their schema."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 

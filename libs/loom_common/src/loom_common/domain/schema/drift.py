@@ -1,7 +1,5 @@
 """Says how the schema of records differs from a version of it that was stored."""
 
-from __future__ import annotations
-
 import difflib
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Defines the keys that every step of `transform.steps` has."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Literal, get_args
 

@@ -1,8 +1,6 @@
 """Defines the steps that are Loom's own operators on records: filters, routers, and those that make several records of
 one or gather them again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

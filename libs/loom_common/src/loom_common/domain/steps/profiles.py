@@ -1,7 +1,5 @@
 """Selects steps of a pipeline by the name of a profile, e.g. for a quick look at the data. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

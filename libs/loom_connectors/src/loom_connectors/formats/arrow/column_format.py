@@ -1,7 +1,5 @@
 """Implements what the formats of typed columns share: their options, and what reads and writes their files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Implements Arrow's own files, which are Feather files of version 2, as a `Format`."""
 
-from __future__ import annotations
-
 import io
 import itertools
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ class FeatherFile:
     def __init__(self, codec: str = "zstd") -> None:
         self._codec = None if codec == "none" else codec
 
-    def open(self, stream: BinaryIO) -> FeatherColumns:
+    def open(self, stream: BinaryIO) -> "FeatherColumns":
         return FeatherColumns(stream)
 
     @contextmanager

@@ -1,7 +1,5 @@
 """Implements Parquet files as a `Format`."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +35,7 @@ class ParquetFile:
     def __init__(self, codec: str = "zstd") -> None:
         self._codec = codec
 
-    def open(self, stream: BinaryIO) -> ParquetColumns:
+    def open(self, stream: BinaryIO) -> "ParquetColumns":
         return ParquetColumns(
             pq.ParquetFile(stream, buffer_size=_BUFFER, pre_buffer=False, arrow_extensions_enabled=True)
         )

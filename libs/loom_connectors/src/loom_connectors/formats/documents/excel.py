@@ -1,7 +1,5 @@
 """Implements Excel workbooks (.xlsx) as a `Format`: one sheet of a workbook, whose first row names the columns."""
 
-from __future__ import annotations
-
 import datetime as dt
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +42,7 @@ class ExcelFormat:
     source_options = ExcelSourceOptions
     destination_options = ExcelDestinationOptions
 
-    def reader(self, options: Mapping[str, Any]) -> ExcelReader:
+    def reader(self, options: Mapping[str, Any]) -> "ExcelReader":
         given = options_of(ExcelSourceOptions, options, "extract")
         if not given.header and given.columns is None:
             raise ConfigurationError("extract.options: name the `columns` beside `header: false`.")
@@ -80,7 +78,7 @@ class ExcelReader:
     def record_starts(self, file: OpenFile, offsets: Sequence[int]) -> Sequence[FilePosition] | None:
         return None
 
-    def _sheet(self, file: OpenFile) -> _Sheet:
+    def _sheet(self, file: OpenFile) -> "_Sheet":
         if not isinstance(file.kept, _Sheet):
             file.kept = _Sheet(self._opened(file), self._options, file.shown)
         return file.kept

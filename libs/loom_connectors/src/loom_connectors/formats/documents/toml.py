@@ -1,7 +1,5 @@
 """Implements TOML files as a source: the tables of one array."""
 
-from __future__ import annotations
-
 import datetime as dt
 import tomllib
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 A value is taken as YAML 1.2 takes it, and exactly: a number that would change keeps back its record. What YAML has
 beyond JSON is text as it is written (dates) or bytes."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Defines the settings of REST sources and destinations, under the names that dlt and Airbyte use where they agree."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal, Self
 

@@ -1,7 +1,5 @@
 """Defines the `fallback` of a transform: what answers in place of a failure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Defines the keys of each stage about failures: what happens to a record that fails, and how many a run accepts."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Defines the `timeouts` section of a pipeline file."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from loom_common.domain.section import Section

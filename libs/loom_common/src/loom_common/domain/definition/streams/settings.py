@@ -1,7 +1,5 @@
 """Defines the settings of pipelines that never end, and what does not fit a pipeline that does not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Defines the transform of type `ai`: a model is asked with a prompt."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

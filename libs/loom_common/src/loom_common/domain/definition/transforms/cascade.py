@@ -1,8 +1,6 @@
 """Defines the `cascade` of a transform: a cheap tier is asked first, and the dear model only where that one is
 unsure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Defines the transform of type `embed`: a model turns a text into a vector."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal

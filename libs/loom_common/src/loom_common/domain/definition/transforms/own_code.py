@@ -1,7 +1,5 @@
 """Defines the transforms whose code is the user's own: type `python`, and those that a plugin brings."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Defines the transform of type `passthrough`: the output is the input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Defines the transform of type `scorer`: a local model looks at one field."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Defines the transform that has `steps`, each of which is a transform or an operator of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """Defines the keys that every transform has, whatever its type."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
