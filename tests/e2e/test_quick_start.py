@@ -4,6 +4,7 @@ by it."""
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 import sys
@@ -64,6 +65,8 @@ NOT_LOADED = {
 }
 
 
+OTHER_KINDS = {"AiTransformConfig", "StepsTransformConfig", "Range", "Semantic", "NotNull", "Freshness"}
+"""Some models of transforms, evaluators and checks that the pipeline does not have."""
 COMMANDS = {"browse", "cache", "cost", "manifest", "offered", "quarantine", "validate"}
 """Some modules of commands in `loom.cli.commands`."""
 OWN = {"validate pipeline.yaml": {"validate"}, "status {run}": {"browse"}, "run pipeline.yaml": {"validate"}}
@@ -77,21 +80,50 @@ class Ended(NamedTuple):
     """Holds every module that it had loaded."""
     collections: int
     """Counts the searches for garbage in more than its newest objects."""
+    built: set[str]
+    """Names Loom's models that pydantic has built."""
+    texts: set[str]
+    """Names Loom's models whose annotations are texts, which pydantic compiles at every start."""
+
+
+CODE = """
+import json, sys
+from loom.cli.app import main
+sys.argv = {argv!r}
+import gc
+
+def searched():
+    return sum(each["collections"] for each in gc.get_stats()[1:])
+
+def below(kind):
+    return [each for subclass in kind.__subclasses__() for each in [subclass, *below(subclass)]]
+
+def annotations(model):
+    return vars(model).get("__annotations__", {{}}).values()
+
+before = searched()
+try:
+    main()
+finally:
+    models = below(sys.modules["pydantic"].BaseModel) if "pydantic" in sys.modules else []
+    models = [each for each in models if each.__module__.startswith("loom")]
+    with open("ended.json", "w") as file:
+        json.dump({{
+            "modules": list(sys.modules),
+            "collections": searched() - before,
+            "texts": [each.__name__ for each in models if any(isinstance(text, str) for text in annotations(each))],
+            "built": [each.__name__ for each in models if each.__pydantic_complete__],
+        }}, file)
+"""
 
 
 def ended(project, argv):
     """Carry out a command."""
-    code = (
-        "import sys\nfrom loom.cli.app import main\n"
-        f"sys.argv = {['loom', *argv]!r}\n"
-        "import gc\nsearched = lambda: sum(each['collections'] for each in gc.get_stats()[1:])\n"
-        "before = searched()\ntry:\n    main()\nfinally:\n"
-        "    with open('ended.txt', 'w') as file:\n        print(searched() - before, *sys.modules, file=file)"
-    )
+    code = CODE.format(argv=["loom", *argv])
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    collections, *modules = (project / "ended.txt").read_text().split()
-    return Ended(set(modules), int(collections))
+    found = json.loads((project / "ended.json").read_text())
+    return Ended(**{name: value if name == "collections" else set(value) for name, value in found.items()})
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +147,5 @@ def test_a_command_loads_no_package_that_it_does_not_use_and_searches_those_it_u
     others = {f"loom.cli.commands.{name}" for name in COMMANDS - OWN.get(command, COMMANDS)}
     assert done.modules & others == set()
     assert done.collections == 0
+    assert done.texts == set()
+    assert done.built & OTHER_KINDS == set()

@@ -1,7 +1,5 @@
 """Defines which evaluators a pipeline may name: those that Loom brings, by their `type`, and those of plugins."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args
@@ -11,11 +9,10 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
-    ValidatorFunctionWrapHandler,
     WrapSerializer,
-    WrapValidator,
 )
 
+from loom_common.domain.chosen_model import ChosenModel
 from loom_common.domain.definition.evaluators import (
     Contains,
     CustomCriteria,
@@ -121,11 +118,11 @@ def evaluator_names() -> list[str]:
     return [*EVALUATORS, *names(Kind.EVALUATOR)]
 
 
-def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _of_its_type(written: Any, any_kind: Callable[[Any], Any]) -> Any:
     """Tell of an evaluator of a type that is not there its other mistakes told, too: all of them where a type has
     nearly that name, else those in the keys that every evaluator has."""
     if isinstance(written, Evaluator):
-        return handler(written)
+        return any_kind(written)
     kind = written.get("type") if isinstance(written, Mapping) else None
     if kind not in EVALUATORS:
         read = read_plugin(Kind.EVALUATOR, written, PluginEvaluator)  # type: ignore[type-abstract]
@@ -156,4 +153,4 @@ def _other_mistakes(written: Mapping[str, Any], near: str | None) -> list[Mistak
     return []
 
 
-EvaluatorConfig = Annotated[BuiltIn | PluginEvaluator, WrapValidator(_of_its_type), WrapSerializer(dump_as_itself)]
+EvaluatorConfig = Annotated[BuiltIn | PluginEvaluator, ChosenModel(_of_its_type), WrapSerializer(dump_as_itself)]

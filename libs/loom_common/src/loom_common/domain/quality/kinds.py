@@ -1,13 +1,12 @@
 """Defines the quality checks that a pipeline may name, by their `check`."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ValidationError
 from pydantic_core import InitErrorDetails
 
+from loom_common.domain.chosen_model import ChosenModel
 from loom_common.domain.json_values.patterns import PatternText
 from loom_common.domain.quality.bounds import Bound, less, readable_bound
 from loom_common.domain.quality.check import ColumnCheck, QualityCheck, RecordCheck, RunCheck
@@ -182,10 +181,10 @@ def in_order(written: Mapping[str, Any], least: str, greatest: str, kind: str) -
         yield mistake((greatest,), "strange_for_type", f"no less than `{least}` ({low})", high)
 
 
-def _of_its_kind(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _of_its_kind(written: Any, any_kind: Callable[[Any], Any]) -> Any:
     """Read a check by the model of its `check`, so that its mistakes are only those of that model."""
     if not isinstance(written, Mapping):
-        return handler(written)
+        return any_kind(written)
     kind = written.get("check")
     model = CHECKS.get(kind) if isinstance(kind, str) else None
     if model is None:
@@ -203,7 +202,7 @@ def _of_its_kind(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         raise refusal("quality_check", mistakes_in(error, str(kind))) from error
 
 
-CheckConfig = Annotated[AnyCheck, WrapValidator(_of_its_kind)]
+CheckConfig = Annotated[AnyCheck, ChosenModel(_of_its_kind)]
 """A quality check as a pipeline file has it."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapSerializer, WrapValidator
+from pydantic import Field, ValidationError, WrapSerializer
 
+from loom_common.domain.chosen_model import ChosenModel
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
@@ -76,11 +77,11 @@ def _most_alike(written: Any) -> type[TransformConfig]:
     return TRANSFORMS[max(TRANSFORMS, key=lambda kind: len(keys & _OWN_KEYS[kind]))]
 
 
-def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _of_its_type(written: Any, any_kind: Callable[[Any], Any]) -> Any:
     """A transform is read by the model of its type. Where the type itself is a mistake, those in other keys are told,
     too."""
     if isinstance(written, TransformConfig):
-        return handler(written)
+        return any_kind(written)
     try:
         return transform_model(written).model_validate(written)
     except PluginUnusable as error:
@@ -110,6 +111,6 @@ def of_the_type(found: list[Mistake], written: Any) -> Iterator[Mistake]:
 
 AnyTransform = Annotated[
     Annotated[BuiltIn, Field(discriminator="type")] | PluginTransform,
-    WrapValidator(_of_its_type),
+    ChosenModel(_of_its_type),
     WrapSerializer(dump_as_itself),
 ]
