@@ -69,7 +69,8 @@ async def test_a_report_is_one_json_document_with_every_key(numbers, tmp_path):
     assert (ran.code, ran.err) == (0, "")
     assert report["records"] == {
         "extracted": 4, "transformed": 3, "passed": 2, "unscored": 0, "rejected": 1,
-        "quarantined": 1, "skipped": 0, "filtered": 0, "derived": 0, "unnested": 0, "cancelled": 0,
+        "quarantined": 1, "skipped": 0, "filtered": 0, "derived": 0, "unnested": 0, "grouped": 0,
+        "cancelled": 0,
         "loaded": 2, "second": 0, "staged": 0,
     }  # fmt: skip
     assert set(report["evaluation"]["small"]) == {"mean", "std", "min", "max", "threshold", "pass_rate"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from support.projects import ids
 
-ENDS = ("filtered", "unnested", "loaded", "rejected", "skipped", "quarantined", "cancelled")
+ENDS = ("filtered", "unnested", "grouped", "loaded", "rejected", "skipped", "quarantined", "cancelled")
 
 
 def assert_balanced(report: Mapping[str, Any]) -> None:

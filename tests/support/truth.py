@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ENDS = ("filtered", "unnested", "loaded", "rejected", "skipped", "quarantined", "cancelled")
+ENDS = ("filtered", "unnested", "grouped", "loaded", "rejected", "skipped", "quarantined", "cancelled")
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 CODES = {"succeeded": (0, 5), "partial": (3, 5), "failed": (1,), "cancelled": (4,)}
 """Exit codes of `loom run` by status; 5 is for a limit of `fail_on`."""

@@ -162,7 +162,7 @@ CREATE TABLE batches (
 	kept INTEGER NOT NULL, 
 	seconds JSON NOT NULL, 
 	latency JSON NOT NULL, 
-	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, filtered INTEGER DEFAULT '0' NOT NULL, derived INTEGER DEFAULT '0' NOT NULL, unnested INTEGER DEFAULT '0' NOT NULL, 
+	updated_at DATETIME NOT NULL, unread INTEGER DEFAULT '0' NOT NULL, unscored INTEGER DEFAULT '0' NOT NULL, calls JSON, staged INTEGER DEFAULT '0' NOT NULL, second INTEGER DEFAULT '0' NOT NULL, waited JSON, filtered INTEGER DEFAULT '0' NOT NULL, derived INTEGER DEFAULT '0' NOT NULL, unnested INTEGER DEFAULT '0' NOT NULL, grouped INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id, batch_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -413,7 +413,7 @@ CREATE TABLE run_totals (
 	waited JSON NOT NULL, 
 	heard JSON NOT NULL, 
 	heard_at DATETIME NOT NULL, 
-	lately JSON NOT NULL, filtered BIGINT DEFAULT '0' NOT NULL, derived BIGINT DEFAULT '0' NOT NULL, unnested BIGINT DEFAULT '0' NOT NULL, 
+	lately JSON NOT NULL, filtered BIGINT DEFAULT '0' NOT NULL, derived BIGINT DEFAULT '0' NOT NULL, unnested BIGINT DEFAULT '0' NOT NULL, grouped BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
@@ -771,4 +771,14 @@ CREATE TABLE openlineage_told (
 );
 CREATE INDEX idx_openlineage_told_event ON openlineage_told (event);
 CREATE INDEX idx_quarantined_records_thread ON quarantined_records (record_id, origin_run_id);
-INSERT INTO alembic_version VALUES ('0061');
+CREATE TABLE group_members (
+	run_id VARCHAR(255) NOT NULL, 
+	step VARCHAR(60) NOT NULL, 
+	place VARCHAR(24) NOT NULL, 
+	group_hash VARCHAR(32) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	content TEXT NOT NULL, 
+	PRIMARY KEY (run_id, step, place)
+);
+CREATE INDEX ix_group_members_group ON group_members (run_id, step, group_hash, place);
+INSERT INTO alembic_version VALUES ('0063');

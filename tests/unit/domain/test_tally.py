@@ -8,7 +8,9 @@ from loom_common.domain.run.tally import Tally
 
 counts = st.integers(min_value=0, max_value=1000)
 ends = st.fixed_dictionaries(
-    dict.fromkeys(("loaded", "filtered", "unnested", "rejected", "skipped", "quarantined", "cancelled"), counts)
+    dict.fromkeys(
+        ("loaded", "filtered", "unnested", "grouped", "rejected", "skipped", "quarantined", "cancelled"), counts
+    )
 )
 
 

@@ -26,7 +26,7 @@ from support.watching import Watch, changes_runs
 
 TALLY = {
     "extracted": 10, "loaded": 6, "rejected": 2, "quarantined": 2, "skipped": 0, "cancelled": 0, "staged": 0,
-    "filtered": 0, "derived": 0, "unnested": 0, "second": 0, "calls_made": 10,
+    "filtered": 0, "derived": 0, "unnested": 0, "grouped": 0, "second": 0, "calls_made": 10,
     "cost_transform": 0.1, "cost_evaluate": 0.0,
 }  # fmt: skip
 RUN = {

@@ -68,10 +68,13 @@ class RecordStory(Shown):
         return None if self.calls is None else sum(each.cost for each in self.calls)
 
     @property
-    def derived_from(self) -> dict[str, str] | None:
-        """Return the record that a step of the transform made it of, and the step; None for a record of the source."""
+    def derived_from(self) -> dict[str, Any] | None:
+        """Return the record that a step of the transform made it of, the step, and of how many records it was made;
+        None for a record of the source."""
         derived = self.row.derived
-        return None if derived is None else {name: derived[name] for name in ("parent", "step")}
+        if derived is None:
+            return None
+        return {"parent": derived["parent"], "step": derived["step"], "members": derived.get("members", 1)}
 
     @property
     def details(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from loom_common.config.settings import Settings
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
+from loom_common.ports.group_members import GroupMembers
 from loom_common.ports.marks import Marks
 from loom_common.ports.received_pages import ReceivedPages
 from loom_common.ports.seen_values import SeenValues
@@ -160,6 +161,21 @@ def open_received_pages(settings: Settings) -> ReceivedPages:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlReceivedPages(postgres_engine(url), redacted(url))
+
+
+def open_group_members(settings: Settings) -> GroupMembers:
+    """Open the store of the records that steps have grouped, in the database of the budgets."""
+    from loom_ai.stores.sql.group_members import SqlGroupMembers
+
+    url = settings.budgets
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlGroupMembers(sqlite_engine(path, survives_power_cuts=True), str(path))
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlGroupMembers(postgres_engine(url), redacted(url))
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from yarl import URL
 
-from loom_ai.compose import open_received_pages
+from loom_ai.compose import open_group_members, open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_common.service.bootstrap import Platform
@@ -61,7 +61,11 @@ class Coordinator:
             FactConsumer(platform.bus, outbox),
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),
-            ReceivedCleanup(outbox, lambda: open_received_pages(platform.settings)),
+            ReceivedCleanup(
+                outbox,
+                lambda: open_received_pages(platform.settings),
+                lambda: open_group_members(platform.settings),
+            ),
             AlertSender(outbox, platform.credentials, platform.clock),
             *_of_lineage(platform, outbox),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),

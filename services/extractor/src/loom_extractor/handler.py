@@ -30,6 +30,7 @@ from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
 from loom_connectors.ports.source import Page, ReceivingSource, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
+from loom_extractor.groups import GroupReader
 from loom_extractor.identity import identified
 from loom_extractor.incremental import taken
 from loom_extractor.lost_sources import LostSources
@@ -53,11 +54,13 @@ class Extractor:
         breakers: Breakers | None = None,
         checker: Callable[[], QualityChecker] | None = None,
         received: ReceivedRecords | None = None,
+        groups: GroupReader | None = None,
     ) -> None:
         """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some. `received`
-        keeps what is taken from queues."""
+        keeps what is taken from queues. `groups` reads what steps have grouped."""
         self._checker = checker
         self._received = received
+        self._groups = groups
         self._plans = plans
         self._breakers = breakers or Breakers()
         self._sources = sources
@@ -86,6 +89,9 @@ class Extractor:
         plan = await self._plans.get(request.plan)
         extract = plan.pipeline.extract
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
+        if request.piece is not None and request.piece.group is not None and self._groups is not None:
+            async with within(seconds, "Reading groups of records", "timeouts.extract"):
+                return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._recovered(request, plan, context.clock)
             records, window = taken(records, plan)

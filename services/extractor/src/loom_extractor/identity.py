@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_common.domain.checks.record_checks import bounded, key_of, see_fields
+from loom_common.domain.checks.record_checks import key_of, see_fields
 from loom_common.domain.sealing.fields import SensitiveFields
-from loom_common.domain.values.ids import record_hash, sorted_json
+from loom_common.domain.values.ids import bounded, record_hash, sorted_json
 from loom_common.errors import RecordError
 from loom_common.text import DEEPEST, storable_value, unstorable
 from loom_common.worker.slices import SliceRecord

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from loom_ai.compose import open_received_pages
+from loom_ai.compose import open_group_members, open_received_pages
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
@@ -31,6 +31,7 @@ from loom_connectors.ports.source import Source
 from loom_connectors.references import column_values
 from loom_connectors.registry import open_source, runs_foreign_code
 from loom_extractor.duplicates import Duplicates
+from loom_extractor.groups import GroupReader
 from loom_extractor.handler import Extractor
 from loom_extractor.received import ReceivedRecords
 from loom_extractor.source_check import SourceCheck
@@ -52,13 +53,15 @@ def build(platform: Platform) -> Service:
     quality = QualityStage(platform, Stage.EXTRACT, other_source)
     received = ReceivedRecords(lambda: open_received_pages(platform.settings), platform.clock, platform.keyring)
 
+    groups = GroupReader(lambda: open_group_members(platform.settings))
+
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with sources.closing(), duplicates.closing(), quality.closing(), received.closing():
+        async with sources.closing(), duplicates.closing(), quality.closing(), received.closing(), groups.closing():
             yield
 
     extractor = Extractor(
-        platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received
+        platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received, groups
     )
     check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split)
     queue = flow.work_queue(Stage.EXTRACT)

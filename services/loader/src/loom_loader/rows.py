@@ -22,7 +22,7 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
     field neither in its input nor in its output is no row: it would be loaded empty."""
     whole = pipeline.transform.whole_numbers
-    keys, included = pipeline.extract.keys, pipeline.load.include
+    keys, included = pipeline.carried_key, pipeline.load.include
     carried = (*keys, *included)
     rows, failed = [], []
     for record in records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
+from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_common.contracts.v1 import BatchExtracted, CheckCount, ExtractedRecord, RecordsAnswered, TransformedRecord
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.cascade import CASCADE
@@ -16,6 +17,7 @@ from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Transformed, kept_for_error, unchanged
 from loom_transformer.contract import held_to_schema
+from loom_transformer.grouping import Groups, made_of_groups
 from loom_transformer.outcome import Transform, TransformOutcome, with_its_key
 from loom_transformer.recovered import finished, work_of
 
@@ -23,8 +25,10 @@ from loom_transformer.recovered import finished, work_of
 class Transformer:
     """Applies each plan's transform to its batches. Without anything to do, records go on unchanged."""
 
-    def __init__(self, runner: StageRunner[Transform | None]) -> None:
+    def __init__(self, runner: StageRunner[Transform | None], groups: Groups | None = None) -> None:
+        """`groups` keeps the records that steps group; without it, they are kept in memory."""
         self._runner = runner
+        self._groups = groups or Groups(MemoryGroupMembers)
 
     async def __call__(self, batch: BatchExtracted, context: Context) -> Transformed:
         """Raises `TransientError` where a model or the journal is away, or the batch takes too long;
@@ -39,10 +43,14 @@ class Transformer:
         began = perf_counter()
         work = work_of(transform, header.run_id, plan.pipeline, context)
         made = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
-        config, keys = plan.pipeline.transform, plan.pipeline.extract.keys
+        config, keys = plan.pipeline.transform, plan.pipeline.fixed_fields
+        for record, step in made_of_groups(plan, batch.records):
+            context.steps.derive(step, record.id, 1)
         leaving = list(_leaving(batch.records, made))
+        grouped = await self._groups.keep(plan, header, batch.records, [outcome for _, _, outcome in leaving])
         gone = sum(outcome.filtered is not None for _, _, outcome in leaving)
-        leaving = [each for each in leaving if each[2].filtered is None] if gone else leaving
+        if gone or grouped:
+            leaving = [each for each in leaving if each[2].filtered is None and each[2].grouped is None]
         records = tuple([record for _, record, _ in leaving])
         answered = [with_its_key(given, finished(outcome, config), keys) for given, _, outcome in leaving]
         outcomes, columns = held_to_schema(records, answered, plan)
@@ -67,6 +75,7 @@ class Transformer:
             filtered=gone,
             derived=sum(outcome.derived for outcome in made),
             unnested=sum(outcome.unnested for outcome in made),
+            grouped=grouped,
             steps=context.steps.counts(),
             checks=_cascaded(config, outcomes),
             answered=_answered(records, outcomes),

@@ -18,6 +18,7 @@ from loom_common.worker.context import Context
 
 if TYPE_CHECKING:
     from loom_common.contracts.v1 import ExtractedRecord
+    from loom_common.domain.steps.grouping import GroupMember
 
 
 @per_record
@@ -37,6 +38,8 @@ class TransformOutcome:
     """Tells whether some of the time went by waiting for models, which is not theirs."""
     filtered: str | None = None
     """Names the filter that dropped the record, where one did."""
+    grouped: GroupMember | None = None
+    """Says to which group a step added the record, which ends there."""
     on_failure: OnFailure | None = None
     """Says what the step that failed says of failures; None for what the transform says."""
     parts: tuple[Part, ...] = ()

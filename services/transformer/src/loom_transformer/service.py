@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from loom_ai.compose import open_group_members
 from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchExtracted
@@ -14,6 +15,7 @@ from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_transformer.attachments.places import AttachmentPlaces
+from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -24,15 +26,17 @@ def build(platform: Platform) -> Service:
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
     catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials)
 
+    groups = Groups(lambda: open_group_members(platform.settings))
+
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with stage.closing():
+        async with stage.closing(), groups.closing():
             try:
                 yield
             finally:
                 await catalog.close()
 
-    transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
+    transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation), groups)
     accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
     return StageService("transformer", [consumer], platform, closing, stage.hear)

@@ -11,6 +11,7 @@ _ENDS = {
     "loaded": "#2e9e5b",
     "filtered": "#8a94a6",
     "unnested": "#b9c2d0",
+    "grouped": "#8fa1bd",
     "rejected": "#e0a100",
     "quarantined": "#d64545",
     "skipped": "#a58bd6",

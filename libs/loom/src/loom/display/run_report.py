@@ -43,7 +43,18 @@ def run_text(report: RunReport) -> str:
     return f"{report.status}: {report.pipeline} {report.version}, {report.run_id}: {counts or 'no records'}"
 
 
-_ENDS = ("extracted", "derived", "loaded", "filtered", "unnested", "rejected", "quarantined", "skipped", "cancelled")
+_ENDS = (
+    "extracted",
+    "derived",
+    "loaded",
+    "filtered",
+    "unnested",
+    "grouped",
+    "rejected",
+    "quarantined",
+    "skipped",
+    "cancelled",
+)
 
 
 def _head(report: RunReport) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from loom.preflight import batch_execution, budget_fit
-from loom.preflight.estimated_cascades import asking_always, with_shares
+from loom.preflight.estimating.cascades import asking_always, with_shares
+from loom.preflight.estimating.groups import added_up, records_of_all, steps_added_up
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
+from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.stores.memory.marks import MemoryMarks
 from loom_common.caching.plan_cache import PlanCache
@@ -27,10 +29,12 @@ from loom_common.contracts.v1 import (
     StepCount,
 )
 from loom_common.domain.checks.record_checks import carried_from_input
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.model_options.params import resolved, typed
 from loom_common.domain.run.calls import AMOUNTS, Calls
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.steps.grouping import group_hash
 from loom_common.domain.values import durations
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
@@ -38,13 +42,16 @@ from loom_common.flow import Stage
 from loom_common.user_code.poison_isolation import Isolation
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
+from loom_common.worker.stage_result import kept_for_error
 from loom_connectors import registry
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Source
 from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
+from loom_extractor.groups import groups
 from loom_extractor.identity import identified
 from loom_transformer.attachments.places import AttachmentPlaces
+from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -62,6 +69,8 @@ _WHOLE = (
     "tokens_out",
 )
 """Holds the counts of a step."""
+_MOST_GROUPS = 100_000
+"""The most records of groups of a sample."""
 _PAGE = 2_000
 """The number of records that are read at once where a source does not know how many it has."""
 
@@ -166,8 +175,11 @@ async def estimate(
     finally:
         await source.close()
     client = DryRunClient(answered)
-    calls, kept, steps = await _dry_run(asking_always(plan), config, records, client)
-    calls = with_shares(calls, plan)
+    factor = total / len(records) if records else 0.0
+    phases = await _dry_run(asking_always(plan), config, records, client, factor)
+    kept = [each for phase in phases for each in phase.kept]
+    calls = [_scaled(each, phase.factor) for phase in phases for each in with_shares(phase.calls, plan)]
+    steps = [_step_scaled(each, phase.factor) for phase in phases for each in phase.steps]
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
         reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
@@ -175,16 +187,15 @@ async def estimate(
         raise ConfigurationError(
             f"Nothing can be estimated: the transform fails for each of the first {tried}. {reasons}"
         )
-    factor = total / len(records) if records else 0.0
     return Estimate(
         pipeline=loaded.pipeline.name,
         records=total,
         sampled=len(records),
-        calls=tuple(_scaled(each, factor) for each in calls),
+        calls=added_up(calls),
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
         unasked=unasked,
-        steps=tuple(_step_scaled(each, factor) for each in steps),
+        steps=steps_added_up(steps),
         batches=tuple(batch_execution.told(loaded.pipeline)),
         last_call=budget_fit.of_last_call(client.asked, loaded.pipeline),
     )
@@ -206,35 +217,79 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
     return records, total
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """Holds what the records of a sample take, or those that a step has made of its groups."""
+
+    calls: list[StageCalls]
+    kept: list[tuple[Stage, KeptRecord]]
+    """Holds what could not be asked about."""
+    steps: tuple[StepCount, ...]
+    """Holds what each step of the transform counted."""
+    factor: float
+    """Says how many times as many records a run has."""
+
+
 async def _dry_run(
-    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient
-) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]], tuple[StepCount, ...]]:
-    """Return the calls that the records take, what could not be asked about, and what each step of the transform
-    counted."""
+    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient, factor: float
+) -> list[_Phase]:
+    """Return what the records take, of which a run has `factor` times as many; and after each step that groups, what
+    the records of its groups take."""
     models = JournalledModels(client, MemoryJournal(), at_batch_price=True)
     models.tools = "made_up"
     try:
         project = config.project.resolve()
         catalog = Catalog(models, project, places=AttachmentPlaces(config.allowed, config.secrets))
-        transformer = Transformer(_runner(plan, catalog.transform_of, Stage.TRANSFORM))
+        store = MemoryGroupMembers()
+        transformer = Transformer(_runner(plan, catalog.transform_of, Stage.TRANSFORM), Groups(lambda: store))
         evaluators = Runners(project, models=models).runner_of
         evaluator = Evaluator(_runner(plan, evaluators, Stage.EVALUATE), models)
         header = BatchHeader(
             run_id="estimate", pipeline=plan.pipeline.name, plan=plan.hash, epoch=0, batch_id="estimate", partition=0,
             slice=0, position=0, tally=Tally(extracted=len(records)),
         )  # fmt: skip
-        asking = Context()
-        transformed = await transformer(BatchExtracted(header=header, records=tuple(records)), asking)
-        calls = [_of(Stage.TRANSFORM, each) for each in asking.usage.lines()]
-        kept = [(Stage.TRANSFORM, each) for each in transformed.kept]
-        if transformed.records:
-            judging = Context()
-            evaluated = await evaluator(BatchTransformed(header=header, records=transformed.records), judging)
-            calls += [_of(Stage.EVALUATE, each) for each in judging.usage.lines()]
-            kept += [(Stage.EVALUATE, each) for each in evaluated.kept]
+        phases = [await _phase(transformer, evaluator, header, records, factor)]
+        config_of = plan.pipeline.transform
+        for step in config_of.steps_that_group if isinstance(config_of, StepsTransformConfig) else ():
+            page = await groups(store, header.run_id, step, None, _MOST_GROUPS)
+            made = [
+                (group_hash([each.input[name] for name in step.by]), each.derived.members)
+                for each in page.records
+                if each.derived is not None
+            ]
+            there = records_of_all(made, factor, step.size)
+            factor = there / len(made) if made else factor
+            good = [ExtractedRecord(each.id, each.input, each.derived) for each in page.records if each.error is None]
+            header = header.model_copy(update={"partition": header.partition + 1})
+            if good:
+                phases.append(await _phase(transformer, evaluator, header, good, factor))
+            errors = [(each, each.error) for each in page.records if each.error is not None]
+            phases[-1].kept.extend(
+                (Stage.TRANSFORM, kept_for_error(each.id, error, "quarantine", input=each.input))
+                for each, error in errors
+            )
     finally:
         await models.close()
-    return calls, kept, transformed.steps
+    return phases
+
+
+async def _phase(
+    transformer: Transformer,
+    evaluator: Evaluator,
+    header: BatchHeader,
+    records: Sequence[ExtractedRecord],
+    factor: float,
+) -> _Phase:
+    asking = Context()
+    transformed = await transformer(BatchExtracted(header=header, records=tuple(records)), asking)
+    calls = [_of(Stage.TRANSFORM, each) for each in asking.usage.lines()]
+    kept = [(Stage.TRANSFORM, each) for each in transformed.kept]
+    if transformed.records:
+        judging = Context()
+        evaluated = await evaluator(BatchTransformed(header=header, records=transformed.records), judging)
+        calls += [_of(Stage.EVALUATE, each) for each in judging.usage.lines()]
+        kept += [(Stage.EVALUATE, each) for each in evaluated.kept]
+    return _Phase(calls, kept, transformed.steps, factor)
 
 
 def _runner(plan: Plan, make: Callable[[Plan], V], stage: Stage) -> StageRunner[V]:

@@ -15,7 +15,7 @@ from loom_ai.stores.memory.marks import MemoryMarks
 from loom_ai.stores.sealed import SealedJournal
 from loom_common.async_engine import AsyncEngine
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.domain.definition.transforms.step_fields import number_fields
+from loom_common.domain.definition.transforms.step_fields import group_fields, number_fields
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, SourceError
@@ -41,9 +41,9 @@ from loom_transformer.transforms.catalog import Catalog
 async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan: Plan) -> AsyncIterator[Source]:
     """Open what gives the outputs of a run that has ended, and asks no model for them."""
     assert run.completed_at is not None
-    if number_fields(plan.pipeline.transform):
+    if number_fields(plan.pipeline.transform) or group_fields(plan.pipeline.transform) is not None:
         raise ConfigurationError(
-            f"A step of run {run.run_id} makes several records of one, and such records cannot be scored again."
+            f"A step of run {run.run_id} makes records of others, and such records cannot be scored again."
         )
     outputs, project = plans.of_outputs(plan), platform.project
     url = platform.settings.journal.url.get_secret_value()

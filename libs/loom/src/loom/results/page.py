@@ -10,7 +10,7 @@ from loom.results.plots import histogram
 from loom_common.console.numbers import count, duration, latency, moment, money
 from loom_coordinator.queries.scores.histograms import ScoreHistogram
 
-_ENDS = ("loaded", "filtered", "unnested", "rejected", "quarantined", "skipped", "cancelled")
+_ENDS = ("loaded", "filtered", "unnested", "grouped", "rejected", "quarantined", "skipped", "cancelled")
 """Lists what may become of a record, in the order in which it is drawn."""
 
 

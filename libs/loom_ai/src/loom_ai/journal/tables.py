@@ -63,6 +63,18 @@ seen_values = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
 )
 
+group_members = sa.Table(
+    "group_members",
+    metadata,
+    sa.Column("run_id", sa.String(255), primary_key=True),
+    sa.Column("step", sa.String(60), primary_key=True),  # the one that groups
+    sa.Column("place", sa.String(24), primary_key=True),  # digits: partition, slice, batch, and number in the batch
+    sa.Column("group_hash", sa.String(32), nullable=False),  # of the values that make the group
+    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),  # JSON: the values that make the group, and the fields that it needs
+    sa.Index("ix_group_members_group", "run_id", "step", "group_hash", "place"),
+)
+
 received_pages = sa.Table(
     "received_pages",
     metadata,

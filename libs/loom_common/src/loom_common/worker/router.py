@@ -275,6 +275,8 @@ def _quarantined(kept: Sequence[KeptRecord], stage: Stage, header: BatchHeader, 
 
 
 def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> BatchHeader:
+    of_groups = request.piece is not None and request.piece.group is not None
+    entered = Tally(derived=batch.extracted) if of_groups else Tally(extracted=batch.extracted)
     return BatchHeader(
         run_id=request.run_id,
         pipeline=request.pipeline,
@@ -284,7 +286,7 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
         partition=request.partition,
         slice=request.slice,
         position=position,
-        tally=Tally(extracted=batch.extracted).plus(**_ends(batch.kept)),
+        tally=entered.plus(**_ends(batch.kept)),
         budget=request.budget,
     )
 

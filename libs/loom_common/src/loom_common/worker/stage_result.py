@@ -76,6 +76,8 @@ class Transformed(StageResult):
     """Says how many records steps made of others that left the transform."""
     unnested: int = 0
     """Says how many records steps made others of, in whose place these went on."""
+    grouped: int = 0
+    """Says how many records steps made one of, with others of their group."""
     steps: tuple[StepCount, ...] = ()
     """Holds what each step counted, of a transform that consists of steps."""
     answered: tuple[RecordsAnswered, ...] = ()
@@ -83,9 +85,12 @@ class Transformed(StageResult):
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"transformed": len(self.records), "filtered": self.filtered} | (
-            {"derived": self.derived, "unnested": self.unnested} if self.derived or self.unnested else {}
-        )
+        return {
+            "transformed": len(self.records),
+            "filtered": self.filtered,
+            **({"derived": self.derived, "unnested": self.unnested} if self.derived or self.unnested else {}),
+            **({"grouped": self.grouped} if self.grouped else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,13 +108,14 @@ class StepBook:
         self._ends.setdefault(step, {})[record_id] = (end, seconds)
 
     def derive(self, step: str, record_id: str, number: int) -> None:
-        """Count the records that the step made of one."""
+        """Count the records that the step made of one, or that this one was made by it of others."""
         self._derived.setdefault(step, {})[record_id] = number
 
     def counts(self) -> tuple[StepCount, ...]:
         """Return what was counted, by step."""
         made = []
-        for step, ends in self._ends.items():
+        for step in dict.fromkeys((*self._ends, *self._derived)):
+            ends = self._ends.get(step, {})
             by_end = Counter(end for end, _ in ends.values())
             spent = advanced(self._usages[step].lines(), "step") if step in self._usages else {}
             made.append(

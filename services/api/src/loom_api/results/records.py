@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from loom.kept_record import KeptTime, RecordStory
 from loom_common.domain.json_values.shown import Shown
@@ -27,10 +27,11 @@ class RecordOfRun(Shown):
 
 
 class MadeOf(BaseModel):
-    """Names the record that a step of a transform made another of, and the step."""
+    """Names the record that a step of a transform made another of, or the first of those of a group, and the step."""
 
     parent: str
     step: str
+    members: int = Field(1, description="How many records it was made of: several by a step that groups.")
 
 
 class KeptDocument(BaseModel):

@@ -126,7 +126,7 @@ def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
     taken = read + tally.derived - tally.unnested
     every = {
         Stage.EXTRACT: Count(tally.extracted, unread),
-        Stage.TRANSFORM: Count(taken, taken - tally.filtered - tally.transformed),
+        Stage.TRANSFORM: Count(taken, taken - tally.filtered - tally.grouped - tally.transformed),
         Stage.EVALUATE: Count(tally.transformed, tally.transformed - tally.passed - tally.rejected),
         Stage.LOAD: Count(tally.passed, tally.passed - tally.loaded),
     }
@@ -141,7 +141,7 @@ async def counts(unit: UnitOfWork, run_id: str) -> dict[Stage, Count]:
     taken = columns.extracted - columns.unread + columns.derived - columns.unnested
     pairs: dict[Stage, tuple[ColumnElement[int], ColumnElement[int]]] = {
         Stage.EXTRACT: (columns.extracted, columns.unread),
-        Stage.TRANSFORM: (taken, taken - columns.filtered - columns.transformed),
+        Stage.TRANSFORM: (taken, taken - columns.filtered - columns.grouped - columns.transformed),
         Stage.EVALUATE: (columns.transformed, columns.transformed - columns.passed - columns.rejected),
         Stage.LOAD: (columns.passed, columns.passed - columns.loaded),
     }

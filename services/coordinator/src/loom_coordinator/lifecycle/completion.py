@@ -18,13 +18,25 @@ from loom_coordinator.db.pipeline_metrics import DURATION, RUNS
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls, stream_windows
+from loom_coordinator.lifecycle import (
+    final_status,
+    finalize,
+    partitions,
+    run_ends,
+    slices,
+    staged_rows,
+    stalls,
+    stream_windows,
+)
 
 
 async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
-    """All is extracted: once nothing of the run is on the way any more, judge it, and ask the loader to put the result
-    in place. A run that failed replaces nothing."""
+    """All is extracted: once nothing of the run is on the way any more, read what its steps have grouped; and after
+    that judge it, and ask the loader to put the result in place. A run that failed replaces nothing."""
     if run.finalizing or run.totals.underway:
+        return
+    if await partitions.begin_groups(unit, run):
+        await slices.release(unit, run)
         return
     if (missed := await quality.broken(unit, run, Stage.EXTRACT, Stage.LOAD)) is not None:
         await fail(unit, run, missed)

@@ -1,4 +1,4 @@
-"""Begins the partitions of a run. Each reads one piece of the source.
+"""Begins the partitions of a run. Each reads one piece of the source, or the groups that a step has made.
 
 Where the source may be split, an extractor is asked once, before the first slice, and its answer is kept: the pieces
 of a run are the same until its end, however many extractors there are, and however often it is resumed. The question
@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from loom_common import flow
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import SourceSplit, SplitSource
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
@@ -44,11 +45,12 @@ class PartitionCounts:
 
 
 async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
-    """Count the partitions of a run."""
-    read = func.coalesce(func.sum(case((partitions.c.sealed.is_(True), 1), else_=0)), 0)
-    found = await connection.execute(select(func.count(), read).where(partitions.c.run_id == run_id))
-    total, ended = found.one()
-    return PartitionCounts(int(total), int(ended))
+    """Count the partitions of a run that read pieces of its source, and not groups that its steps have made."""
+    found = await connection.execute(
+        select(partitions.c.sealed, partitions.c.piece).where(partitions.c.run_id == run_id)
+    )
+    read = [sealed for sealed, piece in found if (piece or {}).get("group") is None]
+    return PartitionCounts(len(read), sum(read))
 
 
 async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece | None = None) -> None:
@@ -57,6 +59,35 @@ async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece |
     read = {"cursor": None, "piece": None} if piece is None else _columns(piece)
     row = {"run_id": run_id, "partition": 0, "next_slice": 0, "released": 0, **read}
     await unit.connection.execute(partitions.insert().values(**row, remaining=limit, sealed=False))
+
+
+async def begin_groups(unit: UnitOfWork, run: Run) -> bool:
+    """Begin a partition that reads what the next step has grouped, as a source is read, of a run of which nothing is on
+    the way: its groups are complete. Return whether there is one. The caller holds the lock of the run. A replay makes
+    no groups."""
+    config = tallies.definition(run).transform
+    if run.replay_of is not None or not isinstance(config, StepsTransformConfig) or not config.graph.groups:
+        return False
+    rows = await unit.connection.execute(
+        select(partitions.c.partition, partitions.c.piece).where(partitions.c.run_id == run.run_id)
+    )
+    known = {number: (piece or {}).get("group") for number, piece in rows}
+    step = next((each for each in config.graph.groups if each not in known.values()), None)
+    if step is None:
+        return False
+    await unit.connection.execute(
+        partitions.insert().values(
+            run_id=run.run_id,
+            partition=max(known) + 1,
+            next_slice=0,
+            released=0,
+            cursor=None,
+            piece=Piece(group=step).model_dump(),
+            remaining=None,
+            sealed=False,
+        )
+    )
+    return True
 
 
 def may_be_split(plan: Plan, *, embedded: bool) -> bool:

@@ -27,7 +27,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
     begun = await _begun(unit, run_id, under_way)
     counts = {
         Stage.EXTRACT: (tally.extracted, tally.extracted),
-        Stage.TRANSFORM: (tally.extracted + tally.derived - tally.unnested, tally.transformed),
+        Stage.TRANSFORM: (tally.extracted + tally.derived - tally.unnested - tally.grouped, tally.transformed),
         Stage.EVALUATE: (tally.transformed, tally.passed + tally.rejected),
         Stage.LOAD: (tally.passed, tally.loaded),
     }

@@ -99,6 +99,7 @@ def build(
                 "filtered",
                 "derived",
                 "unnested",
+                "grouped",
                 "loaded",
                 "second",
                 "staged",

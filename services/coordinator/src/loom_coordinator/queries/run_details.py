@@ -21,7 +21,7 @@ from loom_coordinator.queries import batches, runs
 from loom_coordinator.queries.records import KeptRecord, last_kept
 
 _ENDS = (
-    "extracted", "derived", "unnested", "filtered", "rejected", "skipped", "quarantined", "loaded", "staged",
+    "extracted", "derived", "unnested", "grouped", "filtered", "rejected", "skipped", "quarantined", "loaded", "staged",
     "cancelled",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from loom_common.contracts.v1 import Derived
 from loom_common.domain.checks.record_checks import carried_from_input, key_of, see_fields
 from loom_common.domain.checks.repairs import mended, to_mend, words
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.quality.outcomes import QUALITY_CHECK
 from loom_common.domain.run.replaying import edited
 from loom_common.domain.schema.contract import SCHEMA_CONTRACT
@@ -27,7 +28,16 @@ _SAID = "said"
 def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
     """Return the record with the edits applied, or with the error that quarantines it
     again."""
-    if (derived := Derived.of_json(kept.derived)) is not None:
+    derived = Derived.of_json(kept.derived)
+    if (group := _group_of(kept, derived, pipeline)) is not None:
+        why = (
+            f"{group} makes one record of all records of a group, and this one cannot be added to its group any more: "
+            "run the pipeline again, which pays for no answer that is known"
+        )
+        said_before = (kept.error_details or {}).get(_SAID, kept.failure_reason)
+        error = RecordError(f"{said_before} ({why})", code="grouped", details={_SAID: said_before})
+        return SliceRecord(kept.record_id, kept.record_data, error, derived)
+    if derived is not None:
         return _checked_part(kept, derived, edits, pipeline)
     data = edited(kept.record_data, edits)
     if kept.failure_stage != Stage.EXTRACT or kept.code in (QUALITY_CHECK, SCHEMA_CONTRACT):
@@ -42,6 +52,17 @@ def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> Sl
         return SliceRecord(kept.record_id, data, error)
     data = mended(data, edits, fields)
     return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline))
+
+
+def _group_of(kept: KeptInput, derived: Derived | None, pipeline: Pipeline) -> str | None:
+    """Return the step to whose groups a record would have been added, or which could not make a record of its group;
+    None for a record that no step groups any more."""
+    transform = pipeline.transform
+    if not isinstance(transform, StepsTransformConfig):
+        return None
+    if derived is not None and kept.failure_stage == Stage.EXTRACT and derived.step in transform.graph.groups:
+        return derived.step
+    return transform.graph.group_after(None if derived is None else derived.step)
 
 
 def _checked_part(kept: KeptInput, derived: Derived, edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:

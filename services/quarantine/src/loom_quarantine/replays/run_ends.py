@@ -32,7 +32,7 @@ def every_record_ended(report: RunReport) -> bool:
 
     A run that failed or was cancelled may have left records unloaded. They stay unresolved, and the run can be
     resumed."""
-    ends = ("loaded", "filtered", "unnested", "rejected", "skipped", "quarantined")
+    ends = ("loaded", "filtered", "unnested", "grouped", "rejected", "skipped", "quarantined")
     ended = sum(report.records.get(end, 0) for end in ends)
     entered = report.records.get("extracted", 0) + report.records.get("derived", 0)
     return report.status in ("succeeded", "partial") and ended == entered

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.steps.graph import GATHER, Graph, Node
+from loom_common.domain.steps.grouping import member_of
 from loom_common.errors import RecordError
 from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
@@ -116,10 +117,14 @@ class BatchInSteps:
         ]
 
     def _decide(self, step: Step, chosen: Sequence[int], views: Sequence[View]) -> None:
-        """Filter or route the records."""
+        """Filter or route the records, or add them to groups."""
         name = step.node.name
 
         def one(at: int) -> str:
+            if step.grouping is not None:
+                member = member_of(step.grouping, self._batch.rows.records[at].id, views[at])
+                self._batch.end(name, at, TransformOutcome(None, 0.0, grouped=member))
+                return "made"
             if step.where is not None and not step.where.holds(views[at]):
                 self._batch.end(name, at, TransformOutcome(None, 0.0, filtered=name))
                 return "filtered"

@@ -19,7 +19,15 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.keys import StepKeys
-from loom_common.domain.steps.operators import FilterStep, GatherStep, RouterStep, SplitStep, UnnestStep, number_field
+from loom_common.domain.steps.operators import (
+    FilterStep,
+    GatherStep,
+    GroupStep,
+    RouterStep,
+    SplitStep,
+    UnnestStep,
+    number_field,
+)
 from loom_common.errors import RecordError
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Risk
 from loom_common.user_code.record_retry import retried
@@ -76,6 +84,7 @@ def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | Non
         opening = opening_of(config, gathered=node.name in graph.gathers)
     elif isinstance(config, GatherStep):
         gathered = config.fields
+    grouping = config if isinstance(config, GroupStep) else None
     return Step(
         node,
         None if config.when is None else expression(config.when),
@@ -87,6 +96,7 @@ def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | Non
         waits=isinstance(config, AiTransformConfig | EmbedTransformConfig),
         opening=opening,
         gathered=gathered,
+        grouping=grouping,
     )
 
 

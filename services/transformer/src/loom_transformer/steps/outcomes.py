@@ -69,6 +69,7 @@ def _outcome(batch: BatchState, declared: Output, at: int) -> TransformOutcome:
         ", ".join(by) or None,
         waits=waits,
         filtered=None if end is None else end.filtered,
+        grouped=None if end is None else end.grouped,
         on_failure=None if end is None else end.on_failure,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from loom_common.contracts.v1 import Derived, ExtractedRecord
-from loom_common.domain.checks.record_checks import bounded
+from loom_common.domain.values.ids import bounded
 
 
 class Rows:

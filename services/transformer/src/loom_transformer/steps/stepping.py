@@ -17,6 +17,7 @@ from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.steps.expressions import Expression
 from loom_common.domain.steps.graph import Graph, Node
 from loom_common.domain.steps.keys import Criticality
+from loom_common.domain.steps.operators import GroupStep
 from loom_common.errors import PermanentError, RecordError
 from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
@@ -49,6 +50,8 @@ class Step:
     """Makes several records of one."""
     gathered: Mapping[str, str] | None = None
     """Names the fields whose lists it makes of such records, by the names of the lists."""
+    grouping: GroupStep | None = None
+    """Says how it groups records, each of which ends there."""
 
     def error(self, record_id: str, error: RecordError) -> RecordError:
         """Return the error of a record that the step fails on. Raises `PermanentError` where that fails the run."""

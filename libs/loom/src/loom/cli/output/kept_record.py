@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from loom.cli.output import terminal
+from loom_common.domain.values.plural import counted
 
 
 def print_record(record: Mapping[str, Any], console: Console) -> None:
@@ -62,7 +63,9 @@ def parts_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _origin(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield of which record a step made it, where one did."""
     if record["derived_from"]:
-        yield "made of", "{parent} by the step {step}".format(**record["derived_from"])
+        made = record["derived_from"]
+        others = f" and {counted(made['members'] - 1, 'other record')}" if made["members"] > 1 else ""
+        yield "made of", f"{made['parent']}{others} by the step {made['step']}"
 
 
 def cost_of(record: Mapping[str, Any]) -> str:

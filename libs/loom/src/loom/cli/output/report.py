@@ -22,6 +22,7 @@ _COUNTS = (
     "extracted",
     "derived",
     "unnested",
+    "grouped",
     "filtered",
     "passed",
     "unscored",

@@ -12,8 +12,8 @@ from loom.testing.definition.expectations import IntegrationExpectation
 from loom.testing.outcomes import Failure
 from loom_common.contracts.v1 import RunReport
 
-_ENDS = ("loaded", "filtered", "unnested", "rejected", "quarantined", "skipped", "cancelled")
-_LOST = "extracted + derived = loaded + filtered + unnested + rejected + quarantined + skipped + cancelled"
+_ENDS = ("loaded", "filtered", "unnested", "grouped", "rejected", "quarantined", "skipped", "cancelled")
+_LOST = "extracted + derived = loaded + filtered + unnested + grouped + rejected + quarantined + skipped + cancelled"
 
 
 def compare(

@@ -174,6 +174,7 @@ class IntegrationExpectation(Section):
             "extracted",
             "derived",
             "unnested",
+            "grouped",
             "filtered",
             "passed",
             "loaded",

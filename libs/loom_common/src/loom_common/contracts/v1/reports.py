@@ -163,8 +163,8 @@ class RunReport(Part):
     error: str | None
     records: dict[str, int] = Field(
         description="Counts. `extracted` and `derived` together are the sum of `loaded`, `filtered`, `unnested`, "
-        "`rejected`, `quarantined`, `skipped` and `cancelled` once the run has ended; `loaded` can be read in a "
-        "destination, `second` of them in `load.fallback`; `staged` were written and not put in place."
+        "`grouped`, `rejected`, `quarantined`, `skipped` and `cancelled` once the run has ended; `loaded` can be read "
+        "in a destination, `second` of them in `load.fallback`; `staged` were written and not put in place."
     )
     evaluation: dict[str, EvaluatorSummary]
     cost: dict[str, float]

@@ -124,6 +124,9 @@ class Derived:
         dataclasses.field(default_factory=dict)
     )
     off: Annotated[tuple[str, ...], Field(description="The steps before that were on other branches.")] = ()
+    members: Annotated[
+        int, Field(description="How many records it was made of; of several, `parent` is the first in the source.")
+    ] = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return the derived record as a table holds it."""
@@ -133,6 +136,7 @@ class Derived:
             "made": list(self.made),
             "branches": self.branches,
             "off": list(self.off),
+            **({"members": self.members} if self.members > 1 else {}),
         }
 
     @staticmethod
@@ -140,7 +144,14 @@ class Derived:
         """Return what a table holds as JSON; None for a record of the source."""
         if said is None:
             return None
-        return Derived(said["parent"], said["step"], tuple(said["made"]), dict(said["branches"]), tuple(said["off"]))
+        return Derived(
+            said["parent"],
+            said["step"],
+            tuple(said["made"]),
+            dict(said["branches"]),
+            tuple(said["off"]),
+            said.get("members", 1),
+        )
 
 
 @per_record

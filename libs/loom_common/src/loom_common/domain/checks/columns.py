@@ -33,7 +33,7 @@ def rows_of(
     is written, and `fields` are those of its source."""
     output = output_fields(definition, fields)
     prompted = prompted_fields(prompt)
-    carried = {*pipeline.extract.keys, *pipeline.load.include}
+    carried = {*pipeline.carried_key, *pipeline.load.include}
     source, made = () if fields is None else fields.names, () if output is None else output.names
     return [
         ColumnRow(

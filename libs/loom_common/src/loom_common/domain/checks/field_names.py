@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
-from loom_common.domain.definition.transforms.step_fields import made_by_steps, read_by_steps, seen_by_steps
+from loom_common.domain.definition.transforms.step_fields import (
+    grouped_fields,
+    made_by_steps,
+    read_by_steps,
+    seen_by_steps,
+)
 from loom_common.domain.model_options.asking import probability_field
 from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
@@ -25,7 +30,8 @@ _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
 """Holds the keys of evaluators that name a field of the source."""
 
 Side = str | int
-"""Says whose fields: `source`, `output`, `row`, `record`, or, of a number, those that the step of that place sees."""
+"""Says whose fields: `source`, `group`, `output`, `row`, `record`, or, of a number, those that the step of that place
+sees."""
 _CHECKED: tuple[tuple[str, Side], ...] = (("extract", "source"), ("load", "row"))
 """Holds the sections with quality checks, and whose fields these look at."""
 
@@ -93,6 +99,7 @@ def compared(
     there: dict[Side, Fields | None] = {
         **{at: fields for at, fields in stepped.items()},  # noqa: C416 - the keys are wider than those of a step
         "source": source,
+        "group": grouped_fields(said(definition, "transform")),
         "output": output,
         "row": _row(definition, output),
         "record": _either(source, output),
@@ -159,7 +166,8 @@ def _declared(spec: Mapping[str, Any]) -> Fields | None:
 def _row(definition: Mapping[str, Any], output: Fields | None) -> Fields | None:
     if output is None:
         return None
-    carried = (*_texts(said(definition, "extract"), "key"), *_texts(said(definition, "load"), "include"))
+    key = _texts(said(definition, "extract"), "key") if grouped_fields(said(definition, "transform")) is None else ()
+    carried = (*key, *_texts(said(definition, "load"), "include"))
     return Fields(tuple(dict.fromkeys((*carried, *output.names))), output.certain)
 
 
@@ -179,6 +187,7 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
         for position, name in enumerate(items(said(definition, section), key)):
             yield from at((section, key, position), name, side)
 
+    given: Side = "source" if grouped_fields(said(definition, "transform")) is None else "group"
     yield from listed("extract", "key", "source")
     incremental = said(said(definition, "extract"), "incremental")
     yield from at(("extract", "incremental"), incremental, "source")
@@ -194,8 +203,8 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
         place = ("evaluate", "evaluators", position)
         yield from at((*place, "field"), said(evaluator, "field"), "output")
         for key in _OF_INPUT:
-            yield from at((*place, key), said(evaluator, key), "source")
-    yield from listed("load", "include", "source")
+            yield from at((*place, key), said(evaluator, key), given)
+    yield from listed("load", "include", given)
     yield from listed("load", "key", "row")
 
 
@@ -239,6 +248,7 @@ def _in_prompt(prompt: WrittenPrompt, line: int, column: int | None) -> Callable
 def _problem(named: Named, fields: Fields, source: Fields | None, output: Fields | None) -> Problem:
     words = {
         "source": "a field of the source",
+        "group": "a field of the record of a group",
         "output": "a field of the output",
         "row": "a column of what is loaded",
         "record": "a field of the source or of the output",

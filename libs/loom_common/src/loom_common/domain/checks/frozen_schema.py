@@ -60,7 +60,7 @@ def _known_before(plan: Plan, stage: Stage) -> Mapping[str, Column | None]:
     pipeline = plan.pipeline
     schema = pipeline.transform.declared_schema
     output = declared(schema) if schema is not None else None
-    carried = (*pipeline.extract.keys, *pipeline.load.include) if stage is Stage.LOAD else ()
+    carried = (*pipeline.carried_key, *pipeline.load.include) if stage is Stage.LOAD else ()
     return {**dict.fromkeys(carried), **(output or {})}
 
 

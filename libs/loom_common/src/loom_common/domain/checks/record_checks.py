@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.values.ids import bounded
 from loom_common.domain.values.near import closest
 from loom_common.errors import RecordError
-from loom_common.text import storable
-
-_LONGEST = 200
-"""The most characters of an id, which stands in tables, logs and commands. A longer key is cut and ends in its hash."""
 
 
 def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place") -> str:
@@ -28,15 +24,6 @@ def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place
     if len(parts) > 1:  # so that ("a|b", "c") and ("a", "b|c") are two keys
         parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]
     return bounded("|".join(parts))
-
-
-def bounded(text: str) -> str:
-    """Return an id of bounded length and characters. Where it was changed, it ends in a hash of the original."""
-    held = storable(text)
-    if held == text and len(text) <= _LONGEST:
-        return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return f"{held[: _LONGEST - 33]}~{digest}"
 
 
 def carried_from_input(pipeline: Pipeline) -> tuple[str, ...]:

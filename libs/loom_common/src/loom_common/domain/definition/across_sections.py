@@ -10,14 +10,14 @@ from loom_common.domain.definition.evaluator_kinds import asks_a_model
 from loom_common.domain.definition.failures.fallback import FallbackConfig
 from loom_common.domain.definition.transforms.cascade import CheapTier
 from loom_common.domain.definition.transforms.kinds import asks_models
-from loom_common.domain.definition.transforms.step_fields import number_fields
+from loom_common.domain.definition.transforms.step_fields import group_fields, made_by, number_fields
 from loom_common.domain.model_options.execution import ExecutionConfig
 from loom_common.domain.model_options.question_parts import embeddings_named
 from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.graph import GATHER
-from loom_common.domain.steps.operators import OPENING, number_field, part_field
+from loom_common.domain.steps.operators import GROUP, OPENING, number_field, part_field
 from loom_common.domain.steps.views import definitions_by_step
 
 Place = tuple[str | int, ...]
@@ -32,6 +32,7 @@ def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
     yield from _known_by_no_key(written)
     yield from _waiting_in_clear(written)
     yield from _derived_rows(written)
+    yield from _grouped_rows(written)
 
 
 def _overwriting(written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -67,7 +68,8 @@ def _fields(output: Any) -> Iterator[tuple[tuple[str, ...], str]]:
 def _updating_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
     """Demand a key of rows that are updated: of the load itself, or the one that identifies a record."""
     load = said(written, "load")
-    if said(load, "mode") == "upsert" and not said(load, "key") and not said(said(written, "extract"), "key"):
+    known = said(said(written, "extract"), "key") or group_fields(said(written, "transform"))
+    if said(load, "mode") == "upsert" and not said(load, "key") and not known:
         yield mistake(("load",), "missing_for_type", "`key`, here or in `extract`, which mode upsert needs", load)
 
 
@@ -132,6 +134,33 @@ def _derived_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
     for number in number_fields(said(written, "transform")) if named else ():
         if number not in named:
             expected = f"`{number}` among them, as a step makes several rows of one record, which that tells apart"
+            yield mistake(("load", "key"), "derived_rows", expected, written_key)
+
+
+def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what does not fit steps that make one record of many: copies of sensitive fields in clear, streams, and
+    fields and keys that a group's record does not have."""
+    load, transform = said(written, "load"), said(written, "transform")
+    steps, by = items(transform, "steps"), group_fields(transform)
+    if by is None:
+        return
+    for at, step in enumerate(steps):
+        if said(step, "type") == GROUP and items(written, "sensitive"):
+            expected = "no `group` in a pipeline with `sensitive` fields: members of groups are not encrypted"
+            yield mistake((*_STEPS, at), "sensitive", expected, said(step, "name"))
+        elif said(step, "type") == GROUP and said(written, "mode") == "streaming":
+            expected = "no `group` in a stream, whose records never are all there"
+            yield mistake((*_STEPS, at), "strange_for_type", expected, said(step, "name"))
+    made = {field for step in steps for field in made_by(step) or ()}
+    for at, field in enumerate(items(load, "include")):
+        if field not in made:
+            expected = "a field that a group has: what is loaded is made of many records of the source"
+            yield mistake(("load", "include", at), "grouped", expected, field)
+    written_key = said(load, "key")
+    named = [written_key] if isinstance(written_key, str) else written_key if isinstance(written_key, list) else []
+    for field in by if named else ():
+        if field not in named:
+            expected = f"`{field}` among them, which tells the groups apart whose records are loaded"
             yield mistake(("load", "key"), "derived_rows", expected, written_key)
 
 

@@ -26,6 +26,7 @@ from loom_common.domain.definition.streams.settings import (
 )
 from loom_common.domain.definition.transforms.kinds import AnyTransform
 from loom_common.domain.definition.transforms.step_fields import number_fields
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
@@ -175,9 +176,26 @@ class Pipeline(Section):
 
     @property
     def row_key(self) -> tuple[str, ...]:
-        """Return the fields that identify a row: the key of its record, and its number among the records that a step
-        made of that; empty where records have no key."""
+        """Return the fields that identify a row: the key of its record, or of its group, and its number among the
+        records that a step made of that; empty where records have no key."""
+        if (group := self._group_fields) is not None:
+            return (*group, *number_fields(self.transform))
         return (*self.extract.keys, *number_fields(self.transform)) if self.extract.keys else ()
+
+    @property
+    def fixed_fields(self) -> tuple[str, ...]:
+        """Return the fields of a record that its output must not change: those of its key, or of its group."""
+        return self.extract.keys if self._group_fields is None else self._group_fields
+
+    @property
+    def carried_key(self) -> tuple[str, ...]:
+        """Return the fields of the record's key, which its row has besides its output; none where a step groups
+        records, as the fields of a group are the output of that step."""
+        return self.extract.keys if self._group_fields is None else ()
+
+    @property
+    def _group_fields(self) -> tuple[str, ...] | None:
+        return self.transform.group_fields if isinstance(self.transform, StepsTransformConfig) else None
 
     @property
     def ingest_keys(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Describes a piece of a source: what one partition of a run reads."""
+"""Describes what one partition of a run reads: a piece of its source, or the groups that a step has made of records."""
 
 from typing import Any
 
@@ -14,4 +14,7 @@ class Piece(BaseModel):
     until: Any = Field(None, description="The cursor of the first record after it; null for the source's end.")
     whole_keys: bool = Field(
         False, description="Whether a record with the key of one of its records is always in it, too."
+    )
+    group: str | None = Field(
+        None, description="The step whose groups are read, which the run itself has made; null for a source."
     )

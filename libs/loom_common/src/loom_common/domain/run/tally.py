@@ -35,6 +35,9 @@ class Tally(BaseModel):
     """Records that steps of the transform made of others. Each has an end of its own."""
     unnested: int = 0
     """Records that steps of the transform made others of. That is their end: the others go on in their place."""
+    grouped: int = 0
+    """Records that steps of the transform made one of, with others of their group. That is their end: the one of the
+    group goes on."""
     calls_made: int = 0
     """Model calls that this run paid for."""
     calls_from_cache: int = 0
@@ -59,7 +62,7 @@ class Tally(BaseModel):
     @property
     def kept(self) -> int:
         """Return the number of records in `quarantined_records`: all that were neither loaded, filtered,
-        unnested nor cancelled."""
+        unnested, grouped nor cancelled."""
         return self.rejected + self.skipped + self.quarantined
 
     @property
@@ -69,8 +72,8 @@ class Tally(BaseModel):
 
     @property
     def ended(self) -> int:
-        """Return the number of records that have reached one of the seven final outcomes."""
-        return self.loaded + self.kept + self.filtered + self.unnested + self.cancelled
+        """Return the number of records that have reached one of the eight final outcomes."""
+        return self.loaded + self.kept + self.filtered + self.unnested + self.grouped + self.cancelled
 
     @property
     def underway(self) -> int:
@@ -96,6 +99,6 @@ class Tally(BaseModel):
 
     @property
     def balanced(self) -> bool:
-        """Tell whether `extracted + derived = loaded + filtered + unnested + rejected + skipped + quarantined +
-        cancelled`."""
+        """Tell whether `extracted + derived = loaded + filtered + unnested + grouped + rejected + skipped +
+        quarantined + cancelled`."""
         return self.underway == 0

@@ -7,8 +7,9 @@ from typing import Any
 
 from loom_common.domain.section import said
 from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.operators import GROUP, by_fields
 
-_SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}")}
+_SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}"), GROUP: ("[(", ")]")}
 _LONGEST = 48
 
 
@@ -78,6 +79,9 @@ def _what(step: Any) -> str:
     if isinstance(routes, Mapping):
         named = ", ".join([*map(str, routes), *([otherwise] if isinstance(otherwise, str) else [])])
         return f"by {said(step, 'by')}: {named}" if said(step, "by") else f"to {named}"
+    if said(step, "type") == GROUP:
+        named = ", ".join(by_fields(step))
+        return f"by {named}" if named else "all records"
     for key in ("where", "model", "scorer", "function"):
         value = said(step, key)
         if isinstance(value, str):

@@ -10,7 +10,7 @@ from typing import Any
 
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.keys import PHASES
-from loom_common.domain.steps.operators import OPENING
+from loom_common.domain.steps.operators import GROUP, OPENING
 
 Way = frozenset[tuple[str, str]]
 """Holds choices of routers, each a router with a branch, all of which a record has to take."""
@@ -76,11 +76,13 @@ class Level:
     """Names the steps that made the records that the step is given."""
     after: tuple[str, ...]
     """Names the steps that made the records that the step gives on."""
+    groups: bool = False
+    """Tells whether the step makes one record of many."""
 
     @property
     def worked_on(self) -> tuple[str, ...]:
         """Return those that made the records that end, pass or fail in the step."""
-        return min(self.before, self.after, key=len)
+        return self.before if self.groups else min(self.before, self.after, key=len)
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,10 @@ class Graph:
         """Tell whether one of two steps comes before the other."""
         return one in self.ancestors.get(other, ()) or other in self.ancestors.get(one, ())
 
+    def precedes(self, one: str, other: str) -> bool:
+        """Tell whether a step comes before the other."""
+        return one in self.ancestors.get(other, ())
+
     def exclusive(self, one: str, other: str) -> bool:
         """Tell whether no record takes both steps, because they are on different branches."""
         pairs = ((way, more) for way in self.paths.get(one, _ANYWHERE) for more in self.paths.get(other, _ANYWHERE))
@@ -199,9 +205,10 @@ class Graph:
             shut = frozenset[str]().union(*(closed[name] for name in above))
             opened = (name for name in above if self.by_name[name].opens and name not in shut)
             before = tuple(sorted(opened, key=self.ranks.__getitem__))
-            after = (*before, node.name) if node.opens else before[:-1] if node.kind == GATHER else before
-            found[node.name] = Level(before, after)
-            closed[node.name] = shut | (frozenset(before[-1:]) if node.kind == GATHER else frozenset())
+            ends = before if node.kind == GROUP else before[-1:] if node.kind == GATHER else ()
+            after = (*before, node.name) if node.opens else before[: len(before) - len(ends)]
+            found[node.name] = Level(before, after, node.kind == GROUP)
+            closed[node.name] = shut | frozenset(ends)
         return found
 
     @cached_property
@@ -216,9 +223,26 @@ class Graph:
 
     @property
     def deriving(self) -> tuple[Node, ...]:
-        """Return the steps that make several records of one which nothing gathers again, in their order: records that
-        leave the steps are made there."""
-        return tuple(node for node in self.order if node.opens and node.name not in self.gathers)
+        """Return the steps that make several records of one which nothing gathers or groups again, in their order:
+        records that leave the steps are made there."""
+        opening = (node for node in self.order if node.opens and node.name not in self.gathers)
+        return tuple(node for node in opening if not any(self.precedes(node.name, each) for each in self.groups))
+
+    @property
+    def leading_out(self) -> tuple[Node, ...]:
+        """Return the steps that are about records which leave the steps, in their order: those whose records are
+        gathered or grouped later are left out."""
+        inside = [node for node in self.order if any(each in self.gathers for each in self.levels[node.name].after)]
+        return tuple(node for node in self.order if node not in inside and self.group_after(node.name) is None)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Return the steps that make one record of many, in their order. Each comes after the one before it."""
+        return tuple(node.name for node in self.order if node.kind == GROUP)
+
+    def group_after(self, step: str | None) -> str | None:
+        """Return the next step that groups the records which `step` made, or those of the source; None for none."""
+        return next((each for each in self.groups if step is None or self.precedes(step, each)), None)
 
     @cached_property
     def has_parts(self) -> bool:
@@ -232,16 +256,21 @@ class Graph:
     @cached_property
     def visible(self) -> Mapping[str, tuple[str, ...]]:
         """Return for each step those whose fields it sees, in their order: those before it, without those whose records
-        were gathered since."""
+        were gathered or grouped since."""
         found: dict[str, tuple[str, ...]] = {}
         for node in self.order:
-            above, level = self.ancestors[node.name], set(self.levels[node.name].before)
+            level = set(self.levels[node.name].before)
+            above = self.ancestors[node.name].difference(*(self.ancestors[each] for each in self.grouped_by(node.name)))
             found[node.name] = tuple(
                 each.name
                 for each in self.order
                 if each.name in above and level.issuperset(self.levels[each.name].after)
             )
         return found
+
+    def grouped_by(self, step: str) -> tuple[str, ...]:
+        """Return the steps before one that make one record of many, in their order."""
+        return tuple(each for each in self.groups if self.precedes(each, step))
 
     @property
     def last(self) -> tuple[Node, ...]:

@@ -1,7 +1,8 @@
-"""Finds what is wrong with steps that make several records of one, and with those that gather them again. Pure.
+"""Finds what is wrong with steps that make several records of one, with those that gather them again, and with those
+that make one record of many. Pure.
 
 A record that a step made and that was kept back is run again from that step on. Every other step therefore comes before
-or after it, unless it is on another branch."""
+or after it, unless it is on another branch; no record goes past a step that groups."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 
 from loom_common.domain.section import Mistake, mistake, said
 from loom_common.domain.steps.graph import GATHER, Graph, Node
+from loom_common.domain.steps.operators import GROUP
 
 
 def level_mistakes(graph: Graph, steps: Sequence[Any]) -> Iterator[Mistake]:
@@ -27,6 +29,10 @@ def level_mistakes(graph: Graph, steps: Sequence[Any]) -> Iterator[Mistake]:
             yield from _beside(graph, node)
         if node.kind != GATHER:
             yield from _needed(graph, node)
+        if node.kind == GROUP:
+            yield from _grouping(graph, node, steps[node.at])
+        if groups := graph.grouped_by(node.name):
+            yield from _after_groups(graph, node, groups[-1])
 
 
 def _gathering(graph: Graph, node: Node) -> Iterator[Mistake]:
@@ -42,6 +48,33 @@ def _gathering(graph: Graph, node: Node) -> Iterator[Mistake]:
         if need.step in graph.levels and graph.levels[need.step].after != level:
             expected = f"steps that are about what {level[-1]} makes; {need.step} is not"
             yield mistake((node.at, "needs"), "nothing_to_gather", expected, str(need))
+
+
+def _grouping(graph: Graph, node: Node, step: Any) -> Iterator[Mistake]:
+    """Every record comes to a step that groups, and no step is beside it."""
+    for key in ("when", "criticality"):
+        if (written := said(step, key)) is not None and (key == "when" or written == "optional"):
+            expected = f"no `{key}: {written}`: a `filter` before it says which records are grouped"
+            yield mistake((node.at, key), "strange_for_type", expected, written)
+    if not graph.is_on_every_way(node.name):
+        expected = "steps that every record takes, so that all are grouped or filtered, e.g. of all branches"
+        yield mistake((node.at, "needs"), "beside", expected, ", ".join(map(str, node.needs)))
+        return
+    for other in graph.nodes:
+        if other.name != node.name and not graph.related(node.name, other.name):
+            expected = f"`needs: [{node.name}]`, or a step that {node.name} needs, as that makes one record of many"
+            yield mistake((other.at,), "beside", expected, other.name)
+    if (opened := graph.levels[node.name].before) and (gather := graph.gathers.get(opened[-1])) is not None:
+        expected = f"`{gather}`, which gathers the records of {opened[-1]}"
+        yield mistake((node.at, "needs"), "gathered", expected, node.name)
+
+
+def _after_groups(graph: Graph, node: Node, group: str) -> Iterator[Mistake]:
+    """What the records of a group took before they were grouped decides nothing after it."""
+    for at, need in enumerate(node.needs):
+        if need.branch is not None and graph.precedes(need.step, group):
+            expected = f"no branch of {need.step}: the records that {group} groups took different ones"
+            yield mistake((node.at, "needs", at), "grouped", expected, str(need))
 
 
 def _beside(graph: Graph, node: Node) -> Iterator[Mistake]:

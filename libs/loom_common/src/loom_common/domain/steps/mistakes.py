@@ -11,6 +11,7 @@ from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, 
 from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
 from loom_common.domain.steps.keys import PHASES
 from loom_common.domain.steps.levels import level_mistakes
+from loom_common.domain.steps.operators import GROUP, aggregates, by_fields
 from loom_common.domain.values.near import closest
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -149,6 +150,11 @@ def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]
     for into, name in gathered.items() if node.kind == GATHER and isinstance(gathered, Mapping) else ():
         if isinstance(name, str):
             yield (node.at, "fields", str(into)), name
+    if node.kind == GROUP:
+        single = isinstance(said(step, "by"), str)
+        yield from (((node.at, "by") if single else (node.at, "by", at), by) for at, by in enumerate(by_fields(step)))
+        of = ((into, field) for into, (_, field) in aggregates(step).items() if field is not None)
+        yield from (((node.at, "fields", into), field) for into, field in of)
 
 
 def _is_always_true(text: str) -> bool:
@@ -170,6 +176,10 @@ def _out_of_sight(
     later = {each.name for each in graph.nodes if graph.comes_by(node.name, each.name)}
     makers = [each.name for each in graph.nodes if name in (made.get(each.name) or {}) and each.name not in later]
     if name in seen or not makers:
+        return
+    if groups := [each for each in graph.grouped_by(node.name) if graph.precedes(makers[0], each)]:
+        expected = f"a field that {groups[-1]} gives the record of a group ({', '.join(made.get(groups[-1]) or ())})"
+        yield mistake(place, "out_of_sight", expected, name)
         return
     expected = f"`needs: [{makers[0]}]` here, as only that step makes `{name}`; or a field of the source"
     yield mistake(place, "out_of_sight", expected, name)

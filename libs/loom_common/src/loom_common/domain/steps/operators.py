@@ -2,13 +2,17 @@
 one or gather them again."""
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.section import Mistake, mistake, said
+from loom_common.domain.section import Mistake, items, mistake, said
+from loom_common.domain.steps.aggregates import FUNCTIONS
 from loom_common.domain.steps.keys import StepKeys, is_name
+
+GROUP = "group"
 
 
 class FilterStep(StepKeys):
@@ -118,6 +122,75 @@ class GatherStep(StepKeys):
     )
 
 
+class GroupStep(StepKeys):
+    """Makes one record of all records of a run that have the same values of the fields `by`, once all of them are
+    there. Those go no further, and are counted as grouped; the one that is made of them is counted as derived. It has
+    the fields `by` and those of `fields`, and no other."""
+
+    type: Literal["group"]
+    by: list[str] = Field(
+        description="The fields whose values make a group, as text: `product`, or `[product, month]`. With `[]` all "
+        "records of the run are one group."
+    )
+    fields: dict[str, str | dict[str, str]] = Field(
+        min_length=1,
+        description="By the name of a new field what it holds of the group: `count`, or a function of a field: "
+        "`{mean: stars}`. Functions: count, sum, mean, min, max, first, last, list, distinct.",
+    )
+    size: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Of how many records one is made at most. Of a group that has more, several are made, e.g. so that "
+        "a model reads them.",
+    )
+    number: str | None = Field(
+        None,
+        min_length=1,
+        description="The field that holds the number of the record among those of its group, where `size` is given. "
+        "Default: `NAME_number`.",
+    )
+    max_items: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="How many items a list of `list` or `distinct` has at most. A group that has more fails.",
+    )
+
+    @cached_property
+    def functions(self) -> Mapping[str, tuple[str, str | None]]:
+        """Return `fields` by their names: the function, and the field of the records that it is of."""
+        return aggregates(self)
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _field_or_fields(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Each field holds what one function says of a group, and none takes the place of another."""
+        fields, by, number = said(written, "fields"), said(written, "by"), said(written, "number")
+        known = [by] if isinstance(by, str) else list(by) if isinstance(by, list) else []
+        known += [number_field(written)] if said(written, "size") is not None else []
+        for name, each in fields.items() if isinstance(fields, Mapping) else ():
+            if not _is_aggregate(each):
+                expected = f"`count`, or one function of a field, e.g. `{{mean: stars}}` ({', '.join(FUNCTIONS)})"
+                yield mistake(("fields", name), "aggregate", expected, each)
+            if name in known:
+                expected = f"another name, as the record of a group has `{name}` already"
+                yield mistake(("fields", name), "made_twice", expected, name)
+        if number is not None and said(written, "size") is None:
+            expected = "no `number` without `size`: one record is made of each group"
+            yield mistake(("number",), "strange_for_type", expected, number)
+
+
+def _is_aggregate(each: Any) -> bool:
+    if isinstance(each, Mapping):
+        return len(each) == 1 and all(name in FUNCTIONS and isinstance(of, str) for name, of in each.items())
+    return isinstance(each, str) and each == "count"
+
+
 OPENING = frozenset({"unnest", "split"})
 """Names the types of steps that make several records of one."""
 OPERATORS: dict[str, type[StepKeys]] = {
@@ -126,13 +199,36 @@ OPERATORS: dict[str, type[StepKeys]] = {
     "unnest": UnnestStep,
     "split": SplitStep,
     "gather": GatherStep,
+    GROUP: GroupStep,
 }
 """Holds the steps that are no transforms, by their `type`."""
 
 
 def number_field(step: Any) -> str:
-    """Return the field in which an opening step, as written or as a model, puts the number of a part."""
+    """Return the field in which an opening step, as written or as a model, puts the number of a part, or one that
+    groups records the number of one among those of its group."""
+    if said(step, "type") == GROUP:
+        return str(said(step, "number") or f"{said(step, 'name')}_number")
     return str(said(step, "number") or f"{said(step, 'field')}_number")
+
+
+def by_fields(step: Any) -> list[str]:
+    """Return the fields whose values make a group, of a step as written or as a model."""
+    by = said(step, "by")
+    return [by] if isinstance(by, str) else [str(each) for each in items(step, "by")]
+
+
+def aggregates(step: Any) -> dict[str, tuple[str, str | None]]:
+    """Return by the field of a group's record the function that makes it, and the field of the records that this is a
+    function of; None for the records themselves. What is written wrongly is left out."""
+    fields = said(step, "fields")
+    found: dict[str, tuple[str, str | None]] = {}
+    for name, each in fields.items() if isinstance(fields, Mapping) else ():
+        if isinstance(each, Mapping) and _is_aggregate(each):
+            found[str(name)] = next(iter(each.items()))
+        elif each == "count":
+            found[str(name)] = ("count", None)
+    return found
 
 
 def part_field(step: Any) -> str:

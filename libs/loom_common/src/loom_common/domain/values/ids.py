@@ -12,9 +12,11 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from loom_common.text import readable
+from loom_common.text import readable, storable
 
 _NAMESPACE = UUID("6b3f0a52-7c1e-5d5e-9a4b-1f6f0c9b7a11")
+_LONGEST = 200
+"""The most characters of an id, which stands in tables, logs and commands. A longer key is cut and ends in its hash."""
 
 
 def new_run_id() -> str:
@@ -39,6 +41,15 @@ def stream_id_for(pipeline: str, source: str) -> str:
 def window_run_id(stream: str, number: int) -> str:
     """Return the id of the run that is a window of a stream."""
     return run_id_for(f"{stream}/{number}")
+
+
+def bounded(text: str) -> str:
+    """Return an id of bounded length and characters. Where it was changed, it ends in a hash of the original."""
+    held = storable(text)
+    if held == text and len(text) <= _LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{held[: _LONGEST - 33]}~{digest}"
 
 
 def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:

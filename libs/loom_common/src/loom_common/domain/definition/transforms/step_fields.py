@@ -10,9 +10,18 @@ from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.aggregates import SCHEMAS
 from loom_common.domain.steps.graph import GATHER, graph_of
 from loom_common.domain.steps.mistakes import fields_read
-from loom_common.domain.steps.operators import OPENING, OPERATORS, number_field, part_field
+from loom_common.domain.steps.operators import (
+    GROUP,
+    OPENING,
+    OPERATORS,
+    aggregates,
+    by_fields,
+    number_field,
+    part_field,
+)
 from loom_common.domain.steps.registered.adding import inputs_by_step
 from loom_common.domain.values.fields import Fields
 
@@ -26,6 +35,10 @@ def made_by(step: Any) -> Made | None:
     if kind in OPENING:
         part = {"type": "string"} if kind == "split" else None
         return {part_field(step): part, number_field(step): {"type": "integer", "minimum": 0}}
+    if kind == GROUP:
+        number = {number_field(step): {"type": "integer", "minimum": 1}} if said(step, "size") is not None else {}
+        folded = {name: SCHEMAS[function] for name, (function, _) in aggregates(step).items()}
+        return {**dict.fromkeys(by_fields(step)), **folded, **number}
     if kind == GATHER:
         gathered = said(step, "fields")
         return {str(name): {"type": "array"} for name in gathered} if isinstance(gathered, Mapping) else {}
@@ -70,7 +83,30 @@ def number_fields(transform: Any) -> tuple[str, ...]:
     """Return the fields that hold the number of a record among those that a step made of one; none where no such record
     leaves the transform."""
     steps = items(transform, "steps")
-    return tuple(number_field(steps[node.at]) for node in graph_of(steps).deriving) if steps else ()
+    if not steps:
+        return ()
+    graph = graph_of(steps)
+    last = [graph.by_name[each] for each in graph.groups[-1:]]
+    numbered = (node for node in last if said(steps[node.at], "size") is not None)
+    return tuple(number_field(steps[node.at]) for node in (*numbered, *graph.deriving))
+
+
+def group_fields(transform: Any) -> tuple[str, ...] | None:
+    """Return the fields that tell the groups apart whose records leave the transform, as written or as a model; None
+    where no step groups records."""
+    steps = items(transform, "steps")
+    graph = graph_of(steps)
+    return tuple(by_fields(steps[graph.by_name[graph.groups[-1]].at])) if graph.groups else None
+
+
+def grouped_fields(transform: Any) -> Fields | None:
+    """Return the fields of the records that the last step makes which groups some; None where no step does."""
+    steps = items(transform, "steps")
+    graph = graph_of(steps)
+    if not graph.groups:
+        return None
+    made = made_by(steps[graph.by_name[graph.groups[-1]].at])
+    return Fields(tuple(made or ()), certain=True)
 
 
 def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
@@ -79,10 +115,8 @@ def merged_schema(steps: Sequence[Any]) -> Mapping[str, Any] | None:
     graph = graph_of(steps)
     properties: dict[str, Any] = {}
     required: list[str] = []
-    for node in graph.order:
+    for node in graph.leading_out:
         step = steps[node.at]
-        if any(each in graph.gathers for each in graph.levels[node.name].after):
-            continue
         made = made_by(step)
         if made is None or not is_sealed(step):
             return None
@@ -105,9 +139,7 @@ def made_by_steps(steps: Sequence[Any], source: Fields | None) -> Fields | None:
     if all(made_by(step) == {} for step in steps):
         return source
     names: list[str] = []
-    for node in graph.order:
-        if any(each in graph.gathers for each in graph.levels[node.name].after):
-            continue
+    for node in graph.leading_out:
         made = made_by(steps[node.at])
         if made is None or not is_sealed(steps[node.at]):
             return None
@@ -116,24 +148,31 @@ def made_by_steps(steps: Sequence[Any], source: Fields | None) -> Fields | None:
 
 
 def seen_by_steps(steps: Sequence[Any], source: Fields | None) -> dict[int, Fields | None]:
-    """Return the fields that each step sees, by its place: those of the source, and those of the steps before it; None
-    where nobody knows them."""
+    """Return the fields that each step sees, by its place: those of the source, or of a group, and those of the steps
+    before it; None where nobody knows them."""
     graph = graph_of(steps)
+    nothing = Fields((), certain=True)
     seen: dict[int, Fields | None] = {}
     for node in graph.nodes:
         above = [steps[graph.by_name[name].at] for name in graph.visible.get(node.name, ())]
-        if source is None or any(not is_sealed(step) for step in above):
+        first = nothing if graph.grouped_by(node.name) else source
+        if first is None or any(not is_sealed(step) for step in above):
             seen[node.at] = None
             continue
         made = [field for step in above for field in made_by(step) or ()]
-        seen[node.at] = Fields(tuple(dict.fromkeys((*source.names, *made))), source.certain)
+        seen[node.at] = Fields(tuple(dict.fromkeys((*first.names, *made))), first.certain)
     return seen
 
 
 def read_by_steps(steps: Sequence[Any]) -> Iterator[tuple[tuple[str | int, ...], str, int]]:
     """Yield the fields that the keys of steps name, with their places, which begin at the list, and that of the step.
     Those that another step makes are left out: that it has to come before is told with the graph."""
-    made = {field for step in steps for field in made_by(step) or ()}
+    made = {
+        field
+        for step in steps
+        for field in made_by(step) or ()
+        if said(step, "type") != GROUP or field not in by_fields(step)
+    }
     for path, name in fields_read(graph_of(steps), steps, inputs_by_step(steps)):
         if name not in made:
             yield path, name, int(path[0])

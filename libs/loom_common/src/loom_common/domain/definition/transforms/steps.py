@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, SerializationInfo, WrapValidator
 
-from loom_common.domain.definition.transforms.step_fields import made_by, merged_schema, number_fields
+from loom_common.domain.definition.transforms.step_fields import group_fields, made_by, merged_schema, number_fields
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.schema.output import TEXT, is_json_schema, json_schema
 from loom_common.domain.section import Mistake, mistake, said
+from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.mistakes import step_mistakes
+from loom_common.domain.steps.operators import GroupStep
 from loom_common.domain.steps.registered.adding import dependency_mistakes, inputs_by_step, written_out
 from loom_common.domain.steps.registered.find import is_own
 
@@ -58,6 +60,22 @@ class StepsTransformConfig(TransformConfig):
         """The steps say what the type is, and registered ones what comes with them."""
         written = written_out(TransformConfig.long_form(written))
         return {"type": "steps", **written} if isinstance(written, Mapping) else written
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Return the order of the steps. Every batch asks for it, so it is made once."""
+        return graph_of(self.steps)
+
+    @property
+    def steps_that_group(self) -> list[GroupStep]:
+        """Return the steps that make one record of many, each after the one before it."""
+        steps = [self.steps[self.graph.by_name[name].at] for name in self.graph.groups]
+        return [step for step in steps if isinstance(step, GroupStep)]
+
+    @cached_property
+    def group_fields(self) -> tuple[str, ...] | None:
+        """Return the fields that tell the groups apart whose records leave the steps; None where none groups."""
+        return group_fields(self)
 
     @property
     def made_by(self) -> str | None:

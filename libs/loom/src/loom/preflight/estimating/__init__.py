@@ -1,0 +1,1 @@
+"""Computes what a sample of records says of a whole run."""
