@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -26,7 +27,9 @@ import aio_pika
 import psutil
 import uvloop
 
+from bench.cluster_streams import clustered, serving, taken_by
 from bench.cpu import seconds as cpu_seconds
+from bench.distributed import servers
 from loom.project.config import LoomConfig
 from loom.project.definition_file import load
 from loom.session import Session, open_session
@@ -69,14 +72,14 @@ class Left:
     """The seconds of a look at the stream."""
 
 
-def definition(wait: str, records: int) -> dict[str, Any]:
+def definition(wait: str, records: int, queue: str = _QUEUE) -> dict[str, Any]:
     """Return the pipeline: rows as they come, without a model."""
     return {
         "name": "tickets",
         "mode": "streaming",
         "window": {"every": "1h", "records": records},
         "batch": {"size": 100, "wait": wait},
-        "extract": {"source": f"${{BENCH_BROKER}}?queue={_QUEUE}", "key": "id"},
+        "extract": {"source": f"${{BENCH_BROKER}}?queue={queue}", "key": "id"},
         "transform": {"type": "passthrough"},
         "load": {"destination": "sqlite:///out.db?table=t", "mode": "append"},
     }
@@ -102,7 +105,7 @@ async def stream(folder: Path, pipeline: dict[str, Any]) -> AsyncIterator[tuple[
         await session.pause(str(accepted.stream))
 
 
-async def send(channel: Any, first: int, count: int, rate: float | None) -> None:
+async def send(channel: Any, first: int, count: int, rate: float | None, queue: str = _QUEUE) -> None:
     """Publish so many messages, `rate` of them each second, or as fast as it goes."""
     begun = time.perf_counter()
     for number in range(first, first + count):
@@ -110,7 +113,7 @@ async def send(channel: Any, first: int, count: int, rate: float | None) -> None
             await asyncio.sleep(ahead)
         body = json.dumps({"id": f"t{number}", "sent": time.time()}).encode()
         message = aio_pika.Message(body, message_id=f"m{number}", content_type="application/json")
-        await channel.default_exchange.publish(message, _QUEUE)
+        await channel.default_exchange.publish(message, queue)
 
 
 async def arrived(path: Path, count: int) -> list[float]:
@@ -140,6 +143,38 @@ async def latency(folder: Path, url: str, wait: str, rate: float, seconds: float
             cpu = cpu_seconds(psutil.Process().pid) - before
     cuts = quantiles(taken[warm:], n=100)
     return Latency(wait, count, cuts[49], cuts[98], cpu)
+
+
+async def on_a_cluster(folder: Path, options: argparse.Namespace) -> AsyncIterator[tuple[Latency, dict[str, float]]]:
+    """Yield what each wait comes to on a cluster, and the CPU seconds of its processes."""
+    warm, count = int(options.rate), int(options.rate * options.seconds)
+    with servers() as both:
+        async with serving(both, folder, options.extractors) as place:
+            for at, wait in enumerate(options.waits):
+                queue = f"tickets_{at}"  # messages of one that was read before are known
+                pipeline = clustered(definition(wait, 10_000_000, queue), queue)
+                sending = partial(send, rate=options.rate, queue=queue)
+                taken, used = await taken_by(place, pipeline, queue, sending, warm, count)
+                cuts = quantiles(taken, n=100)
+                yield Latency(wait, count, cuts[49], cuts[98], sum(used.values())), used
+
+
+async def show_on_a_cluster(folder: Path, options: argparse.Namespace) -> list[str]:
+    """Print the table, and return the waits that took too long."""
+    late = []
+    print("| batch.wait | records/s | p50 ms | p99 ms | CPU ms/record |\n|---|---|---|---|---|")
+    async for one, used in on_a_cluster(folder, options):
+        print(row(one, options.rate), flush=True)
+        parts = ", ".join(f"{name} {1000 * each / one.records:.2f}" for name, each in used.items())
+        print(f"  {parts}", file=sys.stderr)
+        late += [one.wait] if options.most and one.p99 > options.most else []
+    return late
+
+
+def row(one: Latency, rate: float) -> str:
+    """Return a row of the table."""
+    cpu = 1000 * one.cpu / one.records
+    return f"| {one.wait} | {rate:g} | {1000 * one.p50:.0f} | {1000 * one.p99:.0f} | {cpu:.2f} |"
 
 
 async def windows(folder: Path, url: str, count: int, records: int, every: int) -> list[Left]:
@@ -205,16 +240,20 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=300, help="windows to be closed (default: %(default)s)")
     parser.add_argument("--records", type=int, default=100, help="records of each of them (default: %(default)s)")
     parser.add_argument("--most", type=float, help="fail where the 99th percentile of a wait is above so many seconds")
+    parser.add_argument("--cluster", action="store_true", help="measure the waits on a cluster, and no windows")
+    parser.add_argument("--extractors", type=int, default=1, help="of the cluster (default: %(default)s)")
     options = parser.parse_args()
     late = []
+    if options.cluster:
+        with tempfile.TemporaryDirectory(prefix="loom-bench-") as temporary:
+            late = uvloop.run(show_on_a_cluster(Path(temporary) / "cluster", options))
+        end(late, options.most)
+        return
     with broker() as url, tempfile.TemporaryDirectory(prefix="loom-bench-") as temporary:
         print("| batch.wait | records/s | p50 ms | p99 ms | CPU ms/record |\n|---|---|---|---|---|")
         for wait in options.waits:
             one = uvloop.run(latency(Path(temporary) / wait, url, wait, options.rate, options.seconds))
-            cpu = 1000 * one.cpu / one.records
-            print(
-                f"| {wait} | {options.rate:g} | {1000 * one.p50:.0f} | {1000 * one.p99:.0f} | {cpu:.2f} |", flush=True
-            )
+            print(row(one, options.rate), flush=True)
             late += [wait] if options.most and one.p99 > options.most else []
         if options.windows:
             print("\n| windows | RSS MiB | rows | of work | pages | look ms |\n|---|---|---|---|---|---|")
@@ -224,8 +263,13 @@ def main() -> None:
                     f"| {each.windows} | {each.rss:.0f} | {each.rows} | {each.of_work} | {each.kept} | "
                     f"{1000 * each.look:.1f} |"
                 )
+    end(late, options.most)
+
+
+def end(late: list[str], most: float | None) -> None:
+    """Exit with 1 where waits took too long."""
     if late:
-        sys.exit(f"streams: {', '.join(late)}: the 99th percentile is above {options.most:g} s")
+        sys.exit(f"streams: {', '.join(late)}: the 99th percentile is above {most:g} s")
 
 
 if __name__ == "__main__":
