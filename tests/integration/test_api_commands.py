@@ -14,7 +14,7 @@ from loom_api.running import noting
 from loom_coordinator.db import audit_log
 from loom_dev.waiting import INTERVAL, within
 from support.served_api import CODE, PIPELINE, ended, make_project, reached, rows, served, started
-from support.streamed import arrive, ids_loaded, streaming, windows
+from support.streamed import arrive, ids_loaded, state, stream_of, streaming, windows
 
 WAITING = """
 import pathlib, time
@@ -143,7 +143,18 @@ async def test_a_stream_is_opened_and_its_window_goes_on_with_the_api_alone(proj
             while len(ids_loaded(made)) < 4:
                 await asyncio.sleep(INTERVAL)
         assert (await client.get(f"/runs/{run_id}")).json()["window"]["number"] == 1
+        page = (await client.get("http://localhost/pipelines/tickets")).text
+        assert stream_of(made) in page
+        assert "inbox/*.jsonl" in page
     assert [(number, status) for number, status, _ in windows(made)] == [(1, "paused")]
+    async with served() as (client, _):
+        assert (await client.post(f"/runs/{run_id}/drain")).json()["status"] == "draining"
+        assert (await client.post(f"/runs/{run_id}/resume", json={})).status_code == 200
+        async with within(20):
+            while state(made, "SELECT state FROM streams") != [("drained",)]:
+                await asyncio.sleep(INTERVAL)
+        refused = await client.post(f"/runs/{await started(client)}/drain")
+    assert (refused.status_code, "is no window of a stream" in refused.json()["detail"]) == (400, True)
 
 
 async def test_a_run_is_followed_to_its_end(project):

@@ -54,6 +54,16 @@ class PipelineViews(StateViews):
         async with self._engine.connect() as connection:
             return await shown(connection, stream_id, newest, self._alive)
 
+    async def shown_streams(self, pipeline: str, newest: int = 1) -> list[ShownStream]:
+        """Return how far the streams of a pipeline have come, each with its newest windows."""
+        from loom_coordinator.db import streams
+        from loom_coordinator.queries.streams.shown import shown
+
+        async with self._engine.connect() as connection:
+            ids = await streams.of_pipeline(connection, pipeline)
+            found = [await shown(connection, each, newest, self._alive) for each in ids]
+        return [each for each in found if each is not None]
+
     async def open_windows(self, stream_id: str) -> list[OpenWindow]:
         """Return the windows of a stream that are not over, in their order."""
         from loom_coordinator.db import streams

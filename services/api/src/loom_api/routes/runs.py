@@ -134,6 +134,12 @@ def _commands(source: Source) -> Routes:
         """End a run. What it loaded stays; the rest counts as cancelled."""
         return commanded(await commands.cancel(run_id))
 
+    @routes.post("/runs/{run_id}/drain", response_model=RunStatus)
+    async def drain_stream(run_id: str, commands: Commands = ordered) -> Json:
+        """Let the stream that the run is a window of end once its source has nothing more for the moment, and all that
+        has arrived is loaded."""
+        return commanded(await commands.drain(run_id))
+
     @routes.post("/runs/{run_id}/priority", response_model=RunStatus)
     async def prioritize_run(run_id: str, options: PriorityOptions, commands: Commands = ordered) -> Json:
         """Change a run's share beside other runs; effective with its next slice."""

@@ -158,6 +158,14 @@ class Commands:
         async with self._noted("cancel", f"runs/{run.pipeline_name}", run_id) as act:
             return await session.cancel(run_id, by=self._by(act))
 
+    async def drain(self, run_id: str) -> RunAccepted:
+        """Let the stream that a run is a window of end once its source has nothing more for the moment. Raises
+        `ConfigurationError` for any other run."""
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("drain", f"runs/{run.pipeline_name}", run_id) as act:
+            return await session.drain(run_id, by=self._by(act))
+
     async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
         """Change a run's share beside other runs."""
         run = await self._reads.known(run_id)

@@ -73,6 +73,12 @@ async def find(connection: AsyncConnection, stream_id: str) -> Stream | None:
     return None if row is None else Stream(**row)
 
 
+async def of_pipeline(connection: AsyncConnection, pipeline: str) -> list[str]:
+    """Return the ids of the streams of a pipeline, the one that was opened last first: one for each of its sources."""
+    mine = select(streams.c.stream_id).where(streams.c.pipeline_name == pipeline).order_by(streams.c.opened_at.desc())
+    return list((await connection.execute(mine)).scalars())
+
+
 async def first_pages(connection: AsyncConnection) -> dict[str, int]:
     """Return for each stream the number of the first page of what it received that a window may still read."""
     pages: dict[str, int] = {}

@@ -26,7 +26,7 @@ def router(source: Source) -> APIRouter:
 
     @routes.get("/pipelines/{name}")
     async def show_pipeline(name: str, reads: Reads = asked) -> Page:
-        """Show a pipeline with its versions, its newest runs, and the definition that ran last."""
+        """Show a pipeline with its streams, its versions, its newest runs, and the definition that ran last."""
         found = await reads.pipeline(name)
         runs = await reads.run_page(RunFilter(pipeline=name), _NEWEST, None)
         newest = await reads.row(runs[0].run_id) if runs else None
@@ -34,6 +34,7 @@ def router(source: Source) -> APIRouter:
             "pipeline.html",
             line=found.line,
             versions=found.versions,
+            streams=await reads.shown_streams(name),
             runs=runs,
             definition=definitions.as_yaml(newest.definition) if newest else None,
         )
