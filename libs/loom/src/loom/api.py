@@ -13,8 +13,8 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import built, load
 from loom.project.person import person
 from loom.requests.checked import checked
+from loom.sdk.attaching import attached, report_once
 from loom.sdk.callables import for_workers
-from loom.sdk.following import report_of
 from loom.sdk.listed import Lineage, Listed, QuarantinedRecord
 from loom.sdk.pipeline import Pipeline
 from loom.sdk.run_control import RunControl
@@ -67,16 +67,28 @@ class Loom(RunControl):
         budget: float | None = None,
         cluster: bool = False,
         wait: bool = False,
+        idempotency_key: str | None = None,
     ) -> RunResult:
         """Run a pipeline, or its file, to its end, embedded unless `cluster`. A `sample` of so many records goes beside
         the destination unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an
         iterator of either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's
         state, in place of the pipeline's destination, also those of a cluster, and the result gives them. The run may
         cost `budget` USD, and no more than the pipeline says. With `wait` an embedded run waits for a model, a source
-        or a destination that was never there, instead of failing. Raises `ConfigurationError` where it cannot
-        start."""
+        or a destination that was never there, instead of failing.
+
+        The same `idempotency_key` twice is one run, whose id follows from the key: one that has ended is reported, one
+        that goes on in another process is waited for, and one that was interrupted, paused, cancelled or failed is
+        gone on with. Raises `ConfigurationError` where it cannot start."""
         config = self._config.for_cluster() if cluster else self._config
         pipeline = self._meant(pipeline)
+        if idempotency_key is not None:
+            if collect:
+                raise ConfigurationError(
+                    "`collect` hands over the rows of a run once, so it does not go with an `idempotency_key`, by which "
+                    "a run may be one that has ended. Read the rows in the pipeline's destination."
+                )
+            if (known := await attached(config, idempotency_key, pipeline.name)) is not None:
+                return RunResult(known)
         definition = for_workers(pipeline.definition()) if config.distributed else pipeline.definition()
         place = collecting(config) if collect else None
         loaded = built(definition, pipeline._path, config.allowed)
@@ -90,13 +102,14 @@ class Loom(RunControl):
             rows=None if place is None else place.owner,
             reuse=reuse,
             budget=budget,
+            idempotency_key=idempotency_key,
             requested_by=person(),
         )
         if config.distributed:
             refuse_registered(pipeline)
         if records is None:
             request = await checked(config, request, loaded, wait=wait)
-            report = await report_of(config, lambda session: session.start(request), wait=wait)
+            report = await report_once(config, request, pipeline.name, wait=wait)
             return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
         async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
@@ -105,8 +118,7 @@ class Loom(RunControl):
             except ConfigurationError:
                 await remove()
                 raise
-            asked = request
-            report = await report_of(config, lambda session: session.start(asked), wait=wait, refused=remove)
+            report = await report_once(config, request, pipeline.name, wait=wait, refused=remove)
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
         return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))

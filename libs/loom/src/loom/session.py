@@ -364,6 +364,10 @@ class EmbeddedSession(Session):
         async with open_views(self._config) as views:
             return await views.at_work(self._owner)
 
+    async def is_elsewhere(self, run_id: str) -> bool:
+        """Tell whether another process is at work on a run."""
+        return await self._busy(run_id)
+
     async def _ask_owner(self, run_id: str, verb: str, done: str) -> None:
         """Leave a command for the process that is at work on a run, and wait until it has been heeded."""
         async with open_views(self._config) as views:

@@ -46,7 +46,8 @@ class SyncLoom:
         self._loom = Loom(config_path, target=target, allow_paths=allow_paths)
 
     def load_pipeline(self, path: str | Path) -> Pipeline:
-        """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
+        """Read a pipeline file, or the pipeline that has this name in the project. Raises `InvalidDefinition` with
+        every mistake, placed by line and column, and `NotFound` for a name that none has."""
         return self._loom.load_pipeline(path)
 
     run = _waiting(Loom.run_pipeline)

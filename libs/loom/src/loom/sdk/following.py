@@ -14,12 +14,16 @@ Ask = Callable[[Session], Awaitable[RunAccepted]]
 """Asks for a run: to start one, or to go on with one."""
 
 
-async def _nothing() -> None:
+Refused = Callable[[], Awaitable[None]]
+"""Is called where a run cannot start."""
+
+
+async def nothing() -> None:
     """Do nothing."""
 
 
 async def report_of(
-    config: LoomConfig, ask: Ask, *, wait: bool, refused: Callable[[], Awaitable[None]] = _nothing
+    config: LoomConfig, ask: Ask, *, wait: bool, refused: Refused = nothing
 ) -> RunReport:
     """Return the report of the run that is asked for, at its end, and show its progress in a notebook. `refused` is
     called where it cannot start. Raises `ConfigurationError` then, and `PermanentError` where it was paused."""

@@ -110,10 +110,12 @@ class RunControl:
         return await report_of(config, ask, wait=False)
 
     def load_pipeline(self, path: str | Path) -> Pipeline:
-        """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
+        """Read a pipeline file, or the pipeline that has this name in the project. Raises `InvalidDefinition` with
+        every mistake, placed by line and column, and `NotFound` for a name that none has."""
+        from loom.project import catalog
         from loom.sdk.pipeline import Pipeline
 
-        loaded = load(Path(path), self._config.applied_to, self._config.allowed)
+        loaded = catalog.find_file(str(path), self._config)
         pipeline = Pipeline.model_validate(loaded.definition)
         pipeline._path, pipeline._of_file = loaded.path.resolve(), True
         return pipeline
