@@ -27,6 +27,9 @@ WORKERS ?= 3
 AZURITE ?= 3.35.0
 BQEMULATOR ?= bqemulator==1.4.0 numpy==2.4.6 duckdb==1.5.5 duckdb-extensions==1.5.5 duckdb-extension-spatial==1.5.5
 
+# Airflow for `make airflow`, with the constraints that its release names: AIRFLOW='apache-airflow==... --constraint FILE'.
+AIRFLOW ?= 'apache-airflow>=3.1,<4'
+
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
 .PHONY: help
@@ -111,8 +114,9 @@ demo: compiled ## run the example pipeline: no key, no server
 	@$(BIN)/loom run examples/customer_sentiment/pipeline.yaml
 	@echo "(loom is in $(BIN): source $(BIN)/activate)"
 
-wheels: $(VENV)/.dev ## build what users install, dist/loom_pipelines-*.whl, twice, and check it
+wheels: $(VENV)/.dev ## build what users install, dist/loom_pipelines-*.whl, twice, and check it; and the provider for Airflow
 	@$(BIN)/python -m loom_dev.wheels dist
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist integrations/airflow
 
 up: $(VENV)/.dev compiled ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
 	@$(REPLICAS) $(BIN)/python -m loom_dev.cluster up
@@ -122,7 +126,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -165,6 +169,12 @@ statistics: $(VENV)/.dev ## test the step package of packages/loom_statistics, i
 	@$(BIN)/uv pip install --quiet --python .integrations/statistics/bin/python --reinstall-package loom-pipelines \
 		--reinstall-package loom-statistics pytest . ./packages/loom_statistics
 	@cd packages/loom_statistics && ../../.integrations/statistics/bin/python -m pytest -q -p no:cacheprovider $(ARGS)
+
+airflow: $(VENV)/.dev ## try the provider for Airflow on a real one: its services, a failed gate, killed workers (some minutes)
+	@test -x .integrations/airflow/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/airflow
+	@$(BIN)/uv pip install --quiet --python .integrations/airflow/bin/python --reinstall-package loom-pipelines \
+		--reinstall-package loom-pipelines-airflow $(AIRFLOW) . ./integrations/airflow
+	@LOOM_COMMAND=$(CURDIR)/$(BIN)/loom .integrations/airflow/bin/python integrations/try_airflow.py
 
 # $(call recipe,NAME,PACKAGE): Loom is installed from this checkout as from an index, not editable.
 define recipe

@@ -84,8 +84,8 @@ class Loom(RunControl):
         if idempotency_key is not None:
             if collect:
                 raise ConfigurationError(
-                    "`collect` hands over the rows of a run once, so it does not go with an `idempotency_key`, by which "
-                    "a run may be one that has ended. Read the rows in the pipeline's destination."
+                    "`collect` hands over the rows of a run once, so it does not go with an `idempotency_key`, by "
+                    "which a run may be one that has ended. Read the rows in the pipeline's destination."
                 )
             if (known := await attached(config, idempotency_key, pipeline.name)) is not None:
                 return RunResult(known)

@@ -52,7 +52,10 @@ async def attached(config: LoomConfig, key: str, pipeline: str) -> RunReport | N
                 f"The idempotency key {key} has started {run_id} of the pipeline {row.pipeline_name}, and this request "
                 f"is for {pipeline}. Give it a key of its own."
             )
-        while (status := await views.status(run_id)) in _AT_WORK:
+        while True:
+            status = await views.status(run_id)
+            if status not in _AT_WORK:
+                break
             await asyncio.sleep(_LOOK_SECONDS)
         if status in _ENDED_WELL:
             return await views.report(run_id)
@@ -70,7 +73,8 @@ async def _begin(session: Session, request: RunRequest) -> RunAccepted:
             raise _BegunElsewhere(f"Run {accepted.run_id} has begun in another process.")
     elif accepted.status not in _AT_WORK:
         raise ConfigurationError(
-            f"Run {accepted.run_id} of this idempotency key is {accepted.status} on the cluster, and the state database "
-            "of this project does not know it. Let `storage` in loom.yaml, or LOOM_STATE_URL, name that of the cluster."
+            f"Run {accepted.run_id} of this idempotency key is {accepted.status} on the cluster, and the state "
+            "database of this project does not know it. Let `storage` in loom.yaml, or LOOM_STATE_URL, name that of "
+            "the cluster."
         )
     return accepted

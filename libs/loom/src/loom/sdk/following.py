@@ -22,9 +22,7 @@ async def nothing() -> None:
     """Do nothing."""
 
 
-async def report_of(
-    config: LoomConfig, ask: Ask, *, wait: bool, refused: Refused = nothing
-) -> RunReport:
+async def report_of(config: LoomConfig, ask: Ask, *, wait: bool, refused: Refused = nothing) -> RunReport:
     """Return the report of the run that is asked for, at its end, and show its progress in a notebook. `refused` is
     called where it cannot start. Raises `ConfigurationError` then, and `PermanentError` where it was paused."""
     finished, notice, live = None, None, LiveProgress()
