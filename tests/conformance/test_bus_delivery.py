@@ -32,7 +32,8 @@ async def test_a_batch_is_read_as_it_was_sent_also_when_it_is_delivered_again(bu
     header = batch_of(plan_of({"type": "passthrough"}), []).header
     record = EvaluatedRecord("1", {"text": "é", "n": 2**70, "parts": [1.5, None, {"x": True}]}, None, scores={"a": 1.0})
     batch = BatchEvaluated(header=header, records=(record,))
-    await bus.publish([encode(Outgoing(flow.work(flow.Stage.LOAD, "reviews"), batch), "test")])
+    work = Outgoing(flow.work(flow.Stage.LOAD, "reviews"), batch)
+    await bus.publish([encode(work, "test", hands_over=bus.hands_over)])
     subscription = await bus.subscribe("test.work", prefetch=1)
 
     for _ in range(2):

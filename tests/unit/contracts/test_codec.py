@@ -90,6 +90,14 @@ def test_a_work_message_that_is_handed_over_is_not_decoded():
     assert decode(Arrived(sent, message=message, body=b"{"), BatchExtracted) is message
 
 
+def test_a_work_message_has_no_body_on_a_bus_that_hands_it_over_and_a_report_has_one():
+    message = batch("\ud800")
+    sent = encode(Outgoing(flow.work(flow.Stage.TRANSFORM, "p"), message), "test", hands_over=True)
+    assert (sent.body, sent.content_encoding, decode(Arrived(sent, message=sent.message))) == (b"", None, message)
+    report = encode(Outgoing(flow.run_command("request"), RunRequest(pipeline="reviews")), "test", hands_over=True)
+    assert (report.message, b"reviews" in report.body) == (None, True)
+
+
 def test_a_message_that_is_handed_over_to_the_wrong_consumer_is_unreadable():
     with pytest.raises(UnreadableMessage, match="has no business here"):
         decode(Arrived(wire(batch()), message=batch()), RunRequest)

@@ -36,7 +36,8 @@ class Wire:
     headers: Mapping[str, str | int] = field(default_factory=dict)
     mandatory: bool = True
     message: object | None = field(default=None, compare=False, repr=False)
-    """The immutable message that `body` is the encoding of. A bus within one process hands it over beside the body."""
+    """The immutable message that `body` is the encoding of. A bus within one process hands it over; published there, it
+    needs no body."""
 
     @classmethod
     def of_delivery(cls, delivery: Delivery, exchange: str, headers: Mapping[str, str | int]) -> Wire:
@@ -50,6 +51,7 @@ class Wire:
             correlation_id=delivery.correlation_id or "",
             content_encoding=delivery.content_encoding,
             headers=headers,
+            message=delivery.message,
         )
 
 
@@ -130,6 +132,11 @@ class QueueState:
 
 class Bus(Protocol):
     """Describes a connection to the broker, which is reopened by itself and lives as long as its process."""
+
+    @property
+    def hands_over(self) -> bool:
+        """Tell whether consumers are given the message that a `Wire` holds, so that it needs no body."""
+        ...
 
     async def declare(self, topology: Topology) -> None:
         """Create the exchanges and queues that do not exist. It may be repeated."""

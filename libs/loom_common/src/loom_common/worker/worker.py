@@ -307,7 +307,10 @@ class Worker:
         return [again, *failure_messages.delayed(message, error, attempt, retry)]
 
     def _wires(self, outgoing: Sequence[Outgoing | Wire]) -> list[Wire]:
-        return [item if isinstance(item, Wire) else encode(item, self._service) for item in outgoing]
+        hands_over = self._bus.hands_over
+        return [
+            item if isinstance(item, Wire) else encode(item, self._service, hands_over=hands_over) for item in outgoing
+        ]
 
     async def _publish(self, outgoing: Sequence[Outgoing | Wire]) -> None:
         if outgoing:

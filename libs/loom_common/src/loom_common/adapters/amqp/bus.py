@@ -62,6 +62,10 @@ class AmqpBus:
             raise
         return cls(consuming, publishing, patience, names_user=names_user)
 
+    @property
+    def hands_over(self) -> bool:
+        return False
+
     async def declare(self, topology: Topology) -> None:
         await uninterrupted(self._topology.declare(topology))
 

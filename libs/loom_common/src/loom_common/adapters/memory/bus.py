@@ -27,6 +27,10 @@ class MemoryBus:
         self._closed = False
         self._broker.connect()
 
+    @property
+    def hands_over(self) -> bool:
+        return True
+
     async def declare(self, topology: Topology) -> None:
         self._broker.declare(topology)
 

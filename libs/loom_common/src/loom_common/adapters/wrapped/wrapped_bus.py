@@ -14,6 +14,10 @@ class WrappedBus:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
+    @property
+    def hands_over(self) -> bool:
+        return self._bus.hands_over
+
     async def publish(self, messages: Sequence[Wire]) -> None:
         await self._bus.publish(messages)
 

@@ -27,23 +27,15 @@ JSON = "application/json"
 ZSTD = "zstd"
 
 
-def encode(outgoing: Outgoing, app_id: str) -> Wire:
-    """Return the message as it is published.
+def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire:
+    """Return the message as it is published, on a bus that `hands_over` messages or on another one.
 
     A work message is encoded exactly: raises `ValueError` where it holds what UTF-8 JSON cannot. It is given along with
-    its encoding, because it is what a consumer would decode. In a reporting message such values are replaced, because
-    the report of a failure must not fail."""
+    its encoding, because it is what a consumer would decode; a bus that hands messages over needs no encoding of it. In
+    a reporting message such values are replaced, because the report of a failure must not fail."""
     message = outgoing.message
     exact = outgoing.route.exchange == Exchange.WORK
-    try:
-        body = message.__pydantic_serializer__.to_json(message, by_alias=True)
-    except ValueError:
-        if exact:
-            raise
-        body = to_json(storable_value(_plain(message)))
-    encoding = None
-    if len(body) > COMPRESS_ABOVE:
-        body, encoding = zstandard.compress(body, 1), ZSTD
+    body, encoding = (b"", None) if exact and hands_over else _encoded(message, exact=exact)
     headers: dict[str, str | int] = {"loom-attempt": outgoing.attempt}
     if (epoch := epoch_of(message)) is not None:
         headers["loom-epoch"] = epoch
@@ -64,6 +56,17 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
         mandatory=outgoing.mandatory,
         message=message if exact else None,
     )
+
+
+def _encoded(message: Message, *, exact: bool) -> tuple[bytes, str | None]:
+    """Return the body of a message, and its content encoding."""
+    try:
+        body = message.__pydantic_serializer__.to_json(message, by_alias=True)
+    except ValueError:
+        if exact:
+            raise
+        body = to_json(storable_value(_plain(message)))
+    return (body, None) if len(body) <= COMPRESS_ABOVE else (zstandard.compress(body, 1), ZSTD)
 
 
 def _plain(part: Any) -> Any:
