@@ -147,6 +147,13 @@ def test_the_tally_is_the_same_with_and_without_the_hops_between():
     assert judged.route == short.route
 
 
+def test_a_record_that_no_stage_changes_is_made_once_for_all_of_them():
+    both = unchanged(BATCH.records, (Stage.EXTRACT, Stage.LOAD)).records
+    assert passed_unscored(both).records == both
+    assert all(one is other for one, other in zip(passed_unscored(both).records, both, strict=True))
+    assert type(unchanged(BATCH.records, tuple(Stage)).records[0]) is TransformedRecord
+
+
 async def test_a_message_goes_to_the_handler_of_its_type():
     async def handle(batch: BatchExtracted, context: Context) -> Transformed:
         return Transformed(records=TRANSFORMED)

@@ -31,12 +31,13 @@ def identified(
         error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
         return _kept_out(record, keys, error, sensitive)
     try:
-        see_fields(record.data, carried, record.position)
-        if not keys and sensitive:
+        if carried:
+            see_fields(record.data, carried, record.position)
+        if keys:
+            return SliceRecord(key_of(record.data, keys, record.position), record.data)
+        if sensitive:
             return SliceRecord(record_hash(sensitive.without(record.data), record.position), record.data)
-        if not keys:
-            return SliceRecord(record_hash(record.data, record.position, written), record.data)
-        return SliceRecord(key_of(record.data, keys, record.position), record.data)
+        return SliceRecord(record_hash(record.data, record.position, written), record.data)
     except RecordError as error:
         return _kept_out(record, keys, error, sensitive)
 
@@ -44,7 +45,10 @@ def identified(
 def _shows_storable(written: bytes | None) -> bool:
     """Tell whether a record's JSON shows that a message can carry it. The encoder takes only whole characters and short
     integers, and where there are no more brackets than levels are allowed, it is not nested too deeply."""
-    return written is not None and written.count(b"{") + written.count(b"[") <= DEEPEST
+    if written is None:
+        return False
+    is_flat = b"[" not in written and written.rfind(b"{") == 0
+    return is_flat or written.count(b"{") + written.count(b"[") <= DEEPEST
 
 
 def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:

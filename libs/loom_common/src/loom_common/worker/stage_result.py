@@ -131,10 +131,12 @@ class Loaded(StageResult):
 
 
 def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Transformed:
-    """Give every record its input as its output: the result of a transform that has nothing to do."""
+    """Give every record its input as its output: the result of a transform that has nothing to do.
+
+    Where the evaluation is not among `stages`, either, each is made once for both."""
+    made: type[TransformedRecord] = TransformedRecord if Stage.EVALUATE in stages else EvaluatedRecord
     return Transformed(
-        records=tuple([TransformedRecord(each.id, each.input, None, None, each.derived) for each in records]),
-        stages=stages,
+        records=tuple([made(each.id, each.input, None, None, each.derived) for each in records]), stages=stages
     )
 
 
@@ -142,7 +144,12 @@ def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
     return Evaluated(
         records=tuple(
-            [EvaluatedRecord(each.id, each.input, each.output, each.answered_by, each.derived) for each in records]
+            [
+                each
+                if isinstance(each, EvaluatedRecord)
+                else EvaluatedRecord(each.id, each.input, each.output, each.answered_by, each.derived)
+                for each in records
+            ]
         )
     )
 

@@ -97,7 +97,7 @@ class CsvReader:
                 else:
                     if null:
                         fields = self._nulled(fields)  # noqa: PLW2901
-                    records.append(ReadRecord(prefix + str(line), dict(zip(columns, fields, strict=True))))
+                    records.append(ReadRecord(prefix + str(line), dict(zip(columns, fields))))  # noqa: B905 - see `width`
                     room -= 1
                 line, offset = lines.number + 1, end
                 if not room:
