@@ -141,17 +141,17 @@ async def test_a_message_says_which_span_it_was_sent_in_and_a_foreign_one_change
         tracer = OtlpTracer("test", TracingSettings(endpoint=received.url))
         with tracing.using(tracer):
             root = str(encode(delayed(), "test").headers["traceparent"])
-            with tracer.consumed("first", "run_1", {"traceparent": root}, {}):
+            with tracer.consumed("first", "run_1", {"traceparent": root}, dict):
                 first = encode(delayed(), "test").headers
             with (
-                tracer.consumed("second", "run_1", first, {}),
+                tracer.consumed("second", "run_1", first, dict),
                 pytest.raises(ZeroDivisionError),
                 tracer.called("third", dict),
             ):
                 raise ZeroDivisionError(SECRET)
-            with tracer.consumed("other run", "run_2", first, {}):
+            with tracer.consumed("other run", "run_2", first, dict):
                 assert encode(delayed(), "test").headers["traceparent"] == root
-            with tracer.consumed("nonsense", "run_1", {"traceparent": "00-zz"}, {}):
+            with tracer.consumed("nonsense", "run_1", {"traceparent": "00-zz"}, dict):
                 pass
         await asyncio.to_thread(tracer.close)
         assert "traceparent" not in encode(delayed(), "test").headers

@@ -51,9 +51,10 @@ class Tracer(Protocol):
     """Records the spans of this process, and says which of them a message is sent in."""
 
     def consumed(
-        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Attributes
+        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Callable[[], Attributes]
     ) -> AbstractContextManager[Span]:
-        """Record the handling of a message of a run, below the span that it was sent in."""
+        """Record the handling of a message of a run, below the span that it was sent in. Attributes are made only where
+        they are recorded."""
         ...
 
     def called(self, name: str, attributes: Callable[[], Attributes]) -> AbstractContextManager[Span]:
@@ -99,7 +100,7 @@ class NoTracer:
     """Serves where no tracing is configured: it records nothing."""
 
     def consumed(
-        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Attributes
+        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Callable[[], Attributes]
     ) -> AbstractContextManager[Span]:
         """Record nothing; so do the others."""
         return _NO_SPAN

@@ -63,13 +63,13 @@ class OtlpTracer:
 
     @contextmanager
     def consumed(
-        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Attributes
+        self, name: str, run_id: str, headers: Mapping[str, object], attributes: Callable[[], Attributes]
     ) -> Iterator[SpanPort]:
         run = self._run(run_id)
         sent_in = _read(headers)
         parent = sent_in if sent_in is not None and sent_in.trace_id == run.trace_id else run
         context = set_span_in_context(NonRecordingSpan(parent), Context())
-        with self._begun(name, SpanKind.CONSUMER, attributes, context) as span:
+        with self._begun(name, SpanKind.CONSUMER, attributes(), context) as span:
             yield span
 
     @contextmanager

@@ -293,7 +293,7 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
 
 def _next_header(header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...] = ()) -> BatchHeader:
     """Return the header with the tally after this stage."""
-    tally = header.tally.plus(**result.counts, **advanced(calls, stage)).plus(**_ends(result.kept))
+    tally = header.tally.plus(**result.counts, **advanced(calls, stage), **_ends(result.kept))
     return header.model_copy(update={"tally": tally})
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -162,12 +163,9 @@ class Worker:
             self._stats.count(MessageOutcome.STALE)
             return
         run_id = message.correlation_id
-        with (
-            structlog.contextvars.bound_contextvars(run_id=run_id, **_batch_of(message)),
-            tracer().consumed(
-                f"process {self._consumer.queue}", run_id, delivery.headers, self._traced(message, delivery)
-            ),
-        ):
+        structlog.contextvars.bind_contextvars(run_id=run_id, **_batch_of(message))  # they end with the task
+        traced = partial(self._traced, message, delivery)
+        with tracer().consumed(f"process {self._consumer.queue}", run_id, delivery.headers, traced):
             await self._publish(await self._outcome(message, delivery, in_flight))
 
     def _traced(self, message: Message, delivery: Delivery) -> Attributes:

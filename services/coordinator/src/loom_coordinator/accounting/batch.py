@@ -167,7 +167,7 @@ def from_row(row: RowMapping) -> Batch:
         slice=row["slice"],
         position=row["position"],
         stage=Stage(row["stage"]),
-        tally=Tally.model_construct(**{name: row[name] for name in Tally.model_fields}),
+        tally=Tally.of({name: row[name] for name in Tally.model_fields}),
         kept=row["kept"],
         unread=row["unread"],
         seconds=row["seconds"],

@@ -104,13 +104,15 @@ def _take(known: dict[Key, Batch], fact: Fact) -> list[Paid]:
 
 
 def _counted(before: Mapping[Key, Batch], changed: Mapping[Key, Batch]) -> dict[str, dict[Stage, Count]]:
-    counted: dict[str, dict[Stage, Count]] = {}
+    counted: dict[str, dict[Stage, tuple[int, int]]] = {}
     for key, batch in changed.items():
         sums = counted.setdefault(batch.run_id, {})
         was = _counts(before[key]) if key in before else {}
         for stage, count in _counts(batch).items():
-            sums[stage] = sums.get(stage, NONE) + count - was.get(stage, NONE)
-    return counted
+            seen, failed = sums.get(stage, (0, 0))
+            known = was.get(stage, NONE)
+            sums[stage] = (seen + count.seen - known.seen, failed + count.failed - known.failed)
+    return {run_id: {stage: Count(*pair) for stage, pair in sums.items()} for run_id, sums in counted.items()}
 
 
 def _counts(batch: Batch) -> dict[Stage, Count]:

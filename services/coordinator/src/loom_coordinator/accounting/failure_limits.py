@@ -6,13 +6,13 @@ group of facts adds what it changed, so that the batches are added up once."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, case, func, select
 
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import plural
+from loom_common.domain.values.per_record import per_record
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
@@ -28,7 +28,7 @@ LEAST_RECORDS = 20
 """Records that have been through a stage before its rate of failures says anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Count:
     """Counts records that have been through a stage, and those of them that failed there. A rejected record did not
     fail."""
@@ -44,6 +44,8 @@ class Count:
 
 
 NONE = Count(0, 0)
+_UP_TO = {stage: tuple(Stage)[: place + 1] for place, stage in enumerate(Stage)}
+"""Each stage with those before it."""
 
 
 def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -> str | None:
@@ -124,14 +126,13 @@ def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
         return {}
     read = tally.extracted - unread
     taken = read + tally.derived - tally.unnested
-    every = {
-        Stage.EXTRACT: Count(tally.extracted, unread),
-        Stage.TRANSFORM: Count(taken, taken - tally.filtered - tally.grouped - tally.transformed),
-        Stage.EVALUATE: Count(tally.transformed, tally.transformed - tally.passed - tally.rejected),
-        Stage.LOAD: Count(tally.passed, tally.passed - tally.loaded),
-    }
-    order = list(Stage)
-    return {each: every[each] for each in order[: order.index(stage) + 1]}
+    every = (
+        Count(tally.extracted, unread),
+        Count(taken, taken - tally.filtered - tally.grouped - tally.transformed),
+        Count(tally.transformed, tally.transformed - tally.passed - tally.rejected),
+        Count(tally.passed, tally.passed - tally.loaded),
+    )
+    return dict(zip(_UP_TO[stage], every, strict=False))
 
 
 async def counts(unit: UnitOfWork, run_id: str) -> dict[Stage, Count]:

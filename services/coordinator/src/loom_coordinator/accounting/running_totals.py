@@ -38,7 +38,7 @@ def changed(totals: RunTotals, changes: Sequence[Change], now: dt.datetime) -> R
         else:
             underway += sign
     return RunTotals(
-        tally=Tally.model_construct(**amounts),
+        tally=Tally.of(amounts),
         underway=underway,
         done=done,
         ended=ended,

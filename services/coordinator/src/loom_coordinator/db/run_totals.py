@@ -56,7 +56,7 @@ class RunTotals:
         if values["run_id"] is None:
             return NOTHING
         return RunTotals(
-            tally=Tally.model_construct(**{name: values[name] for name in Tally.model_fields}),
+            tally=Tally.of({name: values[name] for name in Tally.model_fields}),
             underway=values["underway"],
             done=values["done"],
             ended=values["ended"],

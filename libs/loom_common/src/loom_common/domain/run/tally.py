@@ -3,6 +3,8 @@
 A batch carries its tally from stage to stage, so that its last fact holds all counts, in whatever order facts
 arrive."""
 
+import functools
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
@@ -47,9 +49,15 @@ class Tally(BaseModel):
     cost_transform: float = 0.0
     cost_evaluate: float = 0.0
 
+    @staticmethod
+    def of(amounts: Mapping[str, float]) -> "Tally":
+        """Return the tally of these amounts, one for each field, as a table holds them: they are not checked."""
+        return _nothing().model_copy(update=amounts)
+
     def plus(self, **more: float) -> Self:
         """Return a copy with the amounts added to its fields."""
-        return self.model_copy(update={name: getattr(self, name) + amount for name, amount in more.items()})
+        changed = {name: getattr(self, name) + amount for name, amount in more.items() if amount}
+        return self.model_copy(update=changed) if changed else self
 
     def __add__(self, other: "Tally") -> "Tally":
         return self.plus(**{name: getattr(other, name) for name in type(other).model_fields})
@@ -102,3 +110,9 @@ class Tally(BaseModel):
         """Tell whether `extracted + derived = loaded + filtered + unnested + grouped + rejected + skipped +
         quarantined + cancelled`."""
         return self.underway == 0
+
+
+@functools.cache
+def _nothing() -> "Tally":
+    """Return the tally of nothing. Made where it is needed first, because the model is built then."""
+    return Tally()
