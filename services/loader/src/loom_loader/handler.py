@@ -81,8 +81,10 @@ class Loader:
         rows, misfits, columns = held_to_schema(rows, plan)
         checked = await self._checked(rows, plan, header, context)
         errors = {**misfits, **checked.errors}
-        rows = [row for row in rows if row.record_id not in errors] if errors else rows
-        records = [each for each in batch.records if each.id not in errors]
+        records: Sequence[EvaluatedRecord] = batch.records
+        if errors:
+            rows = [row for row in rows if row.record_id not in errors]
+            records = [each for each in records if each.id not in errors]
         place = LoadBatch(
             header.run_id,
             header.batch_id,
@@ -288,7 +290,7 @@ def _missing_a_check(
     records: Sequence[EvaluatedRecord], errors: Mapping[str, RecordError], on_failure: OnFailure
 ) -> list[KeptRecord]:
     """Return the records whose rows miss a quality check, or do not fit their schema."""
-    return [_kept(record, errors[record.id], on_failure) for record in records if record.id in errors]
+    return [_kept(record, errors[record.id], on_failure) for record in records if record.id in errors] if errors else []
 
 
 def _kept(record: EvaluatedRecord, error: RecordError, on_failure: OnFailure) -> KeptRecord:

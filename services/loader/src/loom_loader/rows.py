@@ -24,12 +24,11 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     whole = pipeline.transform.whole_numbers
     keys, included = pipeline.carried_key, pipeline.load.include
     carried = (*keys, *included)
+    if not carried and whole is None:
+        return [Row(record.id, {**record.result}) for record in records], []
     rows, failed = [], []
     for record in records:
         output = record.result if whole is None else whole(record.result)
-        if not carried:
-            rows.append(Row(record.id, {**output}))
-            continue
         try:
             see_fields(record.input, [name for name in included if name not in output], record.id)
         except RecordError as error:

@@ -118,9 +118,12 @@ def cut(
 
 
 def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:
+    records = tuple([ExtractedRecord(each.id, each.input, each.derived) for each in chunk if each.error is None])
+    if len(records) == len(chunk):
+        return SlicedRecords(records, ())
     return SlicedRecords(
-        records=tuple([ExtractedRecord(each.id, each.input, each.derived) for each in chunk if each.error is None]),
-        kept=tuple(
+        records,
+        tuple(
             kept_for_error(each.id, each.error, on_failure, input=each.input, derived=each.derived)
             for each in chunk
             if each.error is not None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from sqlalchemy import RowMapping, delete, select
+from sqlalchemy import RowMapping, bindparam, delete, select
 
 from loom_common.async_engine import AsyncEngine
 from loom_common.errors import DependencyUnavailable
@@ -22,6 +22,13 @@ from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
 log = structlog.get_logger()
 
 _GROUP = 100
+_FIRST = (
+    select(outbox)
+    .where(outbox.c.owner.is_not_distinct_from(bindparam("mine", type_=outbox.c.owner.type)))
+    .order_by(outbox.c.id)
+    .limit(_GROUP)
+    .with_for_update(skip_locked=True)
+)
 _LOOK_SECONDS = 1.0
 """Says how often to look for rows that another process left behind."""
 
@@ -81,19 +88,7 @@ class OutboxRelay:
 
     async def _relay_group(self) -> bool:
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
-            rows = (
-                (
-                    await unit.connection.execute(
-                        select(outbox)
-                        .where(outbox.c.owner.is_not_distinct_from(self._owner))
-                        .order_by(outbox.c.id)
-                        .limit(_GROUP)
-                        .with_for_update(skip_locked=True)
-                    )
-                )
-                .mappings()
-                .all()
-            )
+            rows = (await unit.connection.execute(_FIRST, {"mine": self._owner})).mappings().all()
             if rows:
                 await self._bus.publish([_wire(row) for row in rows])
                 await failpoints.reach("mid_relay")

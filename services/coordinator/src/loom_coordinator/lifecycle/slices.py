@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, literal_column, select, true, update
+from sqlalchemy import Boolean, Integer, bindparam, false, func, insert, literal_column, select, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -49,6 +49,28 @@ _OPEN = (
         partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None),
     )
 )
+_THIS_PARTITION = (partitions.c.run_id == bindparam("run"), partitions.c.partition == bindparam("part"))
+_THIS_SLICE = (
+    slices.c.run_id == bindparam("run"), slices.c.partition == bindparam("part"), slices.c.slice == bindparam("number")
+)  # fmt: skip
+_ISSUE = insert(slices)
+_NEXT = (
+    update(partitions)
+    .where(*_THIS_PARTITION)
+    .values(next_slice=partitions.c.next_slice + 1, released=partitions.c.released + bindparam("more", type_=Integer))
+)
+_ANSWERED = update(slices).where(*_THIS_SLICE, IS_ISSUED).values(state=EXTRACTED)
+_LEFT = partitions.c.remaining - bindparam("read", type_=Integer)  # it is NULL where all are wanted
+_READ = (
+    update(partitions)
+    .where(*_THIS_PARTITION)
+    .values(
+        cursor=bindparam("place", type_=partitions.c.cursor.type),
+        remaining=_LEFT,
+        sealed=bindparam("end", type_=Boolean) | func.coalesce(_LEFT <= 0, false()),
+    )
+)
+"""Statements that every slice asks for, made once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +163,19 @@ async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
 async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int, budget: Budget | None) -> None:
     asked = SliceRow(place.partition, place.next_slice, place.piece, place.cursor, place.remaining, max_batches)
     await unit.connection.execute(
-        slices.insert().values(
-            run_id=run.run_id,
-            partition=asked.partition,
-            slice=asked.number,
-            cursor=asked.cursor,
-            record_limit=asked.limit,
-            max_batches=max_batches,
-            state=ISSUED,
-            issued_at=unit.now,
-        )
+        _ISSUE,
+        {
+            "run_id": run.run_id,
+            "partition": asked.partition,
+            "slice": asked.number,
+            "cursor": asked.cursor,
+            "record_limit": asked.limit,
+            "max_batches": max_batches,
+            "state": ISSUED,
+            "issued_at": unit.now,
+        },
     )
-    await unit.connection.execute(
-        update(partitions)
-        .where(partitions.c.run_id == run.run_id, partitions.c.partition == place.partition)
-        .values(next_slice=place.next_slice + 1, released=partitions.c.released + max_batches)
-    )
+    await unit.connection.execute(_NEXT, {"run": run.run_id, "part": place.partition, "more": max_batches})
     _ask(unit, run, asked, budget=budget)
 
 
@@ -226,23 +245,12 @@ async def ask_once_more(unit: UnitOfWork, run: Run, asked: SliceRow, *, closing:
 async def answered(unit: UnitOfWork, fact: SliceExtracted) -> bool:
     """Take note that a slice was read: where the next begins, or that there is none. Twice is once: return whether it
     was not known."""
-    here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
-    changed = await unit.connection.execute(
-        update(slices).where(*here, slices.c.state == ISSUED).values(state=EXTRACTED)
-    )
+    here = {"run": fact.run_id, "part": fact.partition}
+    changed = await unit.connection.execute(_ANSWERED, {**here, "number": fact.slice})
     if not changed.rowcount:
         return False
     extracted = sum(batch.tally.extracted for batch in fact.batches)
-    remaining = partitions.c.remaining - extracted  # it is NULL where all are wanted
-    await unit.connection.execute(
-        update(partitions)
-        .where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
-        .values(
-            cursor=fact.cursor,
-            remaining=remaining,
-            sealed=true() if fact.end else func.coalesce(remaining <= 0, false()),
-        )
-    )
+    await unit.connection.execute(_READ, {**here, "place": fact.cursor, "read": extracted, "end": fact.end})
     return True
 
 
