@@ -22,6 +22,9 @@ _EXACT_INTEGERS = 2**53
 
 Bind = Callable[[Any], Any]
 """Returns a JSON value as one that a driver binds for a column. Raises `UnfitValue`."""
+_NOTHING = frozenset((type(None),))
+_LEFT: dict[Bind, frozenset[type]] = {}
+"""The types of values that a binder leaves as they are. It is never called for a null."""
 EMPTY_TEXT = (
     " The value is an empty text, as an empty field of a CSV file is: `extract: {options: {null_values: ['']}}` makes "
     "it null."
@@ -63,17 +66,32 @@ def single(value: Any) -> Any:
     return value
 
 
-def bound_row(values: Mapping[str, Any], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
-    """Bind the values of a row for a driver, by the binder of each column. Raises `UnfitValue`, which names the
+def leaves(*kinds: type) -> Callable[[Bind], Bind]:
+    """Mark a binder that returns values of these types as they are. It is not called for a column that holds no
+    others, as most columns of text do."""
+
+    def marked(bind: Bind) -> Bind:
+        _LEFT[bind] = frozenset((*kinds, type(None)))
+        return bind
+
+    return marked
+
+
+def bound_rows(rows: Sequence[Mapping[str, Any]], binders: Sequence[tuple[str, Bind]]) -> list[list[Any]]:
+    """Bind the values of rows for a driver, by the binder of each column. Raises `UnfitValue`, which names the
     column."""
-    row = []
+    columns = [_bound([row.get(name) for row in rows], name, bind) for name, bind in binders]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _bound(values: list[Any], name: str, bind: Bind) -> list[Any]:
+    """Bind the values of one column."""
+    if _LEFT.get(bind, _NOTHING).issuperset(map(type, values)):
+        return values
     try:
-        for name, bind in binders:
-            value = values.get(name)
-            row.append(value if value is None else bind(value))
+        return [value if value is None else bind(value) for value in values]
     except UnfitValue as error:
         raise UnfitValue(str(error), name) from None
-    return row
 
 
 def as_object(value: bytes) -> dict[str, str]:

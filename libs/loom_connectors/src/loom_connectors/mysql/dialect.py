@@ -28,7 +28,7 @@ from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_row
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_rows
 
 Result = TypeVar("Result")
 _TRIES = 5
@@ -141,7 +141,7 @@ class MysqlSession:
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         columns = columns_of(rows)
         binders = [(name, binder(target.columns[name])) for name in columns]
-        bound = [bound_row(row.values, binders) for row in rows]
+        bound = bound_rows([row.values for row in rows], binders)
         if target.key and len(tables.unique_keys(self._connection, target.table)) > 1:
             self._update_or_insert(target, columns, bound)
             return

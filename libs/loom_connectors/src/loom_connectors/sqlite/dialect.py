@@ -22,7 +22,7 @@ from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder
 from loom_connectors.storage.local import see_that_it_can_be_written
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_row, json_text
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_rows, json_text
 
 Result = TypeVar("Result")
 _ROW_ERRORS = (
@@ -116,7 +116,7 @@ class SqliteSession:
         columns = columns_of(rows)
         binders = [(name, binder(target.columns[name])) for name in columns]
         sql = tables.insert_sql(target.table.sql, columns, target.key)
-        self._db.executemany(sql, [bound_row(row.values, binders) for row in rows])
+        self._db.executemany(sql, bound_rows([row.values for row in rows], binders))
 
     async def copy_rows(self, source: TableName, target: TableName) -> None:
         names = name_list(list(await self.columns(source)))

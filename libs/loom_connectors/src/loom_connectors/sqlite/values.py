@@ -14,7 +14,16 @@ from functools import cache
 from typing import Any
 
 from loom_common.errors import RecordError
-from loom_connectors.values import Bind, UnfitValue, as_object, bytes_in, bytes_of, json_text, see_that_it_fits_a_double
+from loom_connectors.values import (
+    Bind,
+    UnfitValue,
+    as_object,
+    bytes_in,
+    bytes_of,
+    json_text,
+    leaves,
+    see_that_it_fits_a_double,
+)
 
 ANY_JSON = "JSON TEXT"
 """The declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
@@ -96,6 +105,7 @@ def binder(declared: str) -> Bind:
     return _for_real if affinity is Affinity.REAL else _for_number
 
 
+@leaves(str)
 def _for_text(value: Any) -> Any:
     if type(value) is str:
         return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from loom_connectors.ports.destination import Row
 from loom_connectors.sql.warehouse.value_texts import Write
-from loom_connectors.values import bound_row
+from loom_connectors.values import bound_rows
 
 _TYPE = re.compile(r"(\w+)(?:\((.*)\))?")
 
@@ -34,7 +34,7 @@ def texts_of(
 ) -> list[list[str | None]]:
     """Return the texts of all rows. Raises `UnfitValue`, which names the column."""
     writes = [(name, writer(types[name]).write) for name in columns]
-    return [bound_row(row.values, writes) for row in rows]
+    return bound_rows([row.values for row in rows], writes)
 
 
 def see_integers(value: Any, see: Callable[[int], None]) -> None:
