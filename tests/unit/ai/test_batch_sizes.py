@@ -10,7 +10,7 @@ from loom_ai.batches.forms import Forms
 from loom_ai.batches.protocols.protocol import protocol_of
 from loom_ai.batches.requests.encoding import size_of
 from loom_ai.ports import ChatMessage, ModelCall, ToolSpec
-from loom_ai.simulated.batches import MOST_BYTES, MOST_REQUESTS
+from loom_ai.simulated.batch import MOST_BYTES, MOST_REQUESTS
 from loom_ai.simulated.formats import AnthropicMessages, ChatCompletions, GoogleContents
 
 PROVIDERS = {"openai": ChatCompletions, "anthropic": AnthropicMessages, "google": GoogleContents}

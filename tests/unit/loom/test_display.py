@@ -8,6 +8,7 @@ from loom.cli.output import progress as output_progress
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.cli.output.rates import RunRates
+from loom.cli.output.streams import windows
 from loom_common.contracts.v1 import RunProgress, StageProgress
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
@@ -93,6 +94,17 @@ def test_a_program_without_a_terminal_gets_nothing_and_with_one_the_picture():
 
 def test_beside_a_log_there_are_lines_not_a_picture():
     assert isinstance(output_progress.choose(console(tty=True), Format.TABLE, verbose=True), output_progress.Lines)
+
+
+def test_a_stream_shows_its_open_window_below_what_was_said():
+    screen = console(tty=True)
+    with windows.choose(screen, Format.TABLE) as shown:
+        shown.show(progress())
+        shown.note("a lock is awaited")
+        shown.say("window 1 closed")
+    assert "window 1 closed" in text_of(screen)
+    assert "a lock is awaited" in text_of(screen)
+    assert f"{shown.totals} closed" in text_of(screen)
 
 
 def test_the_live_display_shows_what_it_heard():

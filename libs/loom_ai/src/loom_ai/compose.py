@@ -106,7 +106,7 @@ def open_batches(
 
 
 def _batch_store(url: str, settings: Settings) -> BatchStore:
-    from loom_ai.stores.sql.batches import SqlBatches
+    from loom_ai.stores.sql.batches.store import SqlBatches
 
     if url.startswith("sqlite:"):
         from loom_ai.stores.sql.sqlite import sqlite_engine

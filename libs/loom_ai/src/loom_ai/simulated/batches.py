@@ -6,83 +6,27 @@ answered in a batch counts as paid, by the name of the request, so that a test s
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from loom_ai.simulated.batch import MOST_BYTES, MOST_REQUESTS, SimulatedBatch
+from loom_ai.simulated.batch_documents import (
+    anthropic_document,
+    anthropic_lines,
+    google_document,
+    openai_document,
+    openai_lines,
+)
 from loom_ai.simulated.formats import AnthropicMessages, ChatCompletions, Format, GoogleContents
 
-BATCH_FAULTS = (
-    "413",
-    "429",
-    "500",
-    "lost_response",
-    "never_arrives",
-    "fail",
-    "too_much",
-    "expire",
-    "missing",
-    "cut",
-    "errors",
-    "refusals",
-    "bad_lines",
-)
-MOST_REQUESTS: Mapping[type[Format], int] = {ChatCompletions: 50_000, AnthropicMessages: 100_000}
-"""The most requests of a batch, as the providers document them. Google states none."""
-_MIB = 1024 * 1024
-MOST_BYTES: Mapping[type[Format], int] = {
-    ChatCompletions: 200 * _MIB,
-    AnthropicMessages: 256 * _MIB,
-    GoogleContents: 20 * _MIB,
-}
-"""The most bytes of a batch: of OpenAI's file, of Anthropic's document, and of Google's with the requests inside."""
-_YEAR = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-
 Answer = Callable[[Format, dict[str, Any], str], dict[str, Any]]
-
-
-@dataclass
-class SimulatedBatch:
-    """Holds a batch as the provider has it."""
-
-    id: str
-    wire: Format
-    requests: list[tuple[str, dict[str, Any], str]]
-    """Holds the name, body and model of each request."""
-    name: str
-    """Says what the client named it; empty where the protocol has no such name."""
-    key: str
-    """The API key that created it."""
-    fault: str | None
-    created: float = field(default_factory=time.time)
-    cancelled: float | None = None
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    downloads: int = 0
-
-    def done(self, seconds: float) -> int:
-        """Return how many requests are answered by now."""
-        if self.fault in ("fail", "too_much"):
-            return 0
-        passed = (self.cancelled or time.time()) - self.created
-        share = 1.0 if seconds <= 0 else min(1.0, passed / seconds)
-        most = len(self.requests) // 2 if self.fault == "expire" else len(self.requests)
-        return int(share * most)
-
-    def state(self, seconds: float) -> str:
-        """Return `running`, `completed`, `expired`, `cancelled` or `failed`."""
-        if self.fault in ("fail", "too_much"):
-            return "failed"
-        if self.cancelled is not None:
-            return "cancelled"
-        if time.time() - self.created < seconds:
-            return "running"
-        return "expired" if self.fault == "expire" else "completed"
+Document = Callable[[SimulatedBatch, str, int], dict[str, Any]]
+"""Writes a batch, its state and how many of its requests are done, as a provider shows it."""
 
 
 class SimulatedBatches:
@@ -146,143 +90,57 @@ class SimulatedBatches:
         requests = [(each["custom_id"], each["body"], each["body"]["model"]) for each in lines]
         name = (body.get("metadata") or {}).get("loom_batch", "")
         size = len(self._files[body["input_file_id"]])
-        return await self._created(request, ChatCompletions(), requests, name, self._openai, size)
+        return await self._created(request, ChatCompletions(), requests, name, openai_document, size)
 
     async def _openai_list(self, request: web.Request) -> web.Response:
-        shown = self._shown(request, ChatCompletions)
-        return web.json_response({"object": "list", "data": [self._openai(each) for each in shown], "has_more": False})
+        shown = self._shown(request, ChatCompletions, openai_document)
+        return web.json_response({"object": "list", "data": shown, "has_more": False})
 
     async def _openai_get(self, request: web.Request) -> web.Response:
-        return self._one(request, self._openai)
+        return self._one(request, openai_document)
 
     async def _openai_cancel(self, request: web.Request) -> web.Response:
-        return self._one(request, self._openai, cancel=True)
+        return self._one(request, openai_document, cancel=True)
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         kind, _, batch_id = request.match_info["id"].partition("-")
         batch = self.batches[batch_id]
-        lines = []
-        for key, _, _ in batch.requests:
-            found = batch.results.get(key)
-            if found is None and kind == "error" and batch.state(self.seconds) in ("expired", "cancelled"):
-                error = {"code": f"batch_{batch.state(self.seconds)}", "message": "This request was not executed."}
-                lines.append({"id": f"r-{key}", "custom_id": key, "response": None, "error": error})
-            elif found is not None and (found["status"] >= 400) == (kind == "error"):
-                response = {"status_code": found["status"], "body": found["body"]}
-                lines.append({"id": f"r-{key}", "custom_id": key, "response": response, "error": None})
-        return self._lines(batch, lines)
-
-    def _openai(self, batch: SimulatedBatch) -> dict[str, Any]:
-        state, done = self._worked(batch)
-        errors = sum(each["status"] >= 400 for each in batch.results.values())
-        document: dict[str, Any] = {
-            "id": batch.id,
-            "object": "batch",
-            "status": "in_progress" if state == "running" else state,
-            "created_at": int(batch.created),
-            "metadata": {"loom_batch": batch.name} if batch.name else None,
-            "request_counts": {"total": len(batch.requests), "completed": done - errors, "failed": errors},
-        }
-        if state == "failed":
-            code = "token_limit_exceeded" if batch.fault == "too_much" else "invalid_json_line"
-            document["errors"] = {"object": "list", "data": [{"code": code, "message": f"It failed: {code}"}]}
-        elif state != "running":
-            document |= {"output_file_id": f"output-{batch.id}", "error_file_id": f"error-{batch.id}"}
-        return document
+        return self._lines(batch, openai_lines(batch, batch.state(self.seconds), kind))
 
     async def _anthropic_create(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         requests = [(each["custom_id"], each["params"], each["params"]["model"]) for each in body["requests"]]
-        return await self._created(request, AnthropicMessages(), requests, "", self._anthropic)
+        return await self._created(request, AnthropicMessages(), requests, "", anthropic_document)
 
     async def _anthropic_list(self, request: web.Request) -> web.Response:
-        shown = [self._anthropic(each) for each in self._shown(request, AnthropicMessages)]
+        shown = self._shown(request, AnthropicMessages, anthropic_document)
         return web.json_response({"data": shown, "has_more": False, "last_id": shown[-1]["id"] if shown else None})
 
     async def _anthropic_get(self, request: web.Request) -> web.Response:
-        return self._one(request, self._anthropic)
+        return self._one(request, anthropic_document)
 
     async def _anthropic_cancel(self, request: web.Request) -> web.Response:
-        return self._one(request, self._anthropic, cancel=True)
+        return self._one(request, anthropic_document, cancel=True)
 
     async def _anthropic_results(self, request: web.Request) -> web.StreamResponse:
         batch = self.batches[request.match_info["id"]]
-        lines = []
-        for key, _, _ in batch.requests:
-            found = batch.results.get(key)
-            if found is None:
-                kind = "canceled" if batch.cancelled is not None else "expired"
-                result: dict[str, Any] = {"type": kind}
-            elif found["status"] >= 400:
-                result = {"type": "errored", "error": found["body"]}
-            else:
-                result = {"type": "succeeded", "message": found["body"]}
-            lines.append({"custom_id": key, "result": result})
-        return self._lines(batch, lines)
-
-    def _anthropic(self, batch: SimulatedBatch) -> dict[str, Any]:
-        state, done = self._worked(batch)
-        ended, rest = state != "running", len(batch.requests) - done
-        errors = sum(each["status"] >= 400 for each in batch.results.values())
-        return {
-            "id": batch.id,
-            "type": "message_batch",
-            "processing_status": "ended" if ended else "in_progress",
-            "created_at": (_YEAR + dt.timedelta(seconds=batch.created - _YEAR.timestamp())).isoformat(),
-            "cancel_initiated_at": None if batch.cancelled is None else _YEAR.isoformat(),
-            "request_counts": {
-                "processing": 0 if ended else rest,
-                "succeeded": done - errors,
-                "errored": errors,
-                "canceled": rest if ended and state == "cancelled" else 0,
-                "expired": rest if ended and state == "expired" else 0,
-            },
-        }
+        return self._lines(batch, anthropic_lines(batch))
 
     async def _google_create(self, request: web.Request) -> web.StreamResponse:
         body = (await request.json())["batch"]
         model = request.match_info["model"]
         inside = body["inputConfig"]["requests"]["requests"]
         requests = [(each["metadata"]["key"], each["request"], model) for each in inside]
-        return await self._created(request, GoogleContents(), requests, body["displayName"], self._google)
+        return await self._created(request, GoogleContents(), requests, body["displayName"], google_document)
 
     async def _google_list(self, request: web.Request) -> web.Response:
-        return web.json_response({"operations": [self._google(each) for each in self._shown(request, GoogleContents)]})
+        return web.json_response({"operations": self._shown(request, GoogleContents, google_document)})
 
     async def _google_get(self, request: web.Request) -> web.Response:
-        return self._one(request, self._google)
+        return self._one(request, google_document)
 
     async def _google_cancel(self, request: web.Request) -> web.Response:
-        return self._one(request, self._google, cancel=True)
-
-    def _google(self, batch: SimulatedBatch) -> dict[str, Any]:
-        state, done = self._worked(batch)
-        errors = sum(each["status"] >= 400 for each in batch.results.values())
-        words = {"running": "RUNNING", "completed": "SUCCEEDED"}.get(state, state.upper())
-        document: dict[str, Any] = {
-            "name": f"batches/{batch.id}",
-            "metadata": {
-                "displayName": batch.name,
-                "state": f"BATCH_STATE_{words}",
-                "batchStats": {
-                    "requestCount": str(len(batch.requests)),
-                    "successfulRequestCount": str(done - errors),
-                    "failedRequestCount": str(errors),
-                },
-            },
-            "done": state != "running",
-        }
-        if state == "failed":
-            document["error"] = {"code": 8 if batch.fault == "too_much" else 3, "message": "It failed"}
-        elif state != "running":
-            inlined = [
-                {"metadata": {"key": key}}
-                | ({"error": found["body"]["error"]} if found["status"] >= 400 else {"response": found["body"]})
-                for key, _, _ in batch.requests
-                if (found := batch.results.get(key)) is not None
-            ]
-            document["response"] = {"inlinedResponses": {"inlinedResponses": inlined}}
-        return document
+        return self._one(request, google_document, cancel=True)
 
     async def _created(
         self,
@@ -290,7 +148,7 @@ class SimulatedBatches:
         wire: Format,
         requests: list[tuple[str, dict[str, Any], str]],
         name: str,
-        shown: Callable[[SimulatedBatch], dict[str, Any]],
+        shown: Document,
         size: int | None = None,
     ) -> web.StreamResponse:
         """`size` is the number of bytes of all requests, where they are not those of the document."""
@@ -315,25 +173,23 @@ class SimulatedBatches:
         self.batches[batch.id] = batch
         if fault == "lost_response":
             return await _broken_off(request)
-        return web.json_response(shown(batch))
+        return web.json_response(self._document(shown, batch))
 
-    def _one(
-        self, request: web.Request, shown: Callable[[SimulatedBatch], dict[str, Any]], *, cancel: bool = False
-    ) -> web.Response:
+    def _one(self, request: web.Request, shown: Document, *, cancel: bool = False) -> web.Response:
         batch = self.batches.get(request.match_info["id"])
         if batch is None or (self.projects and batch.key != _key(request, batch.wire)):
             return web.json_response({"error": {"message": "No such batch", "code": 404}}, status=404)
         if cancel and batch.state(self.seconds) == "running":
             batch.cancelled = time.time()
         self.polls += not cancel
-        return web.json_response(shown(batch))
+        return web.json_response(self._document(shown, batch))
 
-    def _shown(self, request: web.Request, kind: type[Format]) -> list[SimulatedBatch]:
+    def _shown(self, request: web.Request, kind: type[Format], shown: Document) -> list[dict[str, Any]]:
         """Return the batches of a protocol, the newest first."""
         mine = [each for each in self.batches.values() if isinstance(each.wire, kind)]
         if self.projects:
             mine = [each for each in mine if each.key == _key(request, each.wire)]
-        return mine[::-1]
+        return [self._document(shown, each) for each in reversed(mine)]
 
     def _worked(self, batch: SimulatedBatch) -> tuple[str, int]:
         """Answer what a batch should have answered by now. Return its state and how many requests it is done with."""
@@ -349,6 +205,9 @@ class SimulatedBatches:
             batch.results[key] = self._answer(batch.wire, body, model)
             self.paid[key] += batch.results[key]["status"] < 400
         return batch.state(self.seconds), done
+
+    def _document(self, shown: Document, batch: SimulatedBatch) -> dict[str, Any]:
+        return shown(batch, *self._worked(batch))
 
     def _lines(self, batch: SimulatedBatch, lines: list[dict[str, Any]]) -> web.Response:
         batch.downloads += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -104,17 +105,17 @@ class Lines(Silent):
             self.note(line(progress, self._pace))
 
 
-class LiveDisplay(Silent):
-    """Shows a run as one line for each stage that moves, with cost and notices below."""
+class LivePicture(ABC):
+    """Draws a picture again and again on a terminal, from the beginning of the block to its end."""
 
-    def __init__(self, console: Console, pace: RunRates) -> None:
-        self._console = console
-        self._pace = pace
-        self._heard_at = 0.0
-        self._title = ""
+    def __init__(self, console: Console, times_a_second: int) -> None:
+        """The first picture is drawn at once, so what it shows has to be there before."""
         self._note: str | None = None
         self._live = Live(
-            console=console, get_renderable=lambda: Harmless(self._picture()), refresh_per_second=8, transient=True
+            console=console,
+            get_renderable=lambda: Harmless(self._picture()),
+            refresh_per_second=times_a_second,
+            transient=True,
         )
 
     def __enter__(self) -> Self:
@@ -126,6 +127,28 @@ class LiveDisplay(Silent):
     ) -> None:
         self._live.stop()
 
+    def waits(self, text: str) -> None:
+        """Say nothing: what is waited for stands in the picture."""
+        return
+
+    def note(self, text: str) -> None:
+        """Keep for the picture what the person watching should know."""
+        self._note = text
+
+    @abstractmethod
+    def _picture(self) -> RenderableType: ...
+
+
+class LiveDisplay(LivePicture, Silent):
+    """Shows a run as one line for each stage that moves, with cost and notices below."""
+
+    def __init__(self, console: Console, pace: RunRates) -> None:
+        self._console = console
+        self._pace = pace
+        self._heard_at = 0.0
+        self._title = ""
+        super().__init__(console, times_a_second=8)
+
     def started(self, run_id: str, pipeline: str) -> None:
         dot = terminal.symbols(self._console).dot
         self._title = f"{pipeline} {dot} {run_id}"
@@ -133,12 +156,6 @@ class LiveDisplay(Silent):
     def show(self, progress: RunProgress) -> None:
         self._pace.heard(progress)
         self._heard_at = time.monotonic()
-
-    def waits(self, text: str) -> None:
-        return None  # it stands in the picture
-
-    def note(self, text: str) -> None:
-        self._note = text
 
     def _picture(self) -> RenderableType:
         if self._pace.progress is None:

@@ -10,15 +10,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from loom.cli.output import stdout as output_stdout
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
-from loom.cli.output.progress import picture
+from loom.cli.output.progress import LivePicture, picture
 from loom.cli.output.rates import RunRates
-from loom_common.console.streams import Harmless, write_json
+from loom_common.console.streams import write_json
 from loom_common.contracts.v1 import RunAccepted, RunProgress, RunReport
 from loom_common.domain.values.plural import counted
 
@@ -114,27 +113,15 @@ class WindowDisplay:
             await asyncio.gather(task, return_exceptions=True)
 
 
-class LiveWindows(WindowDisplay):
+class LiveWindows(LivePicture, WindowDisplay):
     """Shows the open window below the lines of those that are closed."""
 
     def __init__(self, console: Console, form: Format) -> None:
-        super().__init__(console, form)
+        WindowDisplay.__init__(self, console, form)
         self._title = ""
         self._pace = RunRates()
         self._of = ""
-        self._note: str | None = None
-        self._live = Live(
-            console=console, get_renderable=lambda: Harmless(self._picture()), refresh_per_second=4, transient=True
-        )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
+        LivePicture.__init__(self, console, times_a_second=4)
 
     def opened(self, stream: str, accepted: RunAccepted) -> None:
         self._title = f"{accepted.pipeline} {terminal.symbols(self._console).dot} {stream}"
@@ -144,12 +131,6 @@ class LiveWindows(WindowDisplay):
         if progress.run_id != self._of:
             self._of, self._pace = progress.run_id, RunRates()
         self._pace.heard(progress)
-
-    def waits(self, text: str) -> None:
-        return None  # it stands in the picture
-
-    def note(self, text: str) -> None:
-        self._note = text
 
     def _picture(self) -> RenderableType:
         symbols = terminal.symbols(self._console)

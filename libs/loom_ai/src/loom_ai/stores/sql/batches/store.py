@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
-from loom_ai.batches.requests import encoding
 from loom_ai.batches.requests.values import (
     Batch,
     BatchState,
     Gathered,
     Request,
     RequestState,
-    Reserved,
     RunHeard,
     Standing,
 )
 from loom_ai.journal.tables import batch_owners, batch_requests, batch_runs, provider_batches
+from loom_ai.stores.sql.batches.rows import batch_in, batch_row, moment, request_in, request_row
 from loom_ai.stores.sql.dialects import dialect_of
 from loom_ai.stores.sql.journal import trouble
 from loom_common.async_engine import AsyncConnection, AsyncEngine
-from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.ports.clock import Clock, SystemClock
 
 _WHAT = "The requests that wait for batches"
@@ -55,7 +52,7 @@ class SqlBatches:
         return await self._named(sa.select(batch_requests), keys)
 
     async def gather(self, requests: Sequence[Request]) -> set[str]:
-        rows = [_row(each) for each in sorted(requests, key=lambda each: each.key)]
+        rows = [request_row(each) for each in sorted(requests, key=lambda each: each.key)]
         entered: set[str] = set()
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
@@ -134,7 +131,7 @@ class SqlBatches:
         late = (_R.place == place) & (_R.state == RequestState.GATHERED) & (_R.deadline_at <= self._clock.now())
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
-                found = [_request(row) for row in await connection.execute(sa.select(batch_requests).where(late))]
+                found = [request_in(row) for row in await connection.execute(sa.select(batch_requests).where(late))]
                 if found:
                     await connection.execute(sa.update(batch_requests).where(late).values(state=RequestState.DIRECT))
         return found
@@ -171,7 +168,7 @@ class SqlBatches:
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
                 count, size, oldest, newest = (await connection.execute(statement)).one()
-        return Gathered(count, int(size or 0), _moment(oldest), _moment(newest))
+        return Gathered(count, int(size or 0), moment(oldest), moment(newest))
 
     async def sample(self, place: str, after: str, most: int) -> Sequence[Request]:
         return await self._requests(sa.select(batch_requests).where(_R.place == place, _MAY_GO), after, most)
@@ -186,10 +183,10 @@ class SqlBatches:
                     taken += (await connection.execute(mine)).rowcount
                 if not taken:
                     return None
-                entered = _batch_row(batch) | {"requests": taken}
+                entered = batch_row(batch) | {"requests": taken}
                 await connection.execute(sa.insert(provider_batches).values(entered))
                 await self._sweep(connection)
-        return _batch(entered)
+        return batch_in(entered)
 
     async def batches(self, place: str) -> Sequence[Batch]:
         return await self._batches(_B.place == place, _B.state != BatchState.DONE)
@@ -221,7 +218,7 @@ class SqlBatches:
         page = statement.where(_R.key > after).order_by(_R.key).limit(most)
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
-                return [_request(row) for row in await connection.execute(page)]
+                return [request_in(row) for row in await connection.execute(page)]
 
     async def _named(self, statement: sa.Select[Any], keys: Sequence[str]) -> dict[str, Request]:
         found: dict[str, Request] = {}
@@ -229,14 +226,14 @@ class SqlBatches:
             async with self._engine.connect() as connection:
                 for some in _pieces(keys):
                     rows = await connection.execute(statement.where(_R.key.in_(some)))
-                    found |= {row.key: _request(row) for row in rows}
+                    found |= {row.key: request_in(row) for row in rows}
         return found
 
     async def _batches(self, *conditions: sa.ColumnElement[bool]) -> Sequence[Batch]:
         statement = sa.select(provider_batches).where(*conditions).order_by(_B.created_at, _B.id)
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
-                return [_batch(dict(row._mapping)) for row in await connection.execute(statement)]
+                return [batch_in(dict(row._mapping)) for row in await connection.execute(statement)]
 
     async def _scalar(self, statement: sa.Select[Any]) -> Any:
         with trouble(_WHAT, self._place, "read"):
@@ -261,81 +258,3 @@ class SqlBatches:
 
 def _pieces(keys: Sequence[str]) -> list[Sequence[str]]:
     return [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)]
-
-
-def _row(request: Request) -> dict[str, Any]:
-    body = {
-        "call": encoding.written(request.call),
-        "price": None if request.price is None else request.price.model_dump(),
-        "reserved": request.reserved and [request.reserved.id, request.reserved.worst, request.reserved.limit],
-        "cut": request.cut,
-        "max_age": request.max_age,
-    }
-    return {
-        "key": request.key,
-        "run_id": request.run_id,
-        "record_id": request.record_id,
-        "place": request.place,
-        "state": request.state,
-        "batch_id": request.batch_id,
-        "tries": request.tries,
-        "epoch": request.epoch,
-        "size": request.size,
-        "body": orjson.dumps(body).decode(),
-        "problem": request.problem,
-        "created_at": request.created_at,
-        "deadline_at": request.deadline_at,
-    }
-
-
-def _request(row: sa.Row[Any]) -> Request:
-    body = orjson.loads(row.body)
-    return Request(
-        key=row.key,
-        run_id=row.run_id,
-        record_id=row.record_id,
-        place=row.place,
-        call=encoding.read(body["call"]),
-        created_at=_utc(row.created_at),
-        deadline_at=_utc(row.deadline_at),
-        state=RequestState(row.state),
-        batch_id=row.batch_id,
-        tries=row.tries,
-        epoch=row.epoch,
-        size=row.size,
-        price=None if body["price"] is None else ModelPrice.model_validate(body["price"]),
-        reserved=None if body["reserved"] is None else Reserved(*body["reserved"]),
-        cut=body["cut"],
-        max_age=body["max_age"],
-        problem=row.problem,
-    )
-
-
-def _batch_row(batch: Batch) -> dict[str, Any]:
-    names = ("id", "run_id", "place", "state", "requests", "done", "reads", "provider_id", "problem", "created_at")
-    more = ("deadline_at", "attempted_at")
-    body = orjson.dumps(encoding.written(encoding.without_words(batch.call))).decode()
-    return {name: getattr(batch, name) for name in (*names, *more)} | {"body": body}
-
-
-def _batch(row: Mapping[str, Any]) -> Batch:
-    kept = {
-        name: row[name] for name in ("id", "run_id", "place", "requests", "done", "reads", "provider_id", "problem")
-    }
-    return Batch(
-        **kept,
-        state=BatchState(row["state"]),
-        call=encoding.read(orjson.loads(row["body"])),
-        created_at=_utc(row["created_at"]),
-        deadline_at=_utc(row["deadline_at"]),
-        attempted_at=_moment(row["attempted_at"]),
-    )
-
-
-def _moment(value: dt.datetime | None) -> dt.datetime | None:
-    return None if value is None else _utc(value)
-
-
-def _utc(moment: dt.datetime) -> dt.datetime:
-    """Return the moment in UTC. SQLite stores no zone; what was written was UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
