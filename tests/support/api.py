@@ -135,3 +135,23 @@ async def client_of(api: FastAPI, host: str = "localhost") -> AsyncIterator[http
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}/api/v1") as client:
         yield client
+
+
+async def json_of(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    """Return what is answered, which has to be JSON."""
+    answer = await client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+async def pages_of(client: httpx.AsyncClient, path: str, **query: Any) -> list[list[Any]]:
+    """Return the items of each page, from the first to the last."""
+    pages: list[list[Any]] = []
+    after: dict[str, Any] = {}
+    while True:
+        document = await json_of(client, path, **query, **after)
+        pages.append(document["items"])
+        if document["next"] is None:
+            return pages
+        after = {"after": document["next"]}

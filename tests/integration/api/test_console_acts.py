@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -11,29 +9,12 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from loom_migrations.engine import open_engine
 from support import pages
-from support.api import RUN, application, fill_file
+from support.api import RUN, application
 
 OWN = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
 LOOKED_UP = ("journal", "quarantined_records", "pipeline_runs", "record_evaluations", "replayed_records")
 """Tables that may hold ten million rows."""
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """Return a state file with all that the console shows. Tests work on copies."""
-    path = tmp_path_factory.mktemp("state") / "loom.db"
-    asyncio.run(fill_file(path))
-    return path
-
-
-@pytest.fixture
-async def engine(filled, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    engine = open_engine(f"sqlite:///{shutil.copy(filled, tmp_path)}")
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import shutil
 from contextlib import asynccontextmanager
@@ -24,20 +23,12 @@ from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
 from loom_quarantine.db import store
 from support import pages
-from support.api import LATEST, RUN, application, fill_file
+from support.api import LATEST, RUN, application
 from support.quarantined import NOW, kept, message
 
 HOSTILE = "</pre><img src=x onerror=alert(1)>\"'><b id=own>&amp;"
 """Holds what would be an element of its own, wherever it stood as markup."""
 WHOLE = ("/runs", "/quarantine", "/pipelines", "/costs", "/lineage", "/compare", "/fleet", "/alerts")
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """Return a state file with all that the console shows. Tests work on copies."""
-    path = tmp_path_factory.mktemp("state") / "loom.db"
-    asyncio.run(fill_file(path))
-    return path
 
 
 @pytest.fixture

@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
 import re
-import shutil
-from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 from starlette.datastructures import Headers
-from structlog.testing import capture_logs
 
-from loom.cli.root_command import command
 from loom_api import access
 from loom_api.http import guard
 from loom_api.http.answers import PREFIX
 from loom_api.reads import MASKED, Reads
 from loom_api.settings import ApiSettings
 from loom_common.errors import ConfigurationError
-from loom_coordinator.db import audit_log, idempotency
-from loom_coordinator.db.sign_in import tokens
-from loom_dev.waiting import within
-from loom_migrations.engine import open_engine
-from support.api import RUN, application, fill_file
+from loom_coordinator.db import audit_log
+from support.api import RUN, application
+from support.policed import OWN, asking, signed_in, token
 
-OWN = {"Origin": "https://loom.example"}
-POLICIES = [
-    {"user_pattern": "reader", "resource_pattern": "(runs|quarantine|costs)/p", "actions": ["read"], "allow": True},
-    {"user_pattern": "reader", "resource_pattern": "(alerts|pipelines)/p", "actions": ["read"], "allow": True},
-    {"user_pattern": "other", "resource_pattern": ".*/q", "actions": ["*"], "allow": True},
-    {"user_pattern": "root", "resource_pattern": ".*", "actions": ["*"], "allow": True},
-]  # fmt: skip
 IN_SCOPE_ALONE = re.compile(r"\brun_[123]\b|\bname: p\b|>p<|\"p\"")
 """Finds what names the runs and the pipeline of the state file, which the user `other` may not see."""
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """Return a state file with all that the API shows. Tests work on copies."""
-    path = tmp_path_factory.mktemp("state") / "loom.db"
-    asyncio.run(fill_file(path))
-    return path
-
-
-@pytest.fixture
-async def engine(filled, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    engine = open_engine(f"sqlite:///{shutil.copy(filled, tmp_path)}")
-    yield engine
-    await engine.dispose()
-
-
-async def token(engine, user, scopes=("*",), days=1.0, name=None):
-    now = dt.datetime.now(dt.UTC)
-    async with engine.begin() as connection:
-        return await tokens.create(connection, name or user, user, scopes, "tests", now, days)
-
-
-@asynccontextmanager
-async def asking(engine, secret=None, policies=POLICIES, **settings):
-    api = application(engine, policies=policies, requests_per_minute=0, **settings)
-    headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-    transport = httpx.ASGITransport(api, raise_app_exceptions=False)
-    async with within(30), httpx.AsyncClient(transport=transport, base_url="https://loom.example") as client:
-        client.headers.update(headers)
-        yield client, api
 
 
 def addresses(api):
@@ -265,111 +217,7 @@ def test_the_client_is_the_one_that_the_proxy_told_last_however_it_writes_that(t
     assert guard.client_of(scope, headers, ApiSettings()) == "127.0.0.1"
 
 
-async def test_a_token_that_has_expired_or_is_revoked_or_is_none_opens_nothing(engine):
-    expired = await token(engine, "root", days=-1)
-    revoked = await token(engine, "root", name="second")
-    async with asking(engine) as (client, _):
-        good = {"Authorization": f"Bearer {revoked}"}
-        assert (await client.get(f"{PREFIX}/runs", headers=good)).status_code == 200
-        async with engine.begin() as connection:
-            await tokens.revoke(connection, "second", dt.datetime.now(dt.UTC))
-        for secret in (expired, revoked, "", "loom_x", "é" * 5000):
-            answer = await client.get(f"{PREFIX}/runs", headers={"Authorization": f"Bearer {secret}".encode()})
-            assert answer.status_code == 401, secret
-            assert "invalid_token" in answer.headers["www-authenticate"]
-        for _ in range(10):
-            answer = await client.get(f"{PREFIX}/runs", headers={"Authorization": "Bearer loom_x"})
-        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
-
-
-async def test_only_hashes_of_tokens_and_sessions_are_stored(engine, tmp_path):
-    secret = await token(engine, "root")
-    async with asking(engine) as (client, _):
-        session = await signed_in(client, secret)
-    await engine.dispose()
-    stored = b"".join(each.read_bytes() for each in tmp_path.glob("loom.db*"))
-    assert secret.encode() not in stored
-    assert session.encode() not in stored
-
-
-async def signed_in(client, secret):
-    answer = await client.post("/login", data={"token": secret, "next": "/runs?status=failed"}, headers=OWN)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/runs?status=failed"), answer.text
-    cookie = answer.headers["set-cookie"]
-    assert {"HttpOnly", "SameSite=strict", "Secure", "Path=/"} <= set(cookie.split("; "))
-    return cookie.partition(";")[0].partition("=")[2]
-
-
-async def test_a_session_of_the_console_lasts_until_somebody_signs_out_or_the_token_is_revoked(engine):
-    secret = await token(engine, "root")
-    async with asking(engine) as (client, _):
-        await signed_in(client, secret)
-        page = await client.get(f"/runs/{RUN}")
-        assert (page.status_code, "Sign out" in page.text) == (200, True)
-        session = client.cookies["loom_session"]
-        await client.post("/logout", data={"x": ""}, headers=OWN)
-        assert (await client.get("/runs", headers={"Cookie": f"loom_session={session}"})).status_code == 303
-        await signed_in(client, secret)
-        async with engine.begin() as connection:
-            await tokens.revoke(connection, "root", dt.datetime.now(dt.UTC))
-        assert (await client.get("/runs")).status_code == 303
-        assert (await client.get("/live/runs", headers={"HX-Request": "true"})).status_code == 401
-
-
-@pytest.mark.parametrize("away", ["https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nSet-Cookie: b=c"])
-async def test_signing_in_leads_to_no_other_site(engine, away):
-    async with asking(engine) as (client, _):
-        answer = await client.post("/login", data={"token": await token(engine, "root"), "next": away}, headers=OWN)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-
-
-async def test_a_wrong_token_is_said_on_the_page_and_trying_is_slowed_down(engine):
-    async with asking(engine) as (client, _):
-        with capture_logs() as logged:
-            for _ in range(12):
-                answer = await client.post("/login", data={"token": "loom_secret_guess"}, headers=OWN)
-                assert ("This is no token" in answer.text) is (answer.status_code == 401)
-        told = [line for line in logged if "sign in with what is no token" in line["event"]]
-        assert (len(told), "loom_secret_guess" in str(logged)) == (10, False)
-        assert {*told[0]} >= {"client", "log_level"}
-        slowed = await client.post("/login", data={"token": await token(engine, "root")}, headers=OWN)
-        assert (slowed.status_code, "set-cookie" in slowed.headers) == (429, False)
-        assert int(slowed.headers["retry-after"]) > 0
-        foreign = await client.post("/login", data={"token": "x"}, headers={"Origin": "https://evil.example"})
-        assert foreign.status_code == 403
-
-
-async def test_the_answer_to_an_idempotency_key_is_for_its_user_alone(engine):
-    async with asking(engine) as (client, _):
-        now = dt.datetime.now(dt.UTC)
-        async with engine.begin() as connection:
-            await idempotency.take(connection, idempotency.Key("root", "k", "the hash of another request"), now)
-        for user, status in (("root", 422), ("other", 404)):
-            headers = {"Idempotency-Key": "k", "Authorization": f"Bearer {await token(engine, user)}"}
-            answer = await client.post(f"{PREFIX}/quarantine/r9/retry", headers=headers)
-            assert answer.status_code == status, answer.text
-
-
 async def test_an_application_with_an_address_that_is_not_listed_does_not_start(engine, monkeypatch):
     monkeypatch.setattr(access, "needed", lambda *_: None)
     with pytest.raises(AssertionError, match=r"loom_api/access.py does not say what .* needs"):
         application(engine)
-
-
-def test_a_token_is_made_listed_and_revoked_by_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def loom(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            command(arguments)(arguments)
-        said = capsys.readouterr()
-        assert ended.value.code == 0, said.err
-        return said.out
-
-    secret = loom("token", "create", "ci", "--user", "robot", "--scope", "run").strip()
-    assert re.fullmatch(r"loom_[\w-]{43}", secret)
-    listed = loom("token", "list", "--format", "json")
-    assert ("robot" in listed, secret in listed) == (True, False)
-    loom("token", "revoke", "ci")
-    audit = loom("audit", "--format", "json")
-    assert ("revoke token" in audit, "create token" in audit, secret in audit) == (True, True, False)

@@ -1,95 +1,26 @@
-"""Tests signing in at an OpenID provider on this machine, honestly and otherwise, and its tokens for the API."""
+"""Tests signing in at an OpenID provider on this machine, honestly and otherwise."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import hashlib
-import hmac
-import shutil
-import time
-from contextlib import asynccontextmanager
-from functools import partial
 
-import httpx
 import pytest
-from joserfc.jwk import ECKey, RSAKey
-from sqlalchemy import func, select
 
 from loom_api.http.answers import PREFIX
-from loom_api.oidc.kept import FRESH_SECONDS, PAUSE_SECONDS
 from loom_api.oidc.metadata import discover
-from loom_api.oidc.provider import Provider
-from loom_api.oidc.refusal import SignInRefused
-from loom_common.config.credentials import Credentials
-from loom_common.domain.access import OidcConfig
 from loom_common.errors import DependencyUnavailable
 from loom_coordinator.db import audit_log
 from loom_coordinator.db.sign_in import oidc_sessions
-from loom_coordinator.db.tables.access import oidc_sessions as sessions
-from loom_dev.waiting import within
-from loom_migrations.engine import open_engine
-from support.api import RUN, application, fill_file
-from support.oidc_provider import AUDIENCE, CLIENT, CONSOLE, SECRET, encoded, openid_provider, query_of
-
-OWN = {"Origin": CONSOLE}
-POLICIES = [
-    {"user_pattern": "anna@example.com|group:readers", "resource_pattern": "runs/p", "actions": ["read"], "allow": True}
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    path = tmp_path_factory.mktemp("state") / "loom.db"
-    asyncio.run(fill_file(path))
-    return path
-
-
-@pytest.fixture
-async def engine(filled, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("THE_SECRET", SECRET)
-    engine = open_engine(f"sqlite:///{shutil.copy(filled, tmp_path)}")
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def provider():
-    async with openid_provider() as provider:
-        yield provider
-
-
-def configured(provider, **more):
-    return {
-        "issuer": provider.issuer, "client_id": CLIENT, "client_secret": "${THE_SECRET}", "console_url": CONSOLE,
-        "user_claim": "email", "groups_claim": "groups", "audience": AUDIENCE, **more,
-    }  # fmt: skip
-
-
-@asynccontextmanager
-async def browsing(engine, provider, policies=POLICIES, **oidc):
-    app = application(engine, policies=policies, requests_per_minute=0, oidc=configured(provider, **oidc))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with within(30), httpx.AsyncClient(transport=transport, base_url=CONSOLE) as client:
-        yield client
-
-
-async def sent_back(client, provider, path="/login/oidc"):
-    """Begin to sign in, sign in at the provider, and return where it sends the browser."""
-    begun = await client.get(path)
-    assert begun.status_code == 303, begun.text
-    assert begun.headers["location"].startswith(f"{provider.issuer}/authorize?")
-    return await provider.sign_in(begun.headers["location"])
-
-
-def cookies_in(answer, name):
-    return [each for each in answer.headers.get_list("set-cookie") if each.startswith(f"{name}=")]
-
-
-async def count(engine):
-    async with engine.connect() as connection:
-        return (await connection.execute(select(func.count()).select_from(sessions))).scalar_one()
+from support.api import RUN
+from support.oidc_browser import (
+    OWN,
+    POLICIES,
+    browsing,
+    cookies_in,
+    count_sessions,
+    sent_back,
+)
+from support.oidc_provider import CLIENT, encoded, openid_provider, query_of
 
 
 async def test_somebody_signs_in_at_the_provider_sees_what_policies_allow_and_signs_out(engine, provider):
@@ -160,118 +91,6 @@ async def test_what_the_id_token_does_not_say_the_user_info_does_of_the_same_per
         assert (refused.status_code, "does not say who signed in" in refused.text) == (401, True)
 
 
-def _none(provider, claims):
-    return f"{encoded({'alg': 'none'})}.{encoded(claims)}."
-
-
-def _as_hmac(provider, claims):
-    [key] = provider.keys.values()
-    signed = f"{encoded({'alg': 'HS256', 'kid': 'first'})}.{encoded(claims)}"
-    return f"{signed}.{encoded(hmac.digest(key.as_pem(private=False), signed.encode(), hashlib.sha256))}"
-
-
-def _another_key(provider, claims):
-    return provider.signed(claims, ECKey.generate_key("P-256"))
-
-
-def _changed(provider, claims):
-    head, _, signature = provider.signed(claims).split(".")
-    return f"{head}.{encoded({**claims, 'email': 'root@example.com'})}.{signature}"
-
-
-def _critical(provider, claims):
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-    [key] = provider.keys.values()
-    signed = f"{encoded({'alg': 'ES256', 'kid': 'first', 'crit': ['x'], 'x': 1})}.{encoded(claims)}"
-    numbers = decode_dss_signature(key.private_key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-    return f"{signed}.{encoded(b''.join(each.to_bytes(32, 'big') for each in numbers))}"
-
-
-FORGED = {
-    "alg none": _none,
-    "no signature": lambda provider, claims: provider.signed(claims).rpartition(".")[0] + ".",
-    "the public key as a secret": _as_hmac,
-    "another key": _another_key,
-    "changed claims": _changed,
-    "an unknown kid": lambda provider, claims: provider.signed(claims, kid="another"),
-    "its own key": lambda provider, claims: provider.signed(
-        claims, key := ECKey.generate_key("P-256"), kid="mine", jwk=key.as_dict(private=False)
-    ),
-    "an unknown critical header": _critical,
-    "no token": lambda provider, claims: "eyJhbGciOiJub25lIn0",
-    "a deep header": lambda provider, claims: f"{encoded(b'[' * 5000)}.a.b",
-    "nothing": lambda provider, claims: None,
-}
-
-
-async def test_a_token_that_the_provider_did_not_sign_opens_nothing(engine, provider):
-    async with browsing(engine, provider) as client:
-        for case, forged in FORGED.items():
-            provider.forge = partial(forged, provider)
-            await refused(client, provider, case)
-    assert await count(engine) == 0
-
-
-NOW = int(time.time())
-
-
-DISHONEST = [
-    {"iss": "https://evil.example"},
-    {"iss": None},
-    {"aud": "another"},
-    {"aud": None},
-    {"aud": []},
-    {"aud": [CLIENT, "another"]},
-    {"aud": [CLIENT, "another"], "azp": "another"},
-    {"azp": "another"},
-    {"nonce": "another"},
-    {"nonce": None},
-    {"nonce": 5},
-    {"exp": NOW - 600},
-    {"exp": None},
-    {"exp": "tomorrow"},
-    {"exp": float("inf")},
-    {"iat": NOW + 86400},
-    {"nbf": NOW + 86400},
-    {"iat": None},
-    {"sub": None},
-    {"sub": 5},
-    {"email": None},
-    {"email": "group:readers"},
-    {"email": "anna@example.com\n"},
-    {"email": "\ud800"},
-    {"email": ["anna@example.com"]},
-    {"email": "a" * 300},
-    {"email_verified": False},
-    {"email_verified": None},
-    {"groups": [f"g{number}" for number in range(1001)]},
-]
-
-
-async def test_a_token_that_does_not_hold_here_opens_nothing(engine, provider):
-    async with browsing(engine, provider) as client:
-        for claims in DISHONEST:
-            provider.claims = claims
-            await refused(client, provider, claims)
-    assert await count(engine) == 0
-
-
-async def refused(client, provider, case):
-    answer = await client.get(await sent_back(client, provider))
-    assert (answer.status_code, 'role="alert"' in answer.text) == (401, True), (case, answer.text)
-    assert cookies_in(answer, "loom_session") == [], case
-    assert "Max-Age=0" in cookies_in(answer, "loom_login")[0]
-
-
-async def test_clocks_may_be_a_minute_apart(engine, provider):
-    provider.claims = {"exp": int(time.time()) - 20, "iat": int(time.time()) + 20}
-    async with browsing(engine, provider) as client:
-        assert (await client.get(await sent_back(client, provider))).status_code == 200
-
-
 @pytest.mark.parametrize("once", [True, False], ids=["provider refuses", "provider gives a token again"])
 async def test_an_answer_of_the_provider_signs_in_once(engine, provider, once):
     provider.once = once
@@ -283,7 +102,7 @@ async def test_an_answer_of_the_provider_signs_in_once(engine, provider, once):
         client.cookies.clear()
         again = await client.get(back, headers=kept)
         assert (again.status_code, cookies_in(again, "loom_session")) == (401, [])
-    assert await count(engine) == 1
+    assert await count_sessions(engine) == 1
 
 
 async def test_the_answer_to_another_browser_is_refused_before_the_provider_is_asked(engine, provider):
@@ -400,7 +219,7 @@ async def test_a_session_ends_with_its_time_and_with_its_provider(engine, provid
         for secret, status in ((past, 303), (elsewhere, 303), ("oidc_x", 303), (good, 200)):
             answer = await client.get(f"/runs/{RUN}", headers={"Cookie": f"loom_session={secret}"})
             assert answer.status_code == status
-    assert await count(engine) == 2  # what had ended was removed
+    assert await count_sessions(engine) == 2  # what had ended was removed
     stored = b"".join(each.read_bytes() for each in engine_files(engine))
     assert good.encode() not in stored
 
@@ -410,79 +229,3 @@ def engine_files(engine):
 
     path = Path(engine.url.database)
     return path.parent.glob(f"{path.name}*")
-
-
-NOT_FOR_THE_API = [
-    {"aud": "another"},
-    {"aud": CLIENT},
-    {"exp": NOW - 600},
-    {"exp": None},
-    {"iss": "https://evil.example"},
-    {"email": "group:readers"},
-    {"cnf": {"jkt": "x"}},
-    {"nbf": NOW + 86400},
-]
-
-
-async def test_an_access_token_that_is_not_for_the_api_opens_nothing(engine, provider):
-    async with browsing(engine, provider) as client:
-        for said in NOT_FOR_THE_API:
-            bearer = {"Authorization": f"Bearer {provider.access_token(**said)}"}
-            answer = await client.get(f"{PREFIX}/runs", headers=bearer)
-            assert (answer.status_code, "invalid_token" in answer.headers["www-authenticate"]) == (401, True), said
-
-
-@pytest.mark.filterwarnings("ignore:Key size should be:joserfc.errors.SecurityWarning")
-async def test_rsa_keys_are_accepted_and_short_ones_are_not(provider):
-    config = OidcConfig.model_validate(configured(provider))
-    for bits, accepted in ((2048, True), (1024, False)):
-        provider.keys = {"k": RSAKey.generate_key(bits, {"kid": "k"})}
-        asked = Provider(config, Credentials({}))
-        if accepted:
-            assert (await asked.bearer(provider.access_token())).user == "anna@example.com"
-        else:
-            with pytest.raises(SignInRefused, match="No key"):
-                await asked.bearer(provider.access_token())
-
-
-async def test_no_other_token_of_the_provider_is_an_access_token(engine, provider):
-    said = provider.said({"aud": AUDIENCE, **provider.user})
-    async with browsing(engine, provider) as client:
-        for token, status in (
-            (provider.signed(said, typ="logout+jwt"), 401),
-            (provider.signed(said, typ="JWT"), 200),
-            (_none(provider, said), 401),
-            (_as_hmac(provider, said), 401),
-            (_another_key(provider, said), 401),
-            ("a.b.c", 401),
-            ("x" * 50_000, 401),
-        ):
-            answer = await client.get(f"{PREFIX}/runs", headers={"Authorization": f"Bearer {token}"})
-            assert answer.status_code == status, token[:80]
-    async with browsing(engine, provider, audience=None) as client:
-        bearer = {"Authorization": f"Bearer {provider.access_token()}"}
-        assert (await client.get(f"{PREFIX}/runs", headers=bearer)).status_code == 401
-
-
-async def test_a_new_key_is_found_a_withdrawn_one_is_forgotten_and_a_flood_of_unknown_ones_asks_little(provider):
-    clock = [0.0]
-    config = OidcConfig.model_validate(configured(provider))
-    asked = Provider(config, Credentials({}), monotonic=lambda: clock[0])
-    old = provider.access_token()
-    assert (await asked.bearer(old)).user == "anna@example.com"
-    provider.rotate("second")
-    new = provider.access_token()
-    for number in range(200):
-        with pytest.raises(SignInRefused):
-            await asked.bearer(provider.signed(provider.said({}), kid=f"unknown{number}"))
-    assert provider.asked["/keys"] == 1
-    clock[0] += PAUSE_SECONDS
-    assert (await asked.bearer(new)).user == "anna@example.com"
-    with pytest.raises(SignInRefused, match="No key"):
-        await asked.bearer(old)
-    assert provider.asked["/keys"] == 2
-    provider.keys.clear()
-    clock[0] += FRESH_SECONDS
-    with pytest.raises(SignInRefused, match="No key"):
-        await asked.bearer(new)
-    assert provider.asked["/.well-known/openid-configuration"] == 2
