@@ -47,6 +47,8 @@ WRONG = {
     "two functions": ([ASK, {**AFTER, "fields": {"x": {"min": "b", "max": "b"}}}], "fields.x", "one function"),
     "a field twice": ([ASK, {**AFTER, "fields": {"kind": "count"}}], "fields.kind", "another name"),
     "a number without a size": ([ASK, {**AFTER, "number": "n"}], "number", "no `number` without `size`"),
+    "a dedupe by what comes later": ([ASK, {"name": "o", "type": "dedupe", "by": ["b"]}], "by[0]", "[a]` here"),
+    "a dedupe by nothing": ([{"name": "o", "type": "dedupe", "by": []}], "by", "1"),
     "nothing of a group": ([ASK, {**AFTER, "fields": {}}], "fields", "1"),
 }  # fmt: skip
 
@@ -77,6 +79,11 @@ def test_what_does_not_fit_groups_in_other_sections_is_told(case):
     sections, words = ELSEWHERE[case]
     with pytest.raises(InvalidDefinition, match=words):
         parse({**definition(ASK, AFTER), **sections})
+
+
+def test_hashes_of_sensitive_values_are_not_kept():
+    with pytest.raises(InvalidDefinition, match="hashes of the values of `email` would be kept"):
+        parse({**definition({"name": "o", "type": "dedupe", "by": "email"}), "sensitive": ["email"]})
 
 
 def test_rows_of_groups_have_the_fields_of_their_group_as_their_key():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.compose import open_group_members
+from loom_ai.compose import open_group_members, open_seen_values
 from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchExtracted
@@ -17,6 +17,7 @@ from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
+from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.catalog import Catalog
 
 
@@ -24,13 +25,14 @@ def build(platform: Platform) -> Service:
     """Build the transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     stage = open_model_stage(platform, Stage.TRANSFORM)
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
-    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials)
+    seen = SeenStore(lambda: open_seen_values(platform.settings))
+    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials, seen)
 
     groups = Groups(lambda: open_group_members(platform.settings))
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with stage.closing(), groups.closing():
+        async with stage.closing(), groups.closing(), seen.closing():
             try:
                 yield
             finally:

@@ -20,6 +20,7 @@ from loom_transformer.steps.standing import states_before
 from loom_transformer.steps.state import PASSED, RAN, BatchState
 
 if TYPE_CHECKING:
+    from loom_transformer.steps.dedupe import Dedupe
     from loom_transformer.steps.stepping import Output, Step
 
 View = dict[str, Any]
@@ -59,7 +60,10 @@ class BatchInSteps:
         elif step.opening is not None or step.gathered is not None:
             self._reshape(step, chosen, views)
         else:
-            self._decide(step, chosen, views)
+            if step.dedupe is not None:
+                await self._dedupe(step, step.dedupe, chosen, views)
+            else:
+                self._decide(step, chosen, views)
             batch.after[name] = views
 
     def outcomes(self) -> list[TransformOutcome]:
@@ -132,6 +136,27 @@ class BatchInSteps:
             return "made" if taken is None else f".{taken}"
 
         self._each(step, chosen, one)
+
+    async def _dedupe(self, step: Step, dedupe: Dedupe, chosen: Sequence[int], views: Sequence[View]) -> None:
+        """Drop the records whose values another one had before."""
+        digests: dict[int, str | None] = {}
+        for at in chosen:
+            try:
+                digests[at] = dedupe.digest(views[at])
+            except RecordError as error:
+                self._fail(step, at, error)
+        compared = [(at, digest) for at, digest in digests.items() if digest is not None]
+        ids = [(self._batch.rows.records[at].id, digest) for at, digest in compared]
+        firsts = await dedupe.firsts(self._run_id, ids) if ids else ()
+        repeated = {at for (at, _), (own, _), first in zip(compared, ids, firsts, strict=True) if own != first}
+
+        def one(at: int) -> str:
+            if at not in repeated:
+                return "made"
+            self._batch.end(step.node.name, at, TransformOutcome(None, 0.0, filtered=step.node.name))
+            return "filtered"
+
+        self._each(step, list(digests), one)
 
     def _reshape(self, step: Step, chosen: Sequence[int], views: Sequence[View]) -> None:
         """Make several records of each, or one of those that were made so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +21,7 @@ from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import (
+    DedupeStep,
     FilterStep,
     GatherStep,
     GroupStep,
@@ -34,6 +36,7 @@ from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.outcome import Transform, TransformOutcome
 from loom_transformer.recovered import finished, joined, may_be_tried_again
+from loom_transformer.steps.dedupe import SeenStore, dedupe_of
 from loom_transformer.steps.parts import opening_of
 from loom_transformer.steps.stepping import Applied, Output, Step, StepsTransform
 
@@ -41,8 +44,8 @@ Make = Callable[[Plan], Transform | None]
 """Makes the transform of a plan whose transform is one step."""
 
 
-def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> StepsTransform:
-    """Build the transform of the plan's steps. Raises what `make` raises."""
+def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make, seen: SeenStore) -> StepsTransform:
+    """Build the transform of the plan's steps. `seen` keeps the values that records have. Raises what `make` raises."""
     graph = graph_of(config.steps)
     asking = [node.name for node in graph.order if isinstance(config.steps[node.at], AiTransformConfig)]
     steps: dict[str, Step] = {}
@@ -53,7 +56,8 @@ def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make) -> Ste
             transform = make(_alone(plan, step, judged=node.name in asking[-1:]))
             if transform is not None and transform.risk is not None:
                 risks.append(transform.risk)
-        steps[node.name] = _step(graph, node, step, transform)
+        made = _step(graph, node, step, transform)
+        steps[node.name] = replace(made, dedupe=dedupe_of(step, plan, seen)) if isinstance(step, DedupeStep) else made
     risk = next((each for each in (WHOLE_BATCHES, USER_CODE, MODEL_CALLS) if each in risks), None)
     return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
 

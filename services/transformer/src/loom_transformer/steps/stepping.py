@@ -23,6 +23,7 @@ from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.batch import BatchInSteps
+from loom_transformer.steps.dedupe import Dedupe
 from loom_transformer.steps.parts import Opening
 
 Applied = Callable[[str, Sequence[ExtractedRecord], Context, int], Any]
@@ -50,6 +51,8 @@ class Step:
     """Makes several records of one."""
     gathered: Mapping[str, str] | None = None
     """Names the fields whose lists it makes of such records, by the names of the lists."""
+    dedupe: Dedupe | None = None
+    """Finds records that have the values of another one, which end there."""
     grouping: GroupStep | None = None
     """Says how it groups records, each of which ends there."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from loom_ai.answers.shape import Shape
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.seen_values import MemorySeenValues
 from loom_common.config.credentials import Credentials
 from loom_common.domain.checks.calibrator import calibrator_of
 from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
@@ -37,6 +38,7 @@ from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
 from loom_transformer.steps.building import steps_transform
+from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, PROBABILITY, Cascade, Cheap
@@ -56,15 +58,17 @@ class Catalog:
         threads: Threads | None = None,
         places: AttachmentPlaces | None = None,
         credentials: Credentials | None = None,
+        seen: SeenStore | None = None,
     ) -> None:
         """`places` reads attachments; without it, those of the project are read. `credentials` has the keys of model
-        servers."""
+        servers. `seen` keeps the values by which steps compare records; without it, they are kept in memory."""
         self._models = models
         self._project = project
         self._scorers = Scorers(credentials)
         self._threads = threads or Threads()
         self._places = places or AttachmentPlaces((project,))
         self._memory = AttachmentMemory()
+        self._seen = seen or SeenStore(MemorySeenValues)
 
     async def close(self) -> None:
         """End the processes of scorers."""
@@ -114,7 +118,7 @@ class Catalog:
     def _made(self, plan: Plan) -> Transform | None:
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
-            return steps_transform(plan, config, self.transform_of)
+            return steps_transform(plan, config, self.transform_of, self._seen)
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))

@@ -17,7 +17,7 @@ from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.graph import GATHER
-from loom_common.domain.steps.operators import GROUP, OPENING, number_field, part_field
+from loom_common.domain.steps.operators import DEDUPE, GROUP, OPENING, by_fields, number_field, part_field
 from loom_common.domain.steps.views import definitions_by_step
 
 Place = tuple[str | int, ...]
@@ -32,6 +32,7 @@ def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
     yield from _known_by_no_key(written)
     yield from _waiting_in_clear(written)
     yield from _derived_rows(written)
+    yield from _compared_in_clear(written)
     yield from _grouped_rows(written)
 
 
@@ -135,6 +136,16 @@ def _derived_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if number not in named:
             expected = f"`{number}` among them, as a step makes several rows of one record, which that tells apart"
             yield mistake(("load", "key"), "derived_rows", expected, written_key)
+
+
+def _compared_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield the sensitive fields by which a step compares records: hashes of their values would be kept."""
+    sensitive = {str(name).partition(".")[0] for name in items(written, "sensitive")}
+    for at, step in enumerate(items(said(written, "transform"), "steps")):
+        for at_field, field in enumerate(by_fields(step) if said(step, "type") == DEDUPE else ()):
+            if field in sensitive:
+                expected = f"fields that are not sensitive: hashes of the values of `{field}` would be kept"
+                yield mistake((*_STEPS, at, "by", at_field), "sensitive", expected, field)
 
 
 def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from loom_common.domain.section import said
 from loom_common.domain.steps.graph import Graph, Node, graph_of
-from loom_common.domain.steps.operators import GROUP, by_fields
+from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
 
 _SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}"), GROUP: ("[(", ")]")}
 _LONGEST = 48
@@ -79,7 +79,7 @@ def _what(step: Any) -> str:
     if isinstance(routes, Mapping):
         named = ", ".join([*map(str, routes), *([otherwise] if isinstance(otherwise, str) else [])])
         return f"by {said(step, 'by')}: {named}" if said(step, "by") else f"to {named}"
-    if said(step, "type") == GROUP:
+    if said(step, "type") in (GROUP, DEDUPE):
         named = ", ".join(by_fields(step))
         return f"by {named}" if named else "all records"
     for key in ("where", "model", "scorer", "function"):

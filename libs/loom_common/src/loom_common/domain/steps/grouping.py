@@ -37,7 +37,7 @@ class GroupMember:
 def member_of(step: GroupStep, record_id: str, view: Mapping[str, Any]) -> GroupMember:
     """Return what has to be kept of a record until its group is complete, without its place. Raises `RecordError`
     where it lacks a field, or has an object or a list where its group has a value."""
-    by = [_value(view, name) for name in step.by]
+    by = [value_of(view, name) for name in step.by]
     functions = step.functions
     for name, (_, field) in functions.items():
         if field is not None and field not in view:
@@ -116,11 +116,13 @@ class GroupRecord:
         self._folded.add(member.record_id, member.values)
 
 
-def _value(view: Mapping[str, Any], name: str) -> Any:
+def value_of(view: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a field by which records are grouped or compared. Raises `RecordError` where the record lacks
+    it, or has an object or a list there."""
     if name not in view:
         raise RecordError(f"the record has no field '{name}'", code="missing_field")
     if isinstance(view[name], dict | list):
-        raise RecordError(f"'{name}' is an object or a list, and makes no group", code="group_value")
+        raise RecordError(f"'{name}' is an object or a list, and not a value", code="group_value")
     return view[name]
 
 

@@ -11,7 +11,7 @@ from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, 
 from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
 from loom_common.domain.steps.keys import PHASES
 from loom_common.domain.steps.levels import level_mistakes
-from loom_common.domain.steps.operators import GROUP, aggregates, by_fields
+from loom_common.domain.steps.operators import DEDUPE, GROUP, aggregates, by_fields
 from loom_common.domain.values.near import closest
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -150,7 +150,7 @@ def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]
     for into, name in gathered.items() if node.kind == GATHER and isinstance(gathered, Mapping) else ():
         if isinstance(name, str):
             yield (node.at, "fields", str(into)), name
-    if node.kind == GROUP:
+    if node.kind in (GROUP, DEDUPE):
         single = isinstance(said(step, "by"), str)
         yield from (((node.at, "by") if single else (node.at, "by", at), by) for at, by in enumerate(by_fields(step)))
         of = ((into, field) for into, (_, field) in aggregates(step).items() if field is not None)

@@ -13,6 +13,7 @@ from loom_common.domain.steps.aggregates import FUNCTIONS
 from loom_common.domain.steps.keys import StepKeys, is_name
 
 GROUP = "group"
+DEDUPE = "dedupe"
 
 
 class FilterStep(StepKeys):
@@ -191,6 +192,22 @@ def _is_aggregate(each: Any) -> bool:
     return isinstance(each, str) and each == "count"
 
 
+class DedupeStep(StepKeys):
+    """Drops the records whose values of the fields `by` another record of the run has, too: of such records the first
+    that comes to the step goes on. Those that are dropped are counted as filtered. A record goes on where one of its
+    values is null."""
+
+    type: Literal["dedupe"]
+    by: list[str] = Field(
+        min_length=1, description="The fields whose values are compared, as text: `email`, or `[name, city]`."
+    )
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _field_or_fields(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
 OPENING = frozenset({"unnest", "split"})
 """Names the types of steps that make several records of one."""
 OPERATORS: dict[str, type[StepKeys]] = {
@@ -200,6 +217,7 @@ OPERATORS: dict[str, type[StepKeys]] = {
     "split": SplitStep,
     "gather": GatherStep,
     GROUP: GroupStep,
+    DEDUPE: DedupeStep,
 }
 """Holds the steps that are no transforms, by their `type`."""
 
@@ -213,7 +231,7 @@ def number_field(step: Any) -> str:
 
 
 def by_fields(step: Any) -> list[str]:
-    """Return the fields whose values make a group, of a step as written or as a model."""
+    """Return the fields whose values make a group, or are compared, of a step as written or as a model."""
     by = said(step, "by")
     return [by] if isinstance(by, str) else [str(each) for each in items(step, "by")]
 
