@@ -17,6 +17,8 @@ async def judged(record):
         log.write(record["id"] + "\\n")
     if pathlib.Path("slow").exists():
         await asyncio.sleep(0.05)
+    while int(record["id"].lstrip("r")) > 20 and pathlib.Path("held").exists():
+        await asyncio.sleep(0.02)
     return {"mood": "good"}
 """
 
@@ -41,8 +43,9 @@ async def test_a_run_is_found_again_by_its_idempotency_key(counted, tmp_path):
         await Loom().run_pipeline("pipeline.yaml", idempotency_key="of monday")
 
 
-async def test_a_run_that_was_left_is_gone_on_with_by_its_idempotency_key(counted, tmp_path):
-    (tmp_path / "slow").touch()
+async def test_a_run_that_was_left_is_gone_on_with_by_its_idempotency_key(counted, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOM_WORKER_DRAIN_SECONDS", "0.1")  # the records that are held do not end
+    (tmp_path / "held").touch()
     left = asyncio.create_task(Loom().run_pipeline("reviews", idempotency_key="of monday"))
     log = tmp_path / "calls.log"
     assert await asyncio.to_thread(until, lambda: log.exists() and len(log.read_text().split()) >= 8, 20)
@@ -50,6 +53,7 @@ async def test_a_run_that_was_left_is_gone_on_with_by_its_idempotency_key(counte
     await asyncio.gather(left, return_exceptions=True)
     [before] = await Loom().history("reviews")
     assert before.status == "interrupted"
+    (tmp_path / "held").unlink()
     result = await Loom().run_pipeline("reviews", idempotency_key="of monday")
     assert (result.run_id, result.status, result.records_validated) == (before.run_id, "succeeded", 40)
     assert [run.run_id for run in await Loom().history("reviews")] == [before.run_id]
