@@ -15,6 +15,7 @@ from loom.project.config import LoomConfig
 from loom.project.yaml_positions import parse as parse_yaml
 from loom.templates.ends import ENDS
 from loom.templates.named import template_named, templates
+from loom.templates.own_data import look_at
 from loom.templates.pairs import pairs
 from loom.templates.samples import CUSTOMERS
 from loom_common.config.credentials import Credentials
@@ -112,3 +113,57 @@ def test_a_template_that_is_none_is_told(name, told, tmp_path, monkeypatch, caps
         code, _, err = ran(capsys, *arguments)
         assert (code, told in " ".join(err.split()), "Traceback" in err) == (2, True, False)
     assert not (tmp_path / "mine").exists()
+
+
+FEEDBACK = 'Ticket ID,Date,"Customer\'s Feedback"\n' + "".join(
+    f"{number},2026-03-01,{text}\n" for number, text in enumerate(("It works and it is quiet.", "", "It broke."), 1001)
+)
+
+
+def test_a_pipeline_with_a_prompt_is_written_for_a_file_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "feedback: 1.csv").write_text(FEEDBACK)
+    code, _, err = ran(capsys, "init", "mine", "--template", "prompt", "--data", "feedback: 1.csv")
+    assert (code, "known by the column 'Ticket ID'; the prompt asks about \"Customer's Feedback\"" in err) == (0, True)
+    loaded = definition_file.load(tmp_path / "mine/pipeline.yaml")
+    assert (list(loaded.pipeline.extract.keys), list(loaded.pipeline.load.include)) == (
+        ["Ticket ID"],
+        ["Customer's Feedback"],
+    )
+    assert [each.column for each in loaded.pipeline.extract.quality_checks] == ["Customer's Feedback"]
+    assert (tmp_path / "mine/data/feedback: 1.csv").read_text() == FEEDBACK
+    assert not (tmp_path / "mine/data/feedback.csv").exists()
+    looked = {check.what: check for check in asyncio.run(checks.check(loaded, LoomConfig()))}
+    assert looked["source"].records == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("own.json", "[]", "--data takes a CSV file"),
+        ("own.csv", "a,b\n", "has no rows"),
+        ("absent.csv", None, "cannot be read: no such file"),
+        ("own.csv", "\udcff", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_data_is_told_and_nothing_is_written(name, text, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    code, _, err = ran(capsys, "init", "mine", "--template", "prompt", "--data", name)
+    assert (code, told in " ".join(err.split()), "Traceback" in err) == (2, True, False)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_data_for_another_template_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text(FEEDBACK)
+    assert ran(capsys, "init", "mine", "--data", "own.csv")[0] == 2
+
+
+def test_rows_without_a_key_are_known_by_their_content(tmp_path):
+    (tmp_path / "own.csv").write_text("mood,text\ngood,It works.\ngood,It works.\n")
+    own = look_at(tmp_path / "own.csv")
+    assert (own.key, own.text) == (None, "text")
+    written = own.put_into(template_named("prompt").files("mine"))["pipeline.yaml"]
+    assert parse(parse_yaml(written, "pipeline.yaml").data).extract.keys == ()

@@ -15,10 +15,15 @@ from loom_common.errors import ConfigurationError
 
 WRITTEN: Mapping[str, str] = {
     "basic": "A Python function over a CSV file",
+    "prompt": "A language model over a CSV file, with a prompt and a budget",
     "rag": "Answers from a body of knowledge, without a key",
     "sentiment": "The mood of reviews, by a local model",
 }
 """Holds what the templates are for whose files lie here."""
+NEEDS: Mapping[str, Sequence[str]] = {
+    "prompt": ("export OPENAI_API_KEY=...   # or name a model of another provider in pipeline.yaml",)
+}
+"""Holds what some of these need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,14 @@ class Template(Shown):
 
 def templates() -> list[Template]:
     """Return every template, those whose files lie here first."""
-    written = [Template(name, description) for name, description in WRITTEN.items()]
+    written = [template_named(name) for name in WRITTEN]
     return [*written, *map(_of, pairs())]
 
 
 def template_named(name: str) -> Template:
     """Return the template of that name. Raises `ConfigurationError`, with the nearest name where there is none."""
     if name in WRITTEN:
-        return Template(name, WRITTEN[name])
+        return Template(name, WRITTEN[name], NEEDS.get(name, ()))
     if (pair := pair_named(name)) is not None:
         return _of(pair)
     near = difflib.get_close_matches(name, [each.name for each in templates()], n=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +17,18 @@ def init(
         str,
         typer.Option(
             metavar="TEMPLATE",
-            help="`basic`: a Python function over a CSV file. `rag`: answers from a body of knowledge. "
-            "`sentiment`: a local model. None of these needs a key. `SOURCE_to_DESTINATION` moves records, as "
+            help="`prompt`: a language model over a CSV file, with a key. `basic`: a Python function. `rag`: answers "
+            "from a body of knowledge. `sentiment`: a local model. `SOURCE_to_DESTINATION` moves records, as "
             "`csv_to_postgres` does. `loom templates list` shows all.",
         ),
     ] = "basic",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file of yours, for the template `prompt`: it is copied, and the pipeline asks about its texts.",
+        ),
+    ] = None,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
     """Write a pipeline with its data into the new folder NAME. It runs as it is, or says what it needs.
@@ -34,14 +42,20 @@ def init(
     from loom.project.yaml_positions import parse as parse_yaml
     from loom.templates import project
     from loom.templates.named import template_named
+    from loom.templates.own_data import look_at
     from loom_common.domain.definition.reader import parse
     from loom_common.errors import ConfigurationError
 
+    if data is not None and template != "prompt":
+        raise typer.BadParameter("--data is for the template `prompt`: add `--template prompt`")
     folder, chosen = Path(name), template_named(template)
+    own = None if data is None else look_at(data)
     config = LoomConfig.load()
     joins = config.file is not None
     root = config.project if joins else folder
     files = {**({} if joins else dict(project(folder.name))), **chosen.files(folder.name)}
+    if own is not None:
+        files = {path: text for path, text in files.items() if not path.startswith("data/")} | own.put_into(files)
     files["pipeline.yaml"] = modelines.of_pipeline(folder, root) + files["pipeline.yaml"]
     parse(parse_yaml(files["pipeline.yaml"], "pipeline.yaml").data)  # refuses a name that no pipeline may have
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -51,6 +65,10 @@ def init(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     chosen.write_sample(folder)
+    if own is not None:
+        (folder / "data").mkdir()
+        shutil.copyfile(own.file, folder / "data" / own.file.name)
+        say(own.said())
     modelines.write_schemas(root)
     needs = "".join(f"\n  {each}" for each in chosen.needs)
     there, place = ("", f"{folder}/") if joins else (f"\n  cd {folder}", "")

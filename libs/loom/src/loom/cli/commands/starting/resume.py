@@ -24,13 +24,14 @@ def resume(
     *,
     common: WithFiles,
 ) -> None:
-    """Finish a run that was interrupted, paused or killed. What was done is not done again.
+    """Finish a run that was interrupted, paused or killed, or that failed. What was done is not done again.
 
-    A run that spent its budget goes on with `--budget`. A stream goes on where it was; a window is one of its
-    stream."""
+    `latest` is the newest run. One that spent its budget goes on with `--budget`. A stream goes on where it was; a
+    window is one of its stream."""
     from loom.cli.commands import follow, state
 
     settings = common.configuration()
+    run_id = follow.wait_for(state.named_run(settings, run_id))
     stream = follow.wait_for(state.stream_meant(settings, run_id))
     if stream is not None:
         from loom.cli.commands.streams import following
