@@ -42,6 +42,7 @@ help: ## list what can be done here
 # where PYTHONDONTWRITEBYTECODE is set, as many images set it, every later start would compile it again.
 define sync
 	@test -n "$(PYTHON)" || { echo "Loom needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing into $(VENV) what $(1) names (a minute, the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirement $(1)
