@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.config.settings import BusSettings, JournalSettings, PayloadSettings, Settings, StateSettings
 from loom_common.errors import ConfigurationError
 
@@ -63,3 +65,11 @@ def test_a_service_tells_it_in_a_line(module):
         "error: The environment has a setting that cannot be used: LOOM_BUS_URL, expected "
         "amqp://USER:PASSWORD@HOST:PORT/VHOST.\n"
     )
+
+
+def test_the_file_is_named_to_those_who_have_one(tmp_path):
+    with_file = Credentials({"env": EnvProvider({}, file=tmp_path / ".env")})
+    with pytest.raises(ConfigurationError, match=r"variable ABSENT or write it into the project's \.env; in a cluster"):
+        with_file.expand("${ABSENT}")
+    with pytest.raises(ConfigurationError, match=r"variable ABSENT; in a cluster"):
+        Credentials({"env": EnvProvider({})}).expand("${ABSENT}")

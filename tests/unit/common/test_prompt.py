@@ -230,3 +230,20 @@ def test_a_mistake_in_a_prompt_is_placed_where_it_was_made(text, place, found):
     (mistake,) = check_prompt(text, ["domain"], ["tone"])
     assert (mistake.line, mistake.column) == place
     assert mistake.found == found
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "name"),
+    [
+        ("Mood of {{ input.Customer Feedback }}", 12, "Customer Feedback"),
+        ("{{ input.a }} {{ input.Größe in cm | upper }} {{ input.b", None, None),
+        ("{{ input.Review Text|upper }}", 4, "Review Text"),
+        ("{{ input.a if input.b else }}", None, None),
+    ],
+)
+def test_a_field_with_a_space_behind_a_dot_is_told_as_it_is_written(text, column, name):
+    mistake = check_prompt(text, (), ())[0]
+    if name is None:
+        assert "with a space" not in str(mistake)
+    else:
+        assert (mistake.column, mistake.expected) == (column, f'`input["{name}"]`')

@@ -235,3 +235,9 @@ async def test_the_first_slice_is_small_however_long_the_answers_took():
             sizes += [each.max_batches for each in sent(unit, ExtractSlice)]
     assert len(sizes) == 2
     assert sizes[0] == sizes[1] < 32
+
+
+def test_what_both_say_stands_in_the_way_once():
+    refused = {"detail": "${URL} is not set.", "ok": False, "doubtful": False}
+    checks = [refused, refused, {**refused, "detail": "No table."}, {**refused, "detail": "Maybe.", "doubtful": True}]
+    assert preflight.in_the_way({"checks": checks}) == ["${URL} is not set.", "No table."]

@@ -84,6 +84,13 @@ def test_an_interrupted_run_points_to_resume_first():
     assert report.next_commands({**RUN, "status": "interrupted"})[0][0] == "loom resume run_0123456789ab"
 
 
+def test_a_run_that_failed_points_to_resume_first():
+    assert report.next_commands({**RUN, "status": "failed", "error": "No key."})[0] == (
+        "loom resume run_0123456789ab",
+        "finish it, once its cause is mended",
+    )
+
+
 def test_commands_carry_the_flags_the_run_had():
     assert all(command.endswith(" --cluster") for command, _ in report.next_commands(RUN, " --cluster"))
 

@@ -7,6 +7,7 @@ followed first, so that a link in the project that leads out of it is refused to
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,8 @@ class AllowedPaths:
         leads = "lies" if str(real) == absolute else f"leads to {real},"
         raise PathNotAllowed(
             f"{absolute} on {socket.gethostname()} {leads} outside of the project {self.roots[0]}. A pipeline reaches "
-            f"no file outside unless its folder is allowed: by `allowed_paths` in loom.yaml, by `--allow-path`, or by "
-            f"{VARIABLE} of the process that opens the file."
+            f"no such file: copy it into the project, or allow its folder by `allowed_paths` in loom.yaml, by "
+            f"`--allow-path {shlex.quote(str(real.parent))}`, or by {VARIABLE} of the process that opens the file."
         )
 
 

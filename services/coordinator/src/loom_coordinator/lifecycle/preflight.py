@@ -152,8 +152,10 @@ def _fit(column: PreflightColumn) -> ColumnFit:
 
 
 def in_the_way(preflight: Mapping[str, Any]) -> list[str]:
-    """Return what stands in the way of a run, in words. Pure."""
-    return [check["detail"] for check in preflight["checks"] if not check["ok"] and not check["doubtful"]]
+    """Return what stands in the way of a run, in words, each once though source and destination may say the same.
+    Pure."""
+    words = (check["detail"] for check in preflight["checks"] if not check["ok"] and not check["doubtful"])
+    return list(dict.fromkeys(words))
 
 
 def _fitted(source: Sequence[PreflightColumn], destination: Sequence[PreflightColumn]) -> list[PreflightColumn]:

@@ -20,6 +20,8 @@ class EnvProvider:
         self._environ = os.environ if environ is None else environ
         self._prefix = prefix
         self._file = None if file is None else str(file)
+        if file is not None:
+            self.remedy = self.remedy.replace(";", " or write it into the project's .env;")
         self._read: tuple[tuple[int, int], Mapping[str, str | None]] | None = None
 
     def get(self, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from loom_common.domain.prompts.prompt import ROOTS, environment
 from loom_common.domain.values.near import closest
 
 _TAG = re.compile(r"\{\{|\{%-?\+?\s*(?P<name>\w*)|\{#")
+_SPACED = re.compile(r"\{\{-?\s*(?P<whole>input\.(?P<name>(?!\d)\w+(?:[ ]+\w+)+))\s*(?:\||-?\}\})")
+_WORDS = frozenset({"and", "else", "if", "in", "is", "not", "or"})
+"""Words of Jinja2 that may stand behind the name of a field."""
 _ENDS = {"{{": "}}", "{%": "%}", "{#": "#}"}
 
 
@@ -145,6 +149,11 @@ def _syntax(error: jinja2.TemplateSyntaxError, text: str) -> PromptMistake:
     if ends_early and (block := _unclosed_block(text)) is not None:
         start, name = block
         return _at(text, start, f"`{{% {name} %}}` that is never closed", f"`{{% end{name} %}}`")
+    if (spaced := _spaced_field(text)) is not None:
+        at, name = spaced
+        return _at(
+            text, at, f"the name of a field with a space, {name!r}", f"`input[{json.dumps(name, ensure_ascii=False)}]`"
+        )
     patterns = (
         (r"unknown tag '(\w+)'", r"\{{%-?\s*(?P<it>{})"),
         (r"unexpected '(.+?)'", r"(?P<it>{})"),
@@ -156,6 +165,14 @@ def _syntax(error: jinja2.TemplateSyntaxError, text: str) -> PromptMistake:
             if column is not None:
                 return PromptMistake(error.lineno, message, "a Jinja2 template", None, column)
     return PromptMistake(error.lineno, message, "a Jinja2 template", None, _column(text, error.lineno, r"\{[{%#]"))
+
+
+def _spaced_field(text: str) -> tuple[int, str] | None:
+    """Return the position and the name of the first field with a space in it that is written behind a dot."""
+    for found in _SPACED.finditer(text):
+        if not _WORDS & set(found["name"].split()):
+            return found.start("whole"), found["name"]
+    return None
 
 
 def _at(text: str, offset: int, found: str, expected: str) -> PromptMistake:
