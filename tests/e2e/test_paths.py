@@ -34,7 +34,7 @@ def test_a_run_leaves_the_project_only_where_it_is_allowed(loom, tmp_path, outsi
         assert refused.code == 2
         told = refused.out + refused.err
         assert f"{outside}/secret.csv on " in told
-        assert "unless its folder is allowed: by `allowed_paths` in loom.yaml, by `--allow-path`" in told
+        assert "or allow its folder by `allowed_paths` in loom.yaml, by `--allow-path" in told
     assert loom("run", "pipeline.yaml", "--allow-path", str(outside)).code == 0
     assert (tmp_path / "out.csv").read_text() == "id\nhush\n"
 
