@@ -37,7 +37,7 @@ def test_a_good_definition_parses():
     assert parse(GOOD).evaluate.quality_gate.type == "all_pass"
 
 
-TYPES = "one of ai, embed, scorer, python, passthrough"
+TYPES = "one of ai, embed, scorer, python, passthrough, metrics"
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,7 @@ def test_every_check_is_named_in_the_documentation_of_its_kinds():
     assert sorted(CHECKS) == sorted(
         [
             "not_null",
+            "ontology",
             "unique",
             "regex",
             "range",

@@ -72,7 +72,7 @@ def test_every_mistake_is_told_with_line_and_column(folder):
     assert mistakes(folder, text) == [
         "p.yaml:5:1: extract.source: found nothing; expected a value for `source`.",
         f"p.yaml:6:3: extract.sorce: found the unknown key 'sorce'; expected one of {known}. Did you mean 'source'?",
-        "p.yaml:8:3: transform.type: found 'au'; expected one of ai, embed, scorer, python, passthrough.",
+        "p.yaml:8:3: transform.type: found 'au'; expected one of ai, embed, scorer, python, passthrough, metrics.",
         "p.yaml:13:1: load.destination: found nothing; expected a value for `destination`.",
         "p.yaml:14:3: load.mode: found 'upsrt'; expected one of append, upsert, replace. Did you mean 'upsert'?",
     ]

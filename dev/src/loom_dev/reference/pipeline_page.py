@@ -23,6 +23,7 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.model_options.question_parts import ExamplesConfig, TurnConfig
 from loom_common.domain.model_options.several_calls import Gleaning, Judge, ToolConfig
+from loom_common.domain.ontology.config import OntologyConfig
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
@@ -70,6 +71,7 @@ def pipeline_page() -> str:
         ("`monitoring.alerts`", monitoring.AlertsConfig, ""),
         ("`prices`", ModelPrice, ""),
         ("`timeouts`", Timeouts, text.TIMEOUTS),
+        ("`ontology`", OntologyConfig, text.ONTOLOGY),
         ("`profiles.NAME`", ProfileConfig, text.PROFILES),
     ]
     parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]

@@ -27,6 +27,7 @@ TRANSFORM = """
 | `ai` | `prompt`, `model` | An object of the shape `output` declares; without one, `{text: ...}`. |
 | `scorer` | `scorer`, `field` | What a local model says of the text. `vader`: `sentiment`, `confidence`, `compound`. |
 | `python` | `function` | What your `def f(record: dict) -> dict` returns. Plain or `async`. |
+| `metrics` | `metrics`, and `ontology` in the pipeline | A number for each metric of the ontology. |
 | `passthrough` | nothing | The input as it is. |
 
 A prompt is a Jinja2 template: `{{ input.review }}` is a field of the record, `{{ context.domain }}` the text of
@@ -39,9 +40,9 @@ for it again. `cache` decides only whether *later runs* reuse it.
 """
 
 STEPS = """
-A step has these keys, and those of its `type`: of a transform (`ai`, `embed`, `scorer`, `python`, `passthrough`, or a
-plugin's), of a filter or of a router. `schema`, `cascade`, `max_failures`, `max_failure_rate` and `execution: batch`
-are not for steps. [steps.md](steps.md) says how steps work together.
+A step has these keys, and those of its `type`: of a transform (`ai`, `embed`, `scorer`, `python`, `metrics`,
+`passthrough`, or that of a package), of a filter or of a router. `schema`, `cascade`, `max_failures`,
+`max_failure_rate` and `execution: batch` are not for steps. [steps.md](steps.md) says how steps work together.
 """
 MESSAGES = """
 [questions.md](questions.md) says in which order the parts of a question stand, and how each is written.
@@ -234,6 +235,10 @@ have. It never takes the place of a variable that is set. Keep it out of version
 A changed secret needs no restart. Variables and files are read each time; what AWS, Vault or a plugin answered is used
 for five minutes, and looked up anew as soon as a database, a store or a model's endpoint refuses it. The batch is then
 tried again with the new secret; where the secret is the same as before, the run fails and says so.
+"""
+
+ONTOLOGY = """
+[ontologies.md](ontologies.md) says what follows from it, which there are, and how one is written.
 """
 
 PROFILES = """`loom run FILE --profile NAME` runs some of the steps of `transform.steps`, and says which. See

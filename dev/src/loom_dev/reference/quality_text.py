@@ -44,6 +44,8 @@ load:
 - `custom` calls your function in a thread, with the limits of all user code: `timeouts.record`, and isolation of a
   record that kills its worker. A record for which it raises an error misses the check. It must give the same answer
   when it is asked again.
+- `ontology` holds a rule of the pipeline's `ontology` against the fields that stand for its concepts, and says nothing
+  of records that lack one ([ontologies.md](ontologies.md)).
 
 The report lists how many records each check has seen and how many miss it; so do the field `checks` of
 `--format json`, the table `quality_results`, and the metric `loom_quality_missed_records`. Checks of records have these

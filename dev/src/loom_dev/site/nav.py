@@ -61,6 +61,7 @@ NAV: Entries = {
         "Questions": "docs/questions.md",
         "Several calls": "docs/several-calls.md",
         "Steps": "docs/steps.md",
+        "Ontologies": "docs/ontologies.md",
         "Cascades": "docs/cascades.md",
         "Batch execution": "docs/batch-execution.md",
         "Embeddings": "docs/embeddings.md",

@@ -56,6 +56,7 @@ _GROUPS = {
     "config": "config:app",
     "plugins": "offered.plugins:app",
     "steps": "offered.steps:app",
+    "ontology": "offered.ontology:app",
     "token": "access.tokens:app",
     "schema": "schemas.commands:app",
     "state": "marks.commands:app",

@@ -115,10 +115,44 @@ def read(text: str, path: Path, fill: Fill = as_written, allowed: Sequence[Path]
     problems += files.problems
     problems += parameter_problems(document, document.data)
     problems += code_problems(document, document.data, folder, AllowedPaths.of(*allowed, folder))
+    problems += _of_ontology(document, folder)
     if problems or pipeline is None:
         raise InvalidFile(in_order(problems, path), document, document.data, path, files.prompt)
     definition = pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return LoadedPipeline(pipeline, definition, files.texts, path, document, files.prompt)
+    made, texts = _with_ontology(definition, files.texts, folder)
+    pipeline = parse(made) if made != definition else pipeline
+    return LoadedPipeline(pipeline, made, texts, path, document, files.prompt)
+
+
+def _with_ontology(
+    definition: dict[str, Any], files: dict[str, str], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a definition and its files with the ontology that it names. Raises `InvalidDefinition`."""
+    if definition.get("ontology") is None:
+        return definition, files
+    from loom_common.ontologies.applying import carried
+
+    made, texts, problems = carried(definition, files, folders_of(folder))
+    if problems:
+        raise InvalidDefinition(problems)
+    return made, texts
+
+
+def _of_ontology(document: Document, folder: Path) -> list[Problem]:
+    """Return what is wrong with the ontology that a file names, with the places."""
+    if document.data.get("ontology") is None:
+        return []
+    from loom_common.ontologies.applying import carried
+
+    _, _, problems = carried(document.data, {}, folders_of(folder))
+    return [document.problem(each.path, each.found, each.expected, each.suggestion) for each in problems]
+
+
+def folders_of(folder: Path) -> list[Path]:
+    """Return the folders in whose `ontologies` a pipeline finds those of its own: its own folder, and that of its
+    project."""
+    project = next((each for each in (folder, *folder.parents) if (each / "loom.yaml").is_file()), folder)
+    return list(dict.fromkeys((folder, project)))
 
 
 def _own_target(written: Document, document: Document) -> list[Problem]:
@@ -144,4 +178,5 @@ def built(definition: dict[str, Any], path: Path, allowed: Sequence[Path] = ()) 
     files = files_of(definition, path.resolve().parent, document, allowed)
     if files.problems:
         raise InvalidDefinition(files.problems)
-    return LoadedPipeline(parse(definition), definition, files.texts, path, document, files.prompt)
+    made, texts = _with_ontology(definition, files.texts, path.resolve().parent)
+    return LoadedPipeline(parse(made), made, texts, path, document, files.prompt)

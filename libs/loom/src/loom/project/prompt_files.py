@@ -87,6 +87,7 @@ class PromptFiles:
         self._calibrators = list(calibrator.named_in(definition))
         self._cascades = list(cascade_file.named_in(definition))
         self._params = [str(name) for name in params] if isinstance(params, Mapping) else []
+        self._has_ontology = said(definition, "ontology") is not None
         self._folder = folder
         self._document = document
         self._problems: list[Problem] = []
@@ -134,11 +135,11 @@ class PromptFiles:
             return None
         file = os.path.relpath(self._folder / written) if in_file else None
         made = PromptText(text, at, file, self._document)
-        from loom_common.domain.prompts.prompt import EXAMPLES
+        from loom_common.domain.prompts.prompt import EXAMPLES, ONTOLOGY
         from loom_common.domain.prompts.prompt_check import check_prompt
 
         names = [Path(name).stem for name in self._context]
-        also = () if self._examples is None else (EXAMPLES,)
+        also = (*(() if self._examples is None else (EXAMPLES,)), *((ONTOLOGY,) if self._has_ontology else ()))
         self._problems += [
             made.problem(each.line, each.column, each.found, each.expected, each.suggestion)
             for each in check_prompt(text, names, self._params, also)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loom.project.definition_file import LoadedPipeline, built
+from loom_common.domain.section import said
 from loom_common.domain.steps.profiles import Profiled, profiled
 from loom_common.domain.values.near import closest
 from loom_common.errors import ConfigurationError, InvalidDefinition
@@ -21,7 +22,7 @@ def with_profile(loaded: LoadedPipeline, name: str, allowed: Sequence[Path]) -> 
         hint = f" Did you mean {near}?" if near else ""
         raise ConfigurationError(f"{loaded.pipeline.name} has no profile {name!r}. {known}{hint}")
     made = profiled(loaded.definition, profiles[name])
-    if not made.definition["transform"]["steps"]:
+    if made.definition["transform"].get("steps") == []:
         raise ConfigurationError(f"The profile {name} of {loaded.pipeline.name} takes no step.")
     try:
         return built(made.definition, loaded.path, allowed), _words(name, made)
@@ -30,7 +31,9 @@ def with_profile(loaded: LoadedPipeline, name: str, allowed: Sequence[Path]) -> 
 
 
 def _words(name: str, made: Profiled) -> str:
-    steps = ", ".join(step["name"] for step in made.definition["transform"]["steps"])
+    steps = ", ".join(step["name"] for step in made.definition["transform"].get("steps", ())) or "the whole transform"
     added = f" Added, because others need them: {', '.join(made.added)}." if made.added else ""
     left_out = f" Left out, because they need skipped ones: {', '.join(made.left_out)}." if made.left_out else ""
-    return f"The profile {name} takes {steps}.{added}{left_out}"
+    ontology = said(made.definition.get("ontology"), "name") or made.definition.get("ontology")
+    domain = f" Its ontology is {ontology}." if ontology else ""
+    return f"The profile {name} takes {steps}.{added}{left_out}{domain}"

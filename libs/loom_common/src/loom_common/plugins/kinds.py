@@ -25,8 +25,9 @@ class Kind(StrEnum):
     CREDENTIAL = "credential"
     CHECK = "check"
     STEP = "step"
+    ONTOLOGY = "ontology"
 
     @property
     def group(self) -> str:
         """Return the entry point group in which packages offer plugins of this kind, such as `loom.evaluators`."""
-        return f"loom.{self}s"
+        return "loom.ontologies" if self is Kind.ONTOLOGY else f"loom.{self}s"

@@ -245,7 +245,9 @@ def _counts(
     newest = {
         name: newest_of(check, (record.fields.get(check.column) for record in records)) for name, check in checks.times
     }
+    said = {rule.name: rule.applies for rule in checks.rules if rule.applies is not None}
+    seen = {name: sum(applies(record.fields) for record in records) for name, applies in said.items()}
     return tuple(
-        CheckCount(name=name, seen=len(records), missed=missed.get(name, 0), newest=newest.get(name))
+        CheckCount(name=name, seen=seen.get(name, len(records)), missed=missed.get(name, 0), newest=newest.get(name))
         for name, _ in checks.all
     )

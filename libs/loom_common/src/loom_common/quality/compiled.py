@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from loom_common.domain.ontology.in_plan import domain_in
 from loom_common.domain.quality.check import QualityCheck, RecordCheck
-from loom_common.domain.quality.kinds import Custom, Freshness, Reference, Unique, named
+from loom_common.domain.quality.kinds import Custom, Freshness, OfOntology, Reference, Unique, named
 from loom_common.domain.quality.rules import Rule, rule_of
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import UserCodeError
@@ -19,6 +20,9 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, is_reference, names
 from loom_common.text import named as words_of_error
 from loom_common.user_code.functions import load_function
+
+if TYPE_CHECKING:
+    from loom_common.domain.ontology.formulas import Domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class RecordRule:
     check: RecordCheck
     misses: Rule
     """Says of what the check looks at why it misses."""
+    applies: Callable[[Mapping[str, Any]], bool] | None = None
+    """Tells whether the check says anything of a record; None where it says something of every one."""
 
     def of(self, fields: Mapping[str, Any]) -> str | None:
         """Return why a record with these fields misses the check; None where it holds."""
@@ -65,12 +71,13 @@ def compiled(plan: Plan, stage: Stage, project: Path) -> StageChecks:
     """Make the checks of a stage ready. Blocks while it imports what they name. Raises `UserCodeError`."""
     checks = named(checks_of(plan, stage))
     folder = project / plan.base
+    domain = _domain(plan) if any(isinstance(check, OfOntology) for _, check in checks) else None
     return StageChecks(
         all=checks,
         rules=[
-            RecordRule(name, check, rule)
+            rule
             for name, check in checks
-            if isinstance(check, RecordCheck) and (rule := rule_of(check)) is not None
+            if isinstance(check, RecordCheck) and (rule := _record_rule(name, check, domain)) is not None
         ],
         functions=[
             RecordRule(name, check, _asked(function_of(check.function, folder)))
@@ -80,6 +87,28 @@ def compiled(plan: Plan, stage: Stage, project: Path) -> StageChecks:
         references=[(name, check) for name, check in checks if isinstance(check, Reference)],
         uniques=[(name, check) for name, check in checks if isinstance(check, Unique)],
         times=[(name, check) for name, check in checks if isinstance(check, Freshness)],
+    )
+
+
+def _domain(plan: Plan) -> Domain:
+    """Return the plan's ontology. Raises `UserCodeError` where it has none."""
+    config = plan.pipeline.ontology
+    domain = domain_in(plan.files, config.columns if config else None)
+    if domain is None:
+        raise UserCodeError("The run's plan lacks the ontology that its quality checks name. Start the run again.")
+    return domain
+
+
+def _record_rule(name: str, check: RecordCheck, domain: Domain | None) -> RecordRule | None:
+    """Return the rule of a check that looks at nothing but the record; None of another. Raises `UserCodeError`."""
+    if not isinstance(check, OfOntology) or domain is None:
+        made = rule_of(check)
+        return None if made is None else RecordRule(name, check, made)
+    rule = domain.rules.get(check.rule)
+    if rule is None:
+        raise UserCodeError(f"The ontology {domain.ontology.name} has no rule '{check.rule}'. Start the run again.")
+    return RecordRule(
+        name, check, lambda fields: domain.miss(rule, fields), lambda fields: domain.applies(rule, fields)
     )
 
 

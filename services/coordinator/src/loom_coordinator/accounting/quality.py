@@ -132,6 +132,7 @@ async def _summaries(connection: AsyncConnection, run: Run, *, ended: bool) -> l
         _summary(stage, verdict)
         for stage in (Stage.EXTRACT, Stage.LOAD)
         for verdict in await _judged(connection, run, stage, ended=ended)
+        if verdict.counted.seen or verdict.kind != "ontology"  # it says nothing of records without its concepts
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.cascade import ConfidenceConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.metrics import MetricsTransformConfig
 from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
 from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
 from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
@@ -25,6 +26,7 @@ from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.model_options.asking import LogprobsConfig, options_of
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
+from loom_common.domain.ontology.in_plan import domain_in
 from loom_common.domain.run.calls import CHEAP, DEAR
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.schema.output import TEXT
@@ -43,6 +45,7 @@ from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, PROBABILITY, Cascade, Cheap
 from loom_transformer.transforms.embed import EmbedTransform
+from loom_transformer.transforms.local import Computed
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import plugin_transform, python_transform
 from loom_transformer.transforms.scorer import Scorers, configured_scorer, scorer_transform
@@ -140,8 +143,22 @@ class Catalog:
                 return python_transform(config.function, folder, shape, bounds)
             case PassthroughTransformConfig():
                 return None if shape is None and config.schema_ is None else Passthrough(shape)
+            case MetricsTransformConfig():
+                return Computed("metrics", _metrics(plan, config), shape, bounds, risk=None)
             case PluginTransform():
                 return plugin_transform(config, shape, bounds)
+
+
+def _metrics(plan: Plan, config: MetricsTransformConfig) -> Callable[[dict[str, Any]], dict[str, float | None]]:
+    """Return the function of a record that computes metrics. Raises `PermanentError` where the plan lacks them."""
+    ontology = plan.pipeline.ontology
+    domain = domain_in(plan.files, ontology.columns if ontology else None)
+    known = {} if domain is None else {each.name: each for each in domain.ontology.metrics}
+    if domain is None or (missing := [name for name in config.metrics if name not in known]):
+        words = "an ontology" if domain is None else f"the metrics {', '.join(missing)}"
+        raise PermanentError(f"The run's plan lacks {words}. Start the run again.")
+    chosen = [known[name] for name in config.metrics]
+    return lambda record: {each.name: domain.value(each, record) for each in chosen}
 
 
 def _samples(confidence: ConfidenceConfig) -> dict[str, Any]:

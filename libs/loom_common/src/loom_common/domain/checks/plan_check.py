@@ -13,6 +13,7 @@ from loom_common.domain.checks.calibrator import named_in, parsed
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import embedded_text
 from loom_common.domain.definition.transforms.transform import TransformConfig
+from loom_common.domain.ontology.in_plan import path_in
 from loom_common.domain.question.files import names_a_file
 from loom_common.domain.question.written import KeyPath, in_a_file, templates_beside
 from loom_common.domain.run.plan import Plan
@@ -65,11 +66,12 @@ def _question_problems(plan: Plan, transform: AiTransformConfig) -> Iterator[Pro
 
 
 def _template_problems(plan: Plan, transform: AiTransformConfig | None, at: KeyPath, text: str) -> Iterator[Problem]:
-    from loom_common.domain.prompts.prompt import EXAMPLES
+    from loom_common.domain.prompts.prompt import EXAMPLES, ONTOLOGY
     from loom_common.domain.prompts.prompt_check import check_prompt
 
     names = [PurePath(name).stem for name in (transform.context if transform else ())]
-    also = () if transform is None or transform.examples is None else (EXAMPLES,)
+    also = [] if transform is None or transform.examples is None else [EXAMPLES]
+    also += [] if path_in(plan.files) is None else [ONTOLOGY]
     for each in check_prompt(text, names, list(plan.pipeline.params), also):
         yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)
 

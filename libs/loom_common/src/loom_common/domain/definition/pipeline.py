@@ -30,6 +30,7 @@ from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
+from loom_common.domain.ontology.config import OntologyConfig, without_ontology
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.fail_on import FailOn
 from loom_common.domain.sealing.fields import SensitiveFields
@@ -113,6 +114,11 @@ class Pipeline(Section):
         default_factory=dict, description="Connections to model providers, by the name before the colon of `model`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
+    ontology: OntologyConfig | None = Field(
+        None,
+        description="What its fields mean: `retail`, or `{name: retail, columns: {revenue: paid}}`. Prompts see it as "
+        "`{{ ontology }}`, and its rules are quality checks. `loom ontology list` shows all.",
+    )
     profiles: dict[str, ProfileConfig] = Field(
         default_factory=dict,
         description="By name, which of `transform.steps` a run takes that is started with `--profile NAME`.",
@@ -134,6 +140,7 @@ class Pipeline(Section):
         yield from profile_mistakes(written)
         yield from needed_in_clear(written)
         yield from streaming_mistakes(written)
+        yield from without_ontology(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)

@@ -17,6 +17,8 @@ from loom_common.text import named, readable
 
 ROOTS = ("input", "context", "params")
 """Holds the names that a prompt may use."""
+ONTOLOGY = "ontology"
+"""The name of what the fields mean, where the pipeline has an ontology."""
 EXAMPLES = "examples"
 """The name of the solved examples, where the pipeline has some."""
 
@@ -63,16 +65,19 @@ def environment() -> jinja2.Environment:
 class Prompt:
     """Represents a compiled prompt with its context and parameters, to be rendered for each record."""
 
-    def __init__(self, text: str, context: Mapping[str, str], params: Mapping[str, Any]) -> None:
-        """Raises `jinja2.TemplateSyntaxError`."""
+    def __init__(
+        self, text: str, context: Mapping[str, str], params: Mapping[str, Any], ontology: str | None = None
+    ) -> None:
+        """Take what `{{ ontology }}` shows, where there is one. Raises `jinja2.TemplateSyntaxError`."""
         self._template = _compiled(text)
         self._context = _Root("context", context)
         self._params = _Root("params", params)
+        self._besides: dict[str, Any] = {} if ontology is None else {ONTOLOGY: ontology}
 
     def render(self, data: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] | None = None) -> str:
         """Return the prompt for a record's input, which may show `examples`. Raises `RecordError` (code `prompt`) that
         names what is missing."""
-        shown = {} if examples is None else {EXAMPLES: list(examples)}
+        shown = self._besides if examples is None else {**self._besides, EXAMPLES: list(examples)}
         try:
             parts = self._template.generate(
                 input=_Root("input", data), context=self._context, params=self._params, **shown

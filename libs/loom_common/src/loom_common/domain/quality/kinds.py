@@ -128,6 +128,18 @@ class Custom(RecordCheck):
         return f"{self.column or 'record'}_{self.function.rpartition(':')[2]}"
 
 
+class OfOntology(RecordCheck):
+    """Demands a rule of the pipeline's `ontology`. A record that lacks a field for a concept of the rule holds it.
+    Loom adds such a check for each rule of the ontology; one that stands here says what else follows from it."""
+
+    check: Literal["ontology"]
+    rule: str = Field(min_length=1, description="The name of the rule; of a metric, `METRIC_as_computed`.")
+
+    @property
+    def label(self) -> str:
+        return self.rule
+
+
 class RowCount(RunCheck):
     """Demands a number of records over the whole run. A replay and a run with `--sample` are not judged by it."""
 
@@ -157,7 +169,9 @@ class Freshness(RunCheck):
         return f"{self.column}_freshness"
 
 
-AnyCheck = NotNull | Unique | Regex | Range | Enum | Type | Length | Reference | Custom | RowCount | Freshness
+AnyCheck = (
+    NotNull | Unique | Regex | Range | Enum | Type | Length | Reference | Custom | OfOntology | RowCount | Freshness
+)
 CHECKS: dict[str, type[QualityCheck]] = {
     get_args(model.model_fields["check"].annotation)[0]: model for model in get_args(AnyCheck)
 }

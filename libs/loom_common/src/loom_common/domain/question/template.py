@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.model_options.attachments import AttachmentConfig
+from loom_common.domain.ontology.in_plan import text_in
 from loom_common.domain.question.attachment import Attachment
 from loom_common.domain.question.choosing import Choice, Index, choice_of
 from loom_common.domain.question.examples import Example, read_examples
@@ -252,7 +253,7 @@ def _compiled(plan: Texts, written: str, name: str, context: Mapping[str, str]) 
     from loom_common.domain.prompts.prompt import Prompt
 
     try:
-        return Prompt(plan.text_of(written), context, plan.params)
+        return Prompt(plan.text_of(written), context, plan.params, text_in(plan.files))
     except jinja2.TemplateSyntaxError as error:
         where = "The prompt" if name == "prompt" else f"`transform.{name}`"
         raise PermanentError(f"{where} cannot be read: line {error.lineno}: {error.message}") from error

@@ -56,7 +56,7 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
             found = f"a transform of type {transform.get('type')}"
             problems.append(Problem((name,), found, f"a transform of type ai, which has a {name}"))
     if changes.prompt is not None:
-        problems += _mistakes(changes.prompt, transform, made.get("params") or {})
+        problems += _mistakes(changes.prompt, transform, made)
         for key in ("prompt", "prompt_path", "prompt_version"):
             transform.pop(key, None)
         transform["prompt"] = changes.prompt
@@ -98,15 +98,16 @@ def _asking(transform: dict[str, Any], changes: Changes) -> tuple[dict[str, Any]
     return transform, []
 
 
-def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, Any]) -> list[Problem]:
-    from loom_common.domain.prompts.prompt import EXAMPLES
+def _mistakes(prompt: str, transform: Mapping[str, Any], definition: Mapping[str, Any]) -> list[Problem]:
+    from loom_common.domain.prompts.prompt import EXAMPLES, ONTOLOGY
     from loom_common.domain.prompts.prompt_check import check_prompt
 
     context = [PurePath(path).stem for path in transform.get("context") or ()]
-    also = (EXAMPLES,) if transform.get("examples") else ()
+    also = [EXAMPLES] if transform.get("examples") else []
+    also += [ONTOLOGY] if definition.get("ontology") else []
     return [
         Problem(("prompt",), f"{each.found} (line {each.line})", each.expected, each.suggestion)
-        for each in check_prompt(prompt, context, list(params), also)
+        for each in check_prompt(prompt, context, list(definition.get("params") or {}), also)
     ]
 
 

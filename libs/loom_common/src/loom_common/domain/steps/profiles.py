@@ -10,6 +10,9 @@ from loom_common.domain.section import Mistake, Section, items, mistake, said
 from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.values.near import closest
 
+_OF_STEPS = ("steps", "skip", "skip_steps", "fail_fast", "parallel")
+"""Names the keys of a profile that are about steps."""
+
 
 class ProfileConfig(Section):
     """Says which steps of a pipeline a run takes, and how."""
@@ -27,6 +30,7 @@ class ProfileConfig(Section):
         None,
         description="Whether steps that do not need each other run at the same time. Default: as the pipeline says.",
     )
+    ontology: str | None = Field(None, description="Another ontology, or null for none. Default: that of the pipeline.")
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
@@ -53,6 +57,8 @@ def profile_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
     steps = items(said(written, "transform"), "steps")
     names = [str(said(step, "name")) for step in steps]
     for profile, config in profiles.items() if isinstance(profiles, Mapping) else ():
+        if not names and not any(said(config, key) is not None for key in _OF_STEPS):
+            continue
         if not names:
             expected = "a transform that consists of `steps`, among which a profile selects"
             yield mistake(("profiles", profile), "no_steps", expected, profile)
@@ -76,9 +82,15 @@ def _contradicting(graph: Graph, profile: str, config: Any) -> Iterator[Mistake]
 
 
 def profiled(definition: Mapping[str, Any], profile: ProfileConfig) -> Profiled:
-    """Return the definition, which has no mistakes, with the steps that a profile takes."""
+    """Return the definition, which has no mistakes, with the steps that a profile takes, and without profiles: they
+    may name steps that it has no more."""
+    if "ontology" in profile.model_fields_set:
+        definition = _with_ontology(definition, profile.ontology)
+    definition = {key: value for key, value in definition.items() if key != "profiles"}
     transform = dict(definition["transform"])
     steps = items(transform, "steps")
+    if not steps:
+        return Profiled(dict(definition))
     graph = graph_of(steps)
     names = [node.name for node in graph.nodes]
     gone = {name for name in names if _with_needs(graph, [name]) & set(profile.skip)}
@@ -96,6 +108,12 @@ def profiled(definition: Mapping[str, Any], profile: ProfileConfig) -> Profiled:
         tuple(name for name in names if name in taken and name not in chosen),
         tuple(name for name in names if name in gone and name not in profile.skip and name in chosen),
     )
+
+
+def _with_ontology(definition: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    """Return a definition with another ontology, and without the checks of the one that it has."""
+    checks = [each for each in items(definition["extract"], "quality_checks") if said(each, "check") != "ontology"]
+    return {**definition, "ontology": name, "extract": {**definition["extract"], "quality_checks": checks}}
 
 
 def _with_needs(graph: Graph, names: Iterable[str]) -> set[str]:

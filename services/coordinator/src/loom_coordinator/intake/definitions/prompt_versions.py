@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
+from loom_common.domain.ontology.in_plan import path_in
 from loom_common.domain.question.template import written_question
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.views import by_step
@@ -56,11 +57,12 @@ def _asking(plan: Plan) -> list[AiTransformConfig]:
 
 
 def contexts_of(plan: Plan) -> dict[str, str]:
-    """Return the text of every context file and file of examples of the prompts, by path."""
+    """Return the text of every context file and file of examples of the prompts, by path, and that of the ontology."""
     paths = [
         path for each in _asking(plan) for path in (*each.context, *([each.examples.file] if each.examples else []))
     ]
-    return {path: plan.files.get(path, "") for path in paths}
+    ontology = path_in(plan.files)
+    return {path: plan.files.get(path, "") for path in (*paths, *([ontology] if ontology else []))}
 
 
 def version_of(text: str) -> str:

@@ -30,14 +30,14 @@ class Registered:
 
 async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegistered:
     """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
-    pipeline = parse(request.definition)
+    given = _carrying(Registered(request.definition, request.files, request.base))
+    pipeline = parse(given.definition)
     values = {
         name: example(spec.type) if spec.default is None else spec.default for name, spec in pipeline.params.items()
     }
-    plan = Plan(pipeline=pipeline, files=request.files, base=request.base, params=resolved(pipeline.params, values))
+    plan = Plan(pipeline=pipeline, files=given.files, base=given.base, params=resolved(pipeline.params, values))
     if mistakes := [*plan_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
-    given = Registered(request.definition, request.files, request.base)
     await enter(unit, plan, given, explicit=True)
     return PipelineRegistered(pipeline=pipeline.name, version=pipeline.version)
 
@@ -50,7 +50,7 @@ async def definition_meant(unit: UnitOfWork, request: RunRequest) -> Registered:
             [Problem((), "both or none of `pipeline` and `definition`", "one: a registered name, or a definition")]
         )
     if request.definition is not None:
-        return Registered(request.definition, request.files, request.base)
+        return _carrying(Registered(request.definition, request.files, request.base))
     row = (
         (await unit.connection.execute(select(pipelines).where(pipelines.c.name == request.pipeline)))
         .mappings()
@@ -61,6 +61,19 @@ async def definition_meant(unit: UnitOfWork, request: RunRequest) -> Registered:
         expected = f"a registered pipeline: {', '.join(names)}" if names else "a registered pipeline; there is none yet"
         raise InvalidDefinition([Problem(("pipeline",), repr(request.pipeline), expected)])
     return Registered(row["definition"], row["files"], row["base"])
+
+
+def _carrying(given: Registered) -> Registered:
+    """Return a definition with the ontology that it names, which those who asked by hand do not send along. Raises
+    `InvalidDefinition`."""
+    if given.definition.get("ontology") is None:
+        return given
+    from loom_common.ontologies.applying import carried  # few pipelines have one
+
+    definition, files, problems = carried(given.definition, given.files)
+    if problems:
+        raise InvalidDefinition(problems)
+    return Registered(definition, files, given.base)
 
 
 async def enter(unit: UnitOfWork, plan: Plan, given: Registered, *, explicit: bool = False) -> None:

@@ -53,7 +53,7 @@ def show(
 
     found = step_shown(name)
     if form is Format.TABLE:
-        terminal.say(_words(_row(found)))
+        terminal.stdout().print(_words(_row(found)), markup=False, highlight=False, soft_wrap=True)
     else:
         terminal.print_json(_row(found))
     raise typer.Exit(2 if found.problem else 0)

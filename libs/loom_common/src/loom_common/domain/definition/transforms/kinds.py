@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, WrapSerializer
 from loom_common.domain.chosen_model import ChosenModel
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.metrics import MetricsTransformConfig
 from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
 from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
 from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
@@ -28,6 +29,7 @@ BuiltIn = (
     | ScorerTransformConfig
     | PythonTransformConfig
     | PassthroughTransformConfig
+    | MetricsTransformConfig
     | StepsTransformConfig
 )
 TRANSFORMS: dict[str, type[TransformConfig]] = {

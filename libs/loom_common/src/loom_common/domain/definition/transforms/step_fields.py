@@ -53,6 +53,8 @@ def made_by(step: Any) -> Made | None:
             return None
         properties = schema.get("properties")
         return {**properties, **_added(step)} if isinstance(properties, Mapping) and properties else None
+    if kind == "metrics":
+        return {name: {"type": ["number", "null"]} for name in items(step, "metrics") if isinstance(name, str)}
     if kind == "embed":
         return {str(said(step, "into") or "embedding"): {"type": "array", "items": {"type": "number"}}}
     return fields_of(step) if kind == "scorer" else None

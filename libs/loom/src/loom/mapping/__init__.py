@@ -1,0 +1,1 @@
+"""Maps the fields of a source to the concepts of an ontology."""

@@ -1,0 +1,1 @@
+"""Holds the ontologies that Loom brings, as YAML files."""
