@@ -754,7 +754,7 @@ CREATE TABLE streams (
 	template JSON NOT NULL, 
 	every DOUBLE NOT NULL, 
 	records INTEGER NOT NULL, 
-	heard_at DATETIME, 
+	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (stream_id)
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
@@ -781,4 +781,4 @@ CREATE TABLE group_members (
 	PRIMARY KEY (run_id, step, place)
 );
 CREATE INDEX ix_group_members_group ON group_members (run_id, step, group_hash, place);
-INSERT INTO alembic_version VALUES ('0063');
+INSERT INTO alembic_version VALUES ('0065');

@@ -15,6 +15,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id, window_run_id
 from loom_coordinator.db import run_rows, streams
+from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.intake import open_streams
@@ -23,6 +24,7 @@ from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
 from loom_coordinator.lifecycle.stream_windows import MOST_OPEN, START
 from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
+from loom_coordinator.queries.streams.shown import shown
 from support.run_rows import DEFINITION, NOW, add_run, apply, run_columns, run_state, sent, the_run
 
 STREAM = "stream_0123456789ab"
@@ -153,7 +155,7 @@ async def test_another_version_closes_the_window_and_is_that_of_the_next(unit):
 )
 async def test_the_source_is_not_read_while_windows_stand_against_it(unit, others, follows):
     for at, status in enumerate(others):
-        await add_run(unit, run_id=f"other-{at}", status=status, stream=STREAM, stream_window=-at)
+        await add_run(unit, run_id=f"other-{at}", status=status, stream=STREAM, stream_window=1)
     await take(unit, answer(records=10, cursor=NEXT))
     assert (2 in await opened(unit)) == follows
 
@@ -199,10 +201,42 @@ async def test_a_window_that_fails_pauses_the_others_and_one_that_is_over_lets_t
     assert (await the_run(unit, window_run_id(STREAM, 2))).status == run_rows.PAUSED
 
 
-async def test_old_windows_keep_their_run_alone(unit):
+async def compacted(unit, newest: int) -> Stream:
+    stream = await streams.find(unit.connection, STREAM)
+    await compact(unit, stream, newest)
+    return await streams.find(unit.connection, STREAM)
+
+
+async def test_old_windows_keep_their_run_alone_and_are_added_up(unit):
     await take(unit, answer(records=10, cursor=NEXT))
-    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED)
-    await compact(unit, STREAM, 1 + KEPT_WHOLE)
+    came_to = {"records_processed": 10, "records_validated": 9, "cost_total": 0.5}
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED, completed_at=NOW, **came_to)
+    before = await shown(unit.connection, STREAM, 5)
+    assert (await compacted(unit, 1 + KEPT_WHOLE)).counted == 0
     assert await rows(unit, batches) == 1
-    await compact(unit, STREAM, 2 + KEPT_WHOLE)
-    assert [await rows(unit, table) for table in (batches, partitions, slices, pipeline_runs)] == [0, 1, 1, 2]
+    for _ in range(2):
+        stream = await compacted(unit, 2 + KEPT_WHOLE)
+        assert (stream.counted, stream.counted_records, stream.counted_passed, stream.counted_cost) == (1, 10, 9, 0.5)
+        assert [await rows(unit, table) for table in (batches, partitions, slices, pipeline_runs)] == [0, 1, 1, 2]
+        after = await shown(unit.connection, STREAM, 5)
+        assert (after.records, after.passed, after.cost) == (before.records, before.passed, before.cost) == (10, 9, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "counted"),
+    [
+        pytest.param("succeeded", True, 3, id="over"),
+        pytest.param("cancelled", True, 3, id="cancelled"),
+        pytest.param("partial", True, 3, id="partial"),
+        pytest.param("failed", True, 1, id="may be resumed"),
+        pytest.param("succeeded", False, 1, id="its end is still to be told"),
+    ],
+)
+async def test_no_window_is_passed_over_that_something_may_become_of(unit, status, told, counted):
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED)
+    tell_by = None if told else NOW
+    await add_run(unit, run_id="second", status=status, stream=STREAM, stream_window=2, tell_by=tell_by)
+    await add_run(unit, run_id="third", status="succeeded", stream=STREAM, stream_window=3)
+    assert (await compacted(unit, 100)).counted == counted
+    resumable = await streams.open_windows(unit.connection, STREAM)
+    assert [each.run_id for each in resumable] == (["second"] if status == "failed" else [])

@@ -43,6 +43,11 @@ class Stream:
     every: float
     records: int
     heard_at: dt.datetime | None
+    counted: int
+    """Windows up to this one can neither go on nor be resumed. What they came to stands in the next three."""
+    counted_records: int
+    counted_passed: int
+    counted_cost: float
 
 
 _COLUMNS = [streams.c[each.name] for each in fields(Stream)]
@@ -116,11 +121,14 @@ async def change(unit: UnitOfWork, stream_id: str, **values: Any) -> None:
 
 
 async def open_windows(connection: AsyncConnection, stream_id: str) -> list[OpenWindow]:
-    """Return the windows of a stream that are not over, in their order."""
+    """Return the windows of a stream that are not over, in their order. Those that are counted are not looked at, so
+    that their number does not matter."""
     runs = pipeline_runs.c
+    counted = select(streams.c.counted).where(streams.c.stream_id == stream_id).scalar_subquery()
     query = (
         select(runs.run_id, runs.stream_window, runs.status, runs.owner)
-        .where(runs.stream == stream_id, runs.replay_of.is_(None), not_(run_rows.OVER))
+        .where(runs.stream == stream_id, runs.stream_window > counted)
+        .where(runs.replay_of.is_(None), not_(run_rows.OVER))
         .where(runs.status != run_rows.CANCELLED)
         .order_by(runs.stream_window)
     )

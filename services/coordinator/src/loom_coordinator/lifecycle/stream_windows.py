@@ -101,7 +101,7 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None
     )
     await schemas.begin_as(unit, run_id, window_run_id(stream_id, stream.number))
     await streams.change(unit, stream_id, number=number, closed=False)
-    await compact(unit, stream_id, number)
+    await compact(unit, stream, number)
     cursor = START if stream.cursor is None else stream.cursor
     await partitions.begin(unit, run_id, stream.records, Piece(start=cursor, whole_keys=True))
     run = (await run_rows.lock(unit, [run_id]))[run_id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, String, Table, Text
 
 from loom_coordinator.db.tables.columns import metadata
 from loom_migrations.types import Json, UtcDateTime
@@ -23,5 +23,9 @@ streams = Table(
     Column("every", Double, nullable=False, comment="seconds from its first record to a window's end"),
     Column("records", Integer, nullable=False, comment="the most records of a window"),
     Column("heard_at", UtcDateTime, comment="when the last record came"),
+    Column("counted", Integer, nullable=False, server_default="0", comment="the last window added up"),
+    Column("counted_records", BigInteger, nullable=False, server_default="0"),
+    Column("counted_passed", BigInteger, nullable=False, server_default="0"),
+    Column("counted_cost", Double, nullable=False, server_default="0"),
     Index("idx_streams_pipeline", "pipeline_name"),
 )

@@ -3,11 +3,15 @@ scores and its lineage."""
 
 from __future__ import annotations
 
-from sqlalchemy import delete, exists, select
+import math
+from itertools import takewhile
+
+from sqlalchemy import case, delete, exists, false, func, or_, select, true
 
 from loom_common.async_engine import AsyncConnection
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.schemas import schema_observations
 from loom_coordinator.db.tables.work import batches, partitions, run_totals, slices
@@ -17,7 +21,7 @@ KEPT_WHOLE = 20
 """The number of windows before the newest one that keep the rows of their batches."""
 _AT_ONCE = 50
 _OF_WORK = (batches, slices, run_totals, schema_observations, partitions)
-"""The tables whose rows are removed. That of partitions is the last: what has a row there is not compacted yet."""
+"""The tables whose rows are removed."""
 
 
 async def is_compacted(connection: AsyncConnection, run: Run) -> bool:
@@ -28,17 +32,38 @@ async def is_compacted(connection: AsyncConnection, run: Run) -> bool:
     return not there.scalar_one()
 
 
-async def compact(unit: UnitOfWork, stream_id: str, newest: int) -> None:
-    """Remove the rows of windows that can neither go on nor be resumed, and whose end was told."""
+async def compact(unit: UnitOfWork, stream: Stream, newest: int) -> None:
+    """Add up in the stream what its old windows came to, and remove the rows of their work: of those in a row that can
+    neither go on nor be resumed, and whose end was told. Later looks at the stream pass them over."""
     runs = pipeline_runs.c
-    whole = exists().where(partitions.c.run_id == runs.run_id)
+    over = or_(run_rows.OVER, runs.status == run_rows.CANCELLED) & runs.tell_by.is_(None)
     query = (
-        select(runs.run_id)
-        .where(runs.stream == stream_id, runs.stream_window < newest - KEPT_WHOLE)
-        .where(run_rows.OVER, runs.tell_by.is_(None), runs.replay_of.is_(None), whole)
-        .order_by(runs.stream_window.desc())
+        select(
+            runs.run_id,
+            runs.stream_window,
+            case((run_rows.OVER, true()), else_=false()).label("is_over"),
+            case((over, true()), else_=false()).label("is_final"),
+            runs.records_processed,
+            runs.records_validated,
+            func.coalesce(runs.cost_total, 0.0).label("cost"),
+        )
+        .where(runs.stream == stream.stream_id, runs.replay_of.is_(None))
+        .where(runs.stream_window > stream.counted, runs.stream_window < newest - KEPT_WHOLE)
+        .order_by(runs.stream_window)
         .limit(_AT_ONCE)
     )
-    for run_id in (await unit.connection.execute(query)).scalars().all():
-        for table in _OF_WORK:
-            await unit.connection.execute(delete(table).where(table.c.run_id == run_id))
+    rows = (await unit.connection.execute(query)).all()
+    final = list(takewhile(lambda row: row.is_final, rows))
+    if not final:
+        return
+    for row in final:
+        for table in _OF_WORK if row.is_over else ():  # a cancelled one may be asked to remove what it staged
+            await unit.connection.execute(delete(table).where(table.c.run_id == row.run_id))
+    await streams.change(
+        unit,
+        stream.stream_id,
+        counted=final[-1].stream_window,
+        counted_records=stream.counted_records + sum(row.records_processed for row in final),
+        counted_passed=stream.counted_passed + sum(row.records_validated for row in final),
+        counted_cost=stream.counted_cost + math.fsum(float(row.cost) for row in final),
+    )

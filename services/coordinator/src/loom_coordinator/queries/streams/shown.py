@@ -45,8 +45,8 @@ class ShownStream(Shown):
 async def shown(
     connection: AsyncConnection, stream_id: str, newest: int, alive: Alive = always_alive
 ) -> ShownStream | None:
-    """Return all that `loom status` shows of a stream; None where there is none. What it takes grows with the number of
-    rows of windows alone, not with that of records."""
+    """Return all that `loom status` shows of a stream; None where there is none. What it takes grows with neither the
+    number of windows nor that of records: those that are counted are not looked at."""
     stream = await streams.find(connection, stream_id)
     if stream is None:
         return None
@@ -57,7 +57,8 @@ async def shown(
         func.coalesce(func.sum(runs.records_validated), 0),
         func.coalesce(func.sum(runs.cost_total), 0.0),
     )
-    records, passed, cost = (await connection.execute(sums.where(*windows, runs.completed_at.is_not(None)))).one()
+    ended = (*windows, runs.stream_window > stream.counted, runs.completed_at.is_not(None))
+    records, passed, cost = (await connection.execute(sums.where(*ended))).one()
     rows = await connection.execute(run_rows.RUNS.where(*windows).order_by(runs.stream_window.desc()).limit(newest))
     last = [summary_of(Run.of(row), alive) for row in rows.mappings()]
     going = [each for each in last if each.completed_at is None]
@@ -69,9 +70,9 @@ async def shown(
         opened_at=stream.opened_at,
         heard_at=stream.heard_at,
         windows=stream.number,
-        records=int(records) + sum(each.records_processed for each in going),
-        passed=int(passed) + sum(each.records_validated for each in going),
-        cost=float(cost) + sum(each.cost_total or 0.0 for each in going),
+        records=stream.counted_records + int(records) + sum(each.records_processed for each in going),
+        passed=stream.counted_passed + int(passed) + sum(each.records_validated for each in going),
+        cost=stream.counted_cost + float(cost) + sum(each.cost_total or 0.0 for each in going),
         newest=last,
     )
 
