@@ -8,7 +8,7 @@ import pytest
 from loom_dev.backends import RabbitMQ
 from loom_dev.backends.postgres import Postgres
 from support.cluster import MODEL_CALLS_AT_ONCE, NAMES, Cluster, running
-from support.cluster_streams import stream_on
+from support.cluster_streams import named, stream_on
 from support.length import LONG
 from support.projects import ai
 from support.watching import cluster_in_use
@@ -17,7 +17,7 @@ KILLED = NAMES if LONG else ("extractor", "coordinator", "loader")
 
 
 async def test_a_stream_outlives_each_of_its_services(cluster, model):
-    async with stream_on(cluster, "killed_stream", transform=ai(model.base_url, cache={"enabled": False})) as stream:
+    async with stream_on(cluster, named("killed"), transform=ai(model.base_url, cache={"enabled": False})) as stream:
         for at, service in enumerate(KILLED):
             await stream.arrive(30)
             await stream.until_loaded(30 * at + 8)

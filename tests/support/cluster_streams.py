@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from loom.project.config import LoomConfig
 from loom.session import Session, open_session
@@ -16,6 +17,11 @@ from support.cluster import Cluster
 from support.projects import Project, project, review_ids
 from support.queues import Queues, queues_at, reviews
 from support.streamed import Following
+
+
+def named(name: str) -> str:
+    """Return a name that no stream has had: a stream goes on where one of the same name ended."""
+    return f"{name}_{uuid4().hex[:8]}"
 
 
 def streaming(cluster: Cluster, name: str, **sections: Any) -> Project:

@@ -216,7 +216,8 @@ async def test_old_windows_keep_their_run_alone_and_are_added_up(unit):
     assert await rows(unit, batches) == 1
     for _ in range(2):
         stream = await compacted(unit, 2 + KEPT_WHOLE)
-        assert (stream.counted, stream.counted_records, stream.counted_passed, stream.counted_cost) == (1, 10, 9, 0.5)
+        assert stream.counted == 1
+        assert (stream.counted_records, stream.counted_passed, stream.counted_cost) == (10, 9, 0.5)
         assert [await rows(unit, table) for table in (batches, partitions, slices, pipeline_runs)] == [0, 1, 1, 2]
         after = await shown(unit.connection, STREAM, 5)
         assert (after.records, after.passed, after.cost) == (before.records, before.passed, before.cost) == (10, 9, 0.5)

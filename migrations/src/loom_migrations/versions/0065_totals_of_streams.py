@@ -14,9 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     for column in (
-        sa.Column(
-            "counted", sa.Integer, nullable=False, server_default="0", comment="the last window added up"
-        ),
+        sa.Column("counted", sa.Integer, nullable=False, server_default="0", comment="the last window added up"),
         sa.Column("counted_records", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("counted_passed", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("counted_cost", sa.Double, nullable=False, server_default="0"),
