@@ -222,22 +222,28 @@ site-lock: $(VENV)/.dev ## resolve the site's dependencies again (UPGRADE=1: to 
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command 'make site-lock' $(if $(UPGRADE),--upgrade)
 
-bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator, extractors, start-up
-	@$(BIN)/python -m bench
-	@$(BIN)/python -m bench.model_bound
+bench: export LOOM_BENCH_RESULTS ?= .bench
+bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has no other side; a table, and JSON and a plot in .bench
+	@$(BIN)/python -m bench --rounds 1
+	@$(BIN)/python -m bench.model_bound --rounds 1 --cluster
 	@$(BIN)/python -m bench.model_calls
-	@$(BIN)/python -m bench.arbiter
-	@$(BIN)/python -m bench.hostile
-	@$(BIN)/python -m bench.coordinator
-	@$(BIN)/python -m bench.extractors
-	@$(BIN)/python -m bench.provider_batches --records 20000
+	@$(BIN)/python -m bench.arbiter --rounds 1
+	@$(BIN)/python -m bench.hostile --pairs 1
+	@$(BIN)/python -m bench.coordinator --batches 1000 100000
+	@$(BIN)/python -m bench.extractors --rounds 1
+	@$(BIN)/python -m bench.provider_batches --records 5000
 	@$(BIN)/python -m bench.start_up
-	@$(BIN)/python -m bench.api
-	@$(BIN)/python -m bench.first_paint
-	@$(BIN)/python -m bench.streams
+	@$(BIN)/python -m bench.api --seconds 20
+	@$(BIN)/python -m bench.first_paint --runs 20000
+	@$(BIN)/python -m bench.streams --waits 20ms 50ms 200ms --windows 60
+	@$(BIN)/python -m bench.steps
+	@$(BIN)/python -m bench.figures
 
-bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
+bench-peers: export LOOM_BENCH_RESULTS ?= .bench
+bench-peers: $(VENV)/.dev compiled ## Loom beside dlt, Celery and Curator on the same input (builds their environments in .bench-peers)
 	@$(BIN)/python -m bench.peers $(ARGS)
+	@$(BIN)/python -m bench.peers.model_bound
+	@$(BIN)/python -m bench.figures
 
 bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.2
@@ -248,6 +254,8 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
+	@$(BIN)/python -m bench.streams --waits 50ms --seconds 5 --windows 0 --most 10
+	@$(BIN)/python -m bench.steps --records 1000 --rounds 2 --most 60
 	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 30000
 	@$(BIN)/python -m bench.first_paint --runs 2000 --rounds 1 --most 10
 
@@ -259,6 +267,6 @@ editor-check: $(VENV)/.dev compiled ## what an editor completes and marks in a p
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .integrations .pre-commit-home .screenshots .site
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench .bench-peers .integrations .pre-commit-home .screenshots .site
 	@rm -rf .bigquery
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import embedded, report, reviews
+from bench import embedded, figures, report, reviews
 from bench.distributed import DATABASE, Servers, bare_passage, cluster, loom_passage, servers
 from bench.pipeline import definition
 from bench.report import Pair
@@ -48,6 +48,7 @@ def main() -> None:
             if options.only != "distributed":
                 results = asyncio.run(_embedded(source, options))
                 print(report.table("Embedded into SQLite, beside a bare executemany", results) + "\n")
+                _keep("sqlite", results, options.records)
         except (BenchError, SetupError) as error:
             sys.exit(f"bench: {error}")
     print(f"{time.monotonic() - began:.0f} s in all")
@@ -60,6 +61,7 @@ async def _distributed(source: Path, options: argparse.Namespace) -> None:
                 results = await _over_rabbitmq(source, options, backends, dsn, every_hop=every_hop)
                 print(report.table(f"RabbitMQ into Postgres, {way}, beside one bare process", results))
                 print(report.shares(results) + "\n", flush=True)
+                _keep("hops" if every_hop else "as_run", results, options.records)
                 _see_that_none_is_below(options.least, results)
 
 
@@ -100,6 +102,12 @@ async def _embedded(source: Path, options: argparse.Namespace) -> dict[int, list
             pairs.append((loom, bare))
             _tell(batch, (loom, bare))
     return results
+
+
+def _keep(name: str, results: dict[int, list[Pair]], records: int) -> None:
+    for batch, pairs in results.items():
+        if f"{name}.{batch}" in figures.FIGURES:
+            figures.keep(f"{name}.{batch}", report.ratio(pairs), f"{records:,} records")
 
 
 def _see_that_none_is_below(least: float, results: dict[int, list[Pair]]) -> None:

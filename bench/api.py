@@ -20,6 +20,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bench import figures
 from bench.result import BenchError
 
 _PIPELINE = """name: numbers
@@ -143,6 +144,7 @@ def main() -> int:
     parser.add_argument("--most", type=float, help="Fail where p99 of the API alone is above so many milliseconds.")
     said = parser.parse_args()
     answers = asyncio.run(measure(said.clients, said.seconds, said.records))
+    figures.keep("api.p99", answers.share(0.99), f"{said.clients} clients for {said.seconds:g} s")
     if answers.failed or (said.most is not None and answers.share(0.99) > said.most):
         print(f"The API did not answer every request within {said.most} ms.", file=sys.stderr)
         return 1

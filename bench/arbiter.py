@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
+from bench import figures
 from bench.report import ratio
 from bench.result import BenchError, Passage
 from loom_common.contracts.v1 import TransformedRecord
@@ -158,6 +159,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # pydantic-ai's, about its own next version
     results = asyncio.run(measured(options.records, options.beside, options.at_once, options.rounds))
     print(table(results))
+    figures.keep("arbiter", ratio(results))
     if ratio(results) < options.least:
         sys.exit(f"bench: a ratio of {ratio(results):.1f}; at least {options.least:g} was asked for")
 

@@ -19,6 +19,7 @@ from statistics import median
 import uvloop
 from sqlalchemy import Integer, String, bindparam, cast, func, literal, select
 
+from bench import figures
 from bench.cpu import Meter
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.envelope import Message
@@ -245,6 +246,7 @@ def main() -> None:
             found.append(uvloop.run(way(options)))
             print(shown(f"Costs of the coordinator on {name}", found[-1]) + "\n", flush=True)
     dearest = max(median(costs["batch"].cpu for costs in each.values()) for each in found)
+    figures.keep("coordinator", dearest, f"{max(options.batches):,} batches")
     if options.most is not None and dearest > options.most:
         sys.exit(f"bench: a batch took {dearest:.2f} ms of CPU; at most {options.most:g} was asked for")
 

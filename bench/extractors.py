@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import figures
 from bench.distributed import DATABASE, Servers, cluster, loom_passage, servers
 from bench.pipeline import definition
 from bench.result import BenchError
@@ -46,6 +47,8 @@ def main() -> None:
         print(f"{_WORDS[how]:<26}{parts:>11}{extractors:>11}{median[how, parts, extractors]:>11,.0f}")
     times, pieces = median["alone", 4, 2] / median["alone", 4, 1], median["shared", 4, 1] / median["shared", 1, 1]
     print(f"two extractors are {times:.2f} times one; in one, four partitions are {pieces:.2f} times one")
+    figures.keep("extractors.two", times, f"{options.records:,} records")
+    figures.keep("extractors.pieces", pieces, f"{options.records:,} records")
     if times < options.least:
         sys.exit(f"bench: {times:.2f} times; at least {options.least:g} was asked for")
 

@@ -15,7 +15,7 @@ from statistics import median
 
 from playwright.async_api import Page, async_playwright
 
-from bench import many_runs
+from bench import figures, many_runs
 from bench.result import BenchError
 from loom_dev.errors import SetupError
 from loom_dev.screenshots import CHROMIUM, pages, served
@@ -73,6 +73,7 @@ def main() -> None:
     print("| page | first paint, s |\n|---|---|")
     for path, taken in seconds.items():
         print(f"| `{path}` | {taken:.2f} |")
+    figures.keep("first_paint", max(seconds.values()), f"{options.runs:,} runs")
     if options.most and (late := [path for path, taken in seconds.items() if taken > options.most]):
         sys.exit(f"first paint: later than {options.most:g} s: {', '.join(late)}")
 

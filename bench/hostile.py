@@ -27,6 +27,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import figures
+
 HOSTILE = ("429=0.05", "500=0.02", "hang=0.01", "bad_json=0.03", "truncated=0.01")
 ENDS = ("loaded", "rejected", "skipped", "quarantined", "cancelled")
 STEADY = 0.9
@@ -167,6 +169,7 @@ def main() -> None:
             sys.exit("hostile: the books do not balance")
     whole, steady = (median(ratios) for ratios in zip(*pairs, strict=True))
     print(f"median of {options.pairs} pairs: {whole:.2f} of the clean run, {steady:.2f} of its first nine tenths")
+    figures.keep("hostile", steady, f"{options.records:,} records")
     if steady < options.least:
         sys.exit(f"hostile: at least {options.least:g} was asked for")
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench import embedded, report, reviews
+from bench import embedded, figures, report, reviews
 from bench.distributed import DATABASE, cluster, loom_passage, servers
 from bench.model_bound_pipeline import AT_ONCE, COLUMNS, LATENCY, definition
 from bench.model_calls import model
@@ -22,6 +22,11 @@ from bench.result import BenchError, Passage
 from loom_dev.errors import SetupError
 
 _WARM_UP = 200
+_FIGURES = {
+    "embedded": "model_bound.embedded",
+    "bare aiohttp": "model_bound.bare",
+    "RabbitMQ": "model_bound.cluster",
+}
 _WAYS = {"embedded": "bench.model_bound_run", "bare aiohttp": "bench.bare_model"}
 
 
@@ -82,6 +87,9 @@ def main() -> None:
     for way, passages in results.items():
         cpu = median(each.cpu_seconds / each.records for each in passages) * 1000
         print(f"{way:<14} {median(map(share, passages)):.2f} of the ideal rate, {cpu:.2f} ms CPU a record")
+        figures.keep(_FIGURES[way], median(map(share, passages)), f"{options.records:,} records")
+        if way == "embedded":
+            figures.keep("model_bound.cpu", cpu, f"{options.records:,} records")
     if options.cluster:
         print(f"CPU us/rec of the cluster by process: {report.by_process(results['RabbitMQ'])}")
     reached = median(map(share, results["embedded"])) / median(map(share, results["bare aiohttp"]))

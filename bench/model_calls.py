@@ -20,6 +20,7 @@ import aiohttp
 import orjson
 import uvloop
 
+from bench import figures
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import ask
 from loom_ai.compose import open_buckets, open_claims, open_journal, open_models
@@ -156,6 +157,7 @@ def main() -> None:
     collect_less()
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         times = uvloop.run(measure(options.calls, options.rounds, Path(folder)))
+    figures.keep("model_calls.times", times)
     if options.most is not None and times > options.most:
         sys.exit(f"bench: {times:.1f} times the bare loop's CPU; at most {options.most:g} was asked for")
 

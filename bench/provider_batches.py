@@ -19,6 +19,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from bench import figures
+
 TIMES = {"LOOM_BATCHES_POLL_SECONDS": "5", "LOOM_BATCHES_GATHER_SECONDS": "10"}
 _MODELS = {"openai": "gpt-4o-mini", "anthropic": "anthropic:claude-haiku-4-5", "google": "google:gemini-2.0-flash"}
 _PATHS = {"openai": "/v1", "anthropic": "", "google": "/v1beta"}
@@ -117,6 +119,7 @@ def main() -> None:
     given = parser.parse_args()
     found = measured(given.records, given.window, given.provider, given.words)
     print(json.dumps({"provider": given.provider, "window": given.window, **found}))
+    figures.keep("batches.peak", found["peak_mb"], f"{given.records:,} records")
     if found["records"] != given.records or found["paid_twice"] or found["answered"] != given.records:
         sys.exit("records are missing, or were paid for twice")
     if given.most is not None and found["peak_mb"] > given.most:

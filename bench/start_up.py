@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import figures
 from bench.result import BenchError
 
 _SERVED = "loom serve, to the page of runs"
@@ -107,6 +108,7 @@ def main() -> None:
         sys.exit(f"start-up: {error}")
     print("| command | CPU s | wall s | goal, wall s |\n|---|---|---|---|")
     for name, cost in costs.items():
+        figures.keep(f"start_up.{name}", cost.wall)
         print(f"| {name} | {cost.cpu:.2f} | {cost.wall:.2f} | {_GOALS[name]:g} |")
     late = [name for name, cost in costs.items() if options.most and cost.cpu > options.most * _GOALS[name]]
     if late:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import figures
 from bench.result import BenchError
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
@@ -51,19 +52,22 @@ class _OnePlan(PlanCache):
 
 
 def main() -> None:
-    """Exit code 1 where a step costs more than the goal."""
+    """Exit code 1 where a step costs more than is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.steps", description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=2_000, help="records of a round (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="steps of the long chain (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="turns, of which the least counts (default: %(default)s)")
+    parser.add_argument("--most", type=float, default=_GOAL, help="fail where a step costs more (default: the goal)")
     options = parser.parse_args()
-    slow = []
+    slow, dearest = [], 0.0
     for name, step in _STEPS.items():
         cost = measured(step, options.records, options.steps, options.rounds)
         print(f"{name:<30} {cost:5.1f} us a record (goal: under {_GOAL:g})", flush=True)
-        slow += [name] if cost > _GOAL else []
+        dearest = max(dearest, cost)
+        slow += [name] if cost > options.most else []
+    figures.keep("steps.dearest", dearest)
     if slow:
-        sys.exit(f"bench: beyond the goal: {', '.join(slow)}")
+        sys.exit(f"bench: beyond what is asked for: {', '.join(slow)}")
 
 
 def measured(step: dict[str, Any], records: int, steps: int, rounds: int) -> float:

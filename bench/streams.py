@@ -27,6 +27,7 @@ import aio_pika
 import psutil
 import uvloop
 
+from bench import figures
 from bench.cluster_streams import clustered, serving, taken_by
 from bench.cpu import seconds as cpu_seconds
 from bench.distributed import servers
@@ -254,6 +255,8 @@ def main() -> None:
         for wait in options.waits:
             one = uvloop.run(latency(Path(temporary) / wait, url, wait, options.rate, options.seconds))
             print(row(one, options.rate), flush=True)
+            if f"streams.{wait}" in figures.FIGURES:
+                figures.keep(f"streams.{wait}", 1000 * one.p99)
             late += [wait] if options.most and one.p99 > options.most else []
         if options.windows:
             print("\n| windows | RSS MiB | rows | of work | pages | look ms |\n|---|---|---|---|---|---|")

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench import embedded, reviews
+from bench import embedded, figures, reviews
 from bench.peers import environments
 from bench.result import BenchError, Passage
 
@@ -54,6 +54,7 @@ def main() -> None:
         print(f"{name:<6} {rate:>9,.0f} rows/s  {cpu:>6.1f} us CPU a row")
     ratio = median(loom.rate / dlt.rate for loom, dlt in zip(*results.values(), strict=True))
     print(f"Loom's rate is {ratio:.2f} times dlt's (median of the rounds)")
+    figures.keep("peers.dlt", ratio, f"{options.records:,} rows")
     if ratio < options.least:
         sys.exit(f"peers: {ratio:.2f} times; at least {options.least:g} was asked for")
 
