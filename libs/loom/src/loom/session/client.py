@@ -1,20 +1,15 @@
-"""Starts, follows and commands runs as one client of the bus. The same words embedded and in a cluster."""
+"""Starts, follows and commands runs as one client of the bus, in the same words embedded and in a cluster."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import structlog
 
-from loom.engine import Watch, embedded
-from loom.project.config import LoomConfig
-from loom.project.engines import alive
-from loom.views import open_views
 from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
@@ -28,16 +23,12 @@ from loom_common.contracts.v1 import (
     RunFinished,
     RunProgress,
     RunRejected,
-    RunReport,
     RunRequest,
 )
 from loom_common.domain.run.replaying import Changes
-from loom_common.domain.values.ids import STREAM_PREFIX, window_run_id
+from loom_common.domain.values.ids import window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
-from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
-from loom_common.service.bootstrap import open_platform
-from loom_common.service.logging import configure_logging
 
 log = structlog.get_logger()
 
@@ -45,8 +36,6 @@ ANSWER_SECONDS = 30.0
 """Says how long the coordinator may take to answer."""
 _WINDOWS_AHEAD = 8
 """Says how many windows of a stream are listened to before they are opened."""
-_LOOK_SECONDS = 0.1
-"""Says how often to look whether another process has done what it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,129 +279,3 @@ def _rejection(said: RunRejected) -> ConfigurationError:
     return InvalidDefinition(
         [Problem(mistake.path, mistake.found, mistake.expected, mistake.suggestion) for mistake in said.mistakes]
     )
-
-
-@asynccontextmanager
-async def open_session(
-    config: LoomConfig, *, cluster: bool, wait: bool = False, follows: bool = True, watch: Watch | None = None
-) -> AsyncIterator[Session]:
-    """Open a session; embedded, the six services run in this process until the session ends; with `wait`, they wait for
-    upstreams that were never there, and `watch` sees what they publish. Cluster: a client of its bus. `follows`:
-    whether runs are followed there."""
-    if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
-        configure_logging(config.settings().log.model_copy(update={"format": "console"}))
-    if cluster:
-        settings = config.for_cluster().settings()
-        async with open_platform(settings, "loom-cli") as platform, conversation(platform.bus) as session:
-            yield session
-    else:
-        settings = config.settings()
-        if wait:
-            settings = settings.model_copy(
-                update={"breaker": settings.breaker.model_copy(update={"seek_seconds": None})}
-            )
-        async with embedded(settings, watch) as (platform, owner):
-
-            def build(bus: Bus, queue: str, events: Subscription) -> Session:
-                return EmbeddedSession(bus, queue, events, config, owner, follows=follows)
-
-            async with conversation(platform.bus, build, follows=follows) as session:
-                yield session
-
-
-async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
-    """Return the report of an embedded run that ended, once its session is closed. A run that ended before its time is
-    told of at once; what the loader then put in place, or removed, is in the state database. A cluster's is as it was
-    told."""
-    if config.distributed or report.status == "succeeded":
-        return report
-    async with open_views(config) as views:
-        return await views.report(report.run_id) or report
-
-
-class EmbeddedSession(Session):
-    """Runs embedded, and takes into account that other embedded engines may be at work on the same state database."""
-
-    def __init__(
-        self, bus: Bus, queue: str, events: Subscription, config: LoomConfig, owner: str, *, follows: bool = True
-    ) -> None:
-        super().__init__(bus, queue, events, follows=follows)
-        self._config = config
-        self._owner = owner
-
-    async def resume(self, run_id: str, budget: float | None = None, *, by: Asker = NOBODY) -> RunAccepted:
-        """Raises `ConfigurationError` where another process is at work on the run."""
-        if await self._elsewhere(run_id):
-            raise ConfigurationError(f"Run {run_id} is running in another process; there is nothing to resume.")
-        return await super().resume(run_id, budget, by=by)
-
-    async def cancel(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
-        """Cancel the run; where another process is at work on it, leave a request for it, and wait until it has been
-        heeded."""
-        for each in await self._elsewhere(run_id):
-            await self._ask_owner(each, "cancel", "cancelled")
-        return await super().cancel(run_id, by=by)  # of a run that has ended meanwhile, this tells its status
-
-    async def pause(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
-        """Pause the run, as `cancel` cancels it."""
-        for each in await self._elsewhere(run_id):
-            await self._ask_owner(each, "pause", "paused")
-        return await super().pause(run_id, by=by)
-
-    async def at_work(self) -> list[str]:
-        """Return the ids of the runs of this process."""
-        async with open_views(self._config) as views:
-            return await views.at_work(self._owner)
-
-    async def is_elsewhere(self, run_id: str) -> bool:
-        """Tell whether another process is at work on a run."""
-        return await self._busy(run_id)
-
-    async def _ask_owner(self, run_id: str, verb: str, done: str) -> None:
-        """Leave a command for the process that is at work on a run, and wait until it has been heeded."""
-        async with open_views(self._config) as views:
-            await views.want(run_id, verb)
-        deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        while await self._busy(run_id):
-            if asyncio.get_running_loop().time() > deadline:
-                raise DependencyUnavailable(
-                    f"The process that runs {run_id} has not {done} it within {ANSWER_SECONDS:g} s. "
-                    f"`loom status {run_id}` tells when it has."
-                )
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _elsewhere(self, named: str) -> list[str]:
-        """Return the runs that another process is at work on: the one that is named, or those of a stream."""
-        run_ids = [named]
-        if named.startswith(STREAM_PREFIX):
-            async with open_views(self._config) as views:
-                run_ids = [each.run_id for each in await views.open_windows(named)]
-        return [each for each in run_ids if await self._busy(each)]
-
-    async def _busy(self, run_id: str) -> bool:
-        async with open_views(self._config) as views:
-            run = await views.row(run_id)
-        if run is None or run.status != "running" or run.owner == self._owner:
-            return False
-        return alive(self._config.project, run.owner)
-
-
-Build = Callable[[Bus, str, Subscription], Session]
-"""Makes a session of a bus, and of a queue of its own with what arrives there."""
-
-
-@asynccontextmanager
-async def conversation(bus: Bus, build: Build | None = None, *, follows: bool = True) -> AsyncIterator[Session]:
-    """Open a session on a bus, which must not close before it. Unless it `follows` runs, their events are not sent to
-    it."""
-    told = ("progress", "finished") if follows else ()
-    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{what}.*") for what in told])
-    events = await bus.subscribe(queue, prefetch=100)
-    session = build(bus, queue, events) if build else Session(bus, queue, events, follows=follows)
-    listening = asyncio.create_task(session.listen())
-    try:
-        yield session
-    finally:
-        await events.close()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
