@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import perf_counter
 
 from loom_common.caching.resource_cache import ResourceCache
@@ -76,8 +77,7 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with (
             within(seconds, "Splitting the source", "timeouts.extract"),
-            self._sources.of(request.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)) as source,
-            self._breakers.guarding(f"source {redacted(extract.source)}"),
+            self._opened(request.plan, plan) as source,
         ):
             found = await pieces.split(source, request.parts)
         apart = not extract.keys or all(piece.whole_keys for piece in found)
@@ -93,11 +93,11 @@ class Extractor:
             async with within(seconds, "Reading groups of records", "timeouts.extract"):
                 return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
-            page, records = await self._recovered(request, plan, context.clock)
+            page, records = await self._read_until_good(request, plan, context.clock)
             records, window = taken(records, plan)
             records, columns = _shaped(records, plan)
             part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
-            checked = await self._checked(records, plan, request.plan, request.run_id, part, context)
+            checked = await self._check_quality(records, plan, request.plan, request.run_id, part, context)
         return cut(
             request,
             _with_errors(records, checked.errors),
@@ -119,13 +119,13 @@ class Extractor:
         on_failure = plan.pipeline.extract.on_failure
         began = perf_counter()
         given = [each for each in batch.records if each.derived is None]
-        errors = await self._key_errors(batch.header, given, plan)
+        errors = await self._look_up_keys(batch.header, given, plan)
         free = [SliceRecord(each.id, each.input) for each in given if each.id not in errors]
         shaped_records, _ = _shaped(free, plan)
         errors |= {each.id: each.error for each in shaped_records if each.error is not None}
         free = [each for each in shaped_records if each.error is None]
         part = batch.header.batch_id
-        checked = await self._checked(free, plan, batch.header.plan, batch.header.run_id, part, context)
+        checked = await self._check_quality(free, plan, batch.header.plan, batch.header.run_id, part, context)
         errors |= checked.errors
         kept = [
             kept_for_error(each.id, errors[each.id], on_failure, input=each.input)
@@ -138,7 +138,7 @@ class Extractor:
         seconds = perf_counter() - began
         return Extracted(records=records, seconds=seconds, kept=kept, stages=visited(plan), checks=checked.counts)
 
-    async def _key_errors(
+    async def _look_up_keys(
         self, header: BatchHeader, records: Sequence[ExtractedRecord], plan: Plan
     ) -> dict[str, RecordError]:
         """Return an error for each record whose key was edited and is another record's, or cannot be looked up because
@@ -154,17 +154,14 @@ class Extractor:
         try:
             async with (
                 within(seconds, "Looking for keys in the source", "timeouts.extract"),
-                self._sources.of(
-                    header.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)
-                ) as opened,
-                self._breakers.guarding(f"source {redacted(extract.source)}"),
+                self._opened(header.plan, plan) as opened,
             ):
-                source = await self._kept(opened, plan, first_reader_of(plan, header.run_id))
+                source = await self._look_at_what_was_read(opened, plan, first_reader_of(plan, header.run_id))
                 return taken_keys(await positions_of(new, source, extract.keys), new)
         except PermanentError as error:
             return {record_id: _unchecked(key, error) for key, record_id in new.items()}
 
-    async def _checked(
+    async def _check_quality(
         self,
         records: Sequence[SliceRecord],
         plan: Plan,
@@ -179,7 +176,7 @@ class Extractor:
         free = [CheckedRecord(each.id, each.input) for each in records if each.error is None]
         return await self._checker().check(plan_hash, run_id, part, free, context.attempt, context.clock)
 
-    async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
+    async def _read_until_good(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
         """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being
         written."""
         extract = plan.pipeline.extract
@@ -196,12 +193,8 @@ class Extractor:
         if not limit:
             return Page((), request.cursor, end=True), []
         keys = plan.pipeline.extract.keys
-        async with (
-            self._waiting.of(plan),
-            self._sources.of(request.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)) as opened,
-            self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
-        ):
-            source = await self._taken(opened, plan, request)
+        async with self._waiting.of(plan), self._opened(request.plan, plan) as opened:
+            source = await self._receive(opened, plan, request)
             until = None if request.piece is None else request.piece.until
             page = await pieces.read(source, request.cursor, limit, until)
             carried = carried_from_input(plan.pipeline)
@@ -212,7 +205,17 @@ class Extractor:
                 records = await self._duplicates.marked(request, source, page, records, keys, endless=endless)
         return page, records
 
-    async def _taken(self, source: Source, plan: Plan, request: ExtractSlice) -> Source:
+    @asynccontextmanager
+    async def _opened(self, plan_hash: str, plan: Plan) -> AsyncIterator[Source]:
+        """Lend the source of a plan; its breaker learns whether it could be reached."""
+        location = plan.pipeline.extract.source
+        async with (
+            self._sources.of(plan_hash, lambda: self._open_source(plan), (location,)) as source,
+            self._breakers.guarding(f"source {redacted(location)}"),
+        ):
+            yield source
+
+    async def _receive(self, source: Source, plan: Plan, request: ExtractSlice) -> Source:
         """Return the source as the run may read it: what gives each record once is received and kept."""
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source
@@ -228,7 +231,7 @@ class Extractor:
             sealed_for=_sealed_for(plan),
         )
 
-    async def _kept(self, source: Source, plan: Plan, run_id: str) -> Source:
+    async def _look_at_what_was_read(self, source: Source, plan: Plan, run_id: str) -> Source:
         """Return what the run has read of the source, where nobody can read it again; else the source."""
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source

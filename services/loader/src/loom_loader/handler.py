@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import structlog
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import (
-    BatchEvaluated,
-    BatchHeader,
-    EvaluatedRecord,
-    FinalizeLoad,
-    KeptRecord,
-    LoadFinalized,
-)
-from loom_common.domain.definition.failures.recovery import OnFailure
+from loom_common.contracts.v1 import BatchEvaluated, BatchHeader, EvaluatedRecord, FinalizeLoad, LoadFinalized
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.values import durations, ids
 from loom_common.domain.values.plural import counted
-from loom_common.domain.values.sampling import SHOWN_ROWS, shown_row
-from loom_common.errors import (
-    BreakerOpen,
-    DestinationError,
-    LoomError,
-    NeverReached,
-    PermanentError,
-    PluginFailed,
-    RecordError,
-    TransientError,
-)
+from loom_common.errors import BreakerOpen, LoomError, NeverReached, PermanentError, PluginFailed, TransientError
 from loom_common.ports.clock import Clock
 from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import Loaded, kept_for_error
-from loom_connectors.ports.destination import CountsStaged, Destination, FailedRow, LoadBatch, Row
+from loom_common.worker.stage_result import Loaded
+from loom_connectors.ports.destination import CountsStaged, Destination, LoadBatch, Row
 from loom_loader.outputs import outputs_of
 from loom_loader.rows import held_to_schema, rows_of
+from loom_loader.written import Written, first_rows, loaded_after_all, missing_a_check, refused, rows_that_failed
 
 OpenDestination = Callable[[Plan], Destination | Awaitable[Destination]]
 
@@ -79,13 +62,13 @@ class Loader:
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         rows, lacking = rows_of(batch.records, plan.pipeline)
         rows, misfits, columns = held_to_schema(rows, plan)
-        checked = await self._checked(rows, plan, header, context)
+        checked = await self._check_quality(rows, plan, header, context)
         errors = {**misfits, **checked.errors}
         records: Sequence[EvaluatedRecord] = batch.records
         if errors:
             rows = [row for row in rows if row.record_id not in errors]
             records = [each for each in records if each.id not in errors]
-        place = LoadBatch(
+        load_batch = LoadBatch(
             header.run_id,
             header.batch_id,
             header.partition,
@@ -95,25 +78,25 @@ class Loader:
             origin_of(header, plan),
         )
         async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
-            written = await self._recovered(place, header.plan, plan, context)
+            written = await self._write_or_recover(load_batch, header.plan, plan, context)
         written = replace(written, failed=(*written.failed, *lacking))
         return Loaded(
             seconds=perf_counter() - began,
             kept=[
-                *_missing_a_check(batch.records, errors, plan.pipeline.load.on_failure),
-                *_refused(records, written, plan.pipeline.load.on_failure),
+                *missing_a_check(batch.records, errors, plan.pipeline.load.on_failure),
+                *refused(records, written, plan.pipeline.load.on_failure),
             ],
             loaded=written.loaded,
             staged=written.staged,
             second=written.second,
-            rows=_first_rows(rows, written.failed) if plan.beside else (),
+            rows=first_rows(rows, written.failed) if plan.beside else (),
             outputs=outputs_of(records, written.failed) if plan.outputs else (),
-            resolved=_loaded_after_all(place, written),
+            resolved=loaded_after_all(load_batch, written),
             checks=checked.counts,
             columns=columns,
         )
 
-    async def _checked(self, rows: Sequence[Row], plan: Plan, header: BatchHeader, context: Context) -> Checked:
+    async def _check_quality(self, rows: Sequence[Row], plan: Plan, header: BatchHeader, context: Context) -> Checked:
         """Run the plan's quality checks on the rows."""
         if self._checker is None or not plan.pipeline.load.quality_checks:
             return NOTHING_CHECKED
@@ -122,64 +105,72 @@ class Loader:
             header.plan, header.run_id, header.batch_id, records, context.attempt, context.clock
         )
 
-    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Written:
+    async def _write_or_recover(self, load_batch: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Written:
         """Load the batch into the destination; rows it refuses are tried again, or go to the second one, as the
         pipeline says. So does the whole batch where the first cannot be written, or is still away at the last
         attempt."""
         load = plan.pipeline.load
         try:
-            result = await self._written(place, plan_hash, plan)
+            result = await self._write(load_batch, plan_hash, plan)
         except BreakerOpen as away:
             if load.fallback is None or not isinstance(away, NeverReached):
                 raise
-            return await self._written_to_second(place, plan_hash, plan, away)
+            return await self._write_to_second(load_batch, plan_hash, plan, away)
         except (PermanentError, TransientError, PluginFailed) as error:
             may_pass = not isinstance(error, PermanentError)
             if load.fallback is None or (may_pass and not context.attempt.last):
                 raise
-            return await self._written_to_second(place, plan_hash, plan, error)
+            return await self._write_to_second(load_batch, plan_hash, plan, error)
         if load.on_failure == "retry":
-            result = await self._tried_again(place, result, plan_hash, plan, context.clock)
+            result = await self._try_again(load_batch, result, plan_hash, plan, context.clock)
         if load.fallback is not None and result.failed:
-            rest = _rows_of(place, result.failed)
-            result += (await self._written(rest, _second(plan_hash), fallen_back(plan))).as_second
+            rest = rows_that_failed(load_batch, result.failed)
+            result += (await self._write(rest, _second(plan_hash), fallen_back(plan))).as_second
         return result
 
-    async def _written_to_second(self, place: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Written:
-        log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
-        return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
+    async def _write_to_second(self, load_batch: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Written:
+        log.warning("batch goes to the second destination", batch_id=load_batch.batch_id, error=str(error))
+        return (await self._write(load_batch, _second(plan_hash), fallen_back(plan))).as_second
 
-    async def _tried_again(
-        self, place: LoadBatch, result: Written, plan_hash: str, plan: Plan, clock: Clock
+    async def _try_again(
+        self, load_batch: LoadBatch, result: Written, plan_hash: str, plan: Plan, clock: Clock
     ) -> Written:
-        """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""
+        """Write the rows that failed again. Each try is a batch of its own, so that it is in the ledger once, too; its
+        id follows from the first's."""
         for attempt in range(1, plan.pipeline.load.max_attempts):
             if not result.failed:
                 break
             await clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
-            rest = replace(_rows_of(place, result.failed), batch_id=ids.message_id(place.batch_id, "again", attempt))
-            result += await self._written(rest, plan_hash, plan)
+            again = ids.message_id(load_batch.batch_id, "again", attempt)
+            rest = replace(rows_that_failed(load_batch, result.failed), batch_id=again)
+            result += await self._write(rest, plan_hash, plan)
         return result
 
-    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> Written:
+    async def _write(self, load_batch: LoadBatch, key: str, plan: Plan) -> Written:
+        async with self._opened(key, plan) as destination:
+            await failpoints.reach("before_load_commit")
+            result = await destination.load(load_batch)
+            await failpoints.reach("after_load_commit")
+            return Written(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
+
+    @asynccontextmanager
+    async def _opened(self, key: str, plan: Plan) -> AsyncIterator[Destination]:
+        """Lend the destination of a plan; its breaker learns whether it could be reached."""
         async with (
             self._destinations.of(
                 key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
             ) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
         ):
-            await failpoints.reach("before_load_commit")
-            result = await destination.load(place)
-            await failpoints.reach("after_load_commit")
-            return Written(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
+            yield destination
 
     async def finalize(self, message: FinalizeLoad, _: Context) -> LoadFinalized:
         """Join the parts of a load, or drop them, in its destinations. Raises as `load` does."""
         plan = await self._plans.get(message.plan)
         second = None
         if plan.pipeline.load.fallback is not None:
-            second = await self._finalized(message, _second(message.plan), fallen_back(plan), keep=False)
-        first = await self._finalized(message, message.plan, plan, keep=message.keep, batches=message.batches)
+            second = await self._finalize_one(message, _second(message.plan), fallen_back(plan), keep=False)
+        first = await self._finalize_one(message, message.plan, plan, keep=message.keep, batches=message.batches)
         return LoadFinalized(
             run_id=message.run_id,
             epoch=message.epoch,
@@ -189,15 +180,10 @@ class Loader:
             kept=message.keep and not first.placed,
         )
 
-    async def _finalized(
+    async def _finalize_one(
         self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool, batches: int | None = None
     ) -> Finalized:
-        async with (
-            self._destinations.of(
-                key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
-            ) as destination,
-            self._breakers.guarding(f"destination {destination.location}"),
-        ):
+        async with self._opened(key, plan) as destination:
             if message.drop:
                 placed = await destination.drop(message.run_id)
             else:
@@ -215,47 +201,12 @@ class Finalized:
     placed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Says what became of the rows of a batch: those loaded in all, staged of these, and in the second destination."""
-
-    loaded: int
-    staged: int
-    second: int
-    failed: Sequence[FailedRow]
-
-    def __add__(self, more: Written) -> Written:
-        """Add what became of those that failed, which were written again."""
-        sums = (self.loaded + more.loaded, self.staged + more.staged, self.second + more.second)
-        return Written(*sums, more.failed)
-
-    @property
-    def as_second(self) -> Written:
-        """Return the same, of rows that went to the second destination."""
-        return replace(self, second=self.loaded)
-
-
-def _first_rows(rows: Sequence[Row], failed: Sequence[FailedRow]) -> list[dict[str, Any]]:
-    """Return the first rows that were loaded, for the report of a sample."""
-    refused = {row.record_id for row in failed}
-    return [shown_row(row.values) for row in rows if row.record_id not in refused][:SHOWN_ROWS]
-
-
 def origin_of(header: BatchHeader, plan: Plan) -> str | None:
     """Return the run that first read a batch's records, where some of them may have been loaded by another run since:
     by a replay of what a run kept back, before that run was resumed or the records were replayed again. Else None."""
     if plan.replay is not None:
         return plan.replay.origin or plan.replay.run_id
     return header.run_id if header.epoch > 1 else None
-
-
-def _loaded_after_all(place: LoadBatch, result: Written) -> tuple[str, ...]:
-    """Return the records that are loaded, where the quarantine may hold them: an earlier run, or this one before it was
-    resumed, may have kept them back."""
-    if place.origin is None:
-        return ()
-    failed = {row.record_id for row in result.failed}
-    return tuple(row.record_id for row in place.rows if row.record_id not in failed)
 
 
 def fallen_back(plan: Plan) -> Plan:
@@ -265,36 +216,3 @@ def fallen_back(plan: Plan) -> Plan:
 
 def _second(plan_hash: str) -> str:
     return f"{plan_hash}/fallback"
-
-
-def _rows_of(place: LoadBatch, failed: Sequence[FailedRow]) -> LoadBatch:
-    """Return the batch with only the rows that failed."""
-    wanted = {row.record_id for row in failed}
-    return replace(place, rows=[row for row in place.rows if row.record_id in wanted])
-
-
-def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: OnFailure) -> list[KeptRecord]:
-    """Return the records whose rows the destination refused. Raises `DestinationError` where it lost count of them."""
-    if result.loaded + len(result.failed) != len(records):
-        raise DestinationError(
-            f"The destination accounts for {result.loaded} loaded and {len(result.failed)} refused of "
-            f"{counted(len(records), 'row')}. Its connector must account for every row of a batch."
-        )
-    if not result.failed:
-        return []
-    by_id = {record.id: record for record in records}
-    return [_kept(by_id[row.record_id], RecordError(row.reason, code=row.code), on_failure) for row in result.failed]
-
-
-def _missing_a_check(
-    records: Sequence[EvaluatedRecord], errors: Mapping[str, RecordError], on_failure: OnFailure
-) -> list[KeptRecord]:
-    """Return the records whose rows miss a quality check, or do not fit their schema."""
-    return [_kept(record, errors[record.id], on_failure) for record in records if record.id in errors] if errors else []
-
-
-def _kept(record: EvaluatedRecord, error: RecordError, on_failure: OnFailure) -> KeptRecord:
-    kept = kept_for_error(
-        record.id, error, on_failure, input=record.input, output=record.result, derived=record.derived
-    )
-    return kept.model_copy(update={"scores": record.scores})
