@@ -190,33 +190,35 @@ class Worker:
             progress = Progress(_records_of(message), in_flight)
             context = Context(attempt, Usage(_budget_of(message), epoch_of(message) or 0), progress, self._clock)
             try:
-                wires = self._wires(await self._handled(message, context, in_flight))
+                wires = self._wires(await self._handle(message, context, in_flight))
             except BudgetExhausted as spent:
-                return self._wires(self._unpaid(message, spent, await self._paid(message, context)))
+                return self._wires(self._unpaid(message, spent, await self._settle_costs(message, context)))
             except AnswersPending as pending:
-                paid = await self._paid(message, context)
+                paid = await self._settle_costs(message, context)
                 return self._wires([*paid, *self._awaiting_answers(message, pending, delivery)])
             except (NeverReached, PermanentError) as error:
-                return self._wires([*await self._paid(message, context), *self._failed(message, error)])
+                return self._wires([*await self._settle_costs(message, context), *self._failed(message, error)])
             except BreakerOpen as away:
-                if not await self._waited(message, away):
-                    return self._wires([*await self._paid(message, context), *self._parked(message, away, delivery)])
+                if not await self._wait_for_upstream(message, away):
+                    return self._wires(
+                        [*await self._settle_costs(message, context), *self._parked(message, away, delivery)]
+                    )
                 continue
             except WorkerWornOut as error:
                 if self._replaceable:
                     raise
                 reason = f"{error} Then: loom resume {message.correlation_id}."
-                return self._wires([*await self._paid(message, context), *self._failed(message, reason)])
+                return self._wires([*await self._settle_costs(message, context), *self._failed(message, reason)])
             except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
-                paid = await self._paid(message, context)
+                paid = await self._settle_costs(message, context)
                 return self._wires([*paid, *self._later_or_aside(message, error, delivery, context)])
             self._pause.handled()
             self._stats.count(MessageOutcome.HANDLED)
             return wires
         self._stats.count(MessageOutcome.STALE)
-        return () if context is None else self._wires(await self._paid(message, context))
+        return () if context is None else self._wires(await self._settle_costs(message, context))
 
-    async def _handled(self, message: Message, context: Context, in_flight: InFlightMessage) -> Sequence[Outgoing]:
+    async def _handle(self, message: Message, context: Context, in_flight: InFlightMessage) -> Sequence[Outgoing]:
         """Return what follows from the message. Raises what its handler raises, and `BudgetExhausted` where a model
         call was not made because the budget does not cover it, even if the handler went on without its answer."""
         usage = context.usage
@@ -238,9 +240,9 @@ class Worker:
             raise usage.exhausted
         return outgoing
 
-    async def _paid(self, message: Message, context: Context) -> list[Outgoing]:
-        """Return the fact of what the batch paid so far. It is published now, because the batch may never be handled
-        again."""
+    async def _settle_costs(self, message: Message, context: Context) -> list[Outgoing]:
+        """Settle what the batch paid so far, and return the fact of it. It is published now, because the batch may
+        never be handled again."""
         await context.usage.settled(_SETTLE_SECONDS)
         return failure_messages.paid(message, context.usage.lines())
 
@@ -255,7 +257,7 @@ class Worker:
         self._stats.count(MessageOutcome.FAILED)
         return failure_messages.run_failed(message, error)
 
-    async def _waited(self, message: Message, away: BreakerOpen) -> bool:
+    async def _wait_for_upstream(self, message: Message, away: BreakerOpen) -> bool:
         """Wait, with the message unacknowledged, until its upstream's next probe. Return whether it may be handled
         again; False where it must wait in a retry queue instead."""
         if (number := self._pause.notice(message.correlation_id, away)) is not None:
