@@ -9,6 +9,7 @@ from loom_ai.budget.answer_sizes import longest
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelCall
+from loom_common.console.numbers import money
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 
@@ -27,10 +28,10 @@ def told(pipeline: Pipeline) -> str | None:
     usd = Prices().quote(call, Tokens(answered=tokens), pipeline.prices).usd
     limit = "`max_tokens`" if transform.max_tokens else f"no `max_tokens`, so {MOST_ANSWERED:,} tokens"
     if usd <= budget:
-        return f"${budget:g} for a run; the longest answer ({limit}) costs ${usd:.2g}"
+        return f"${budget:g} for a run; the longest answer ({limit}) costs {money(usd)}"
     return (
-        f"${budget:g} for a run, and the longest answer ({limit}: {tokens:,} tokens) would cost ${usd:.2g}: calls are "
-        "made with a limit that the rest bears, and what that cuts off is asked again"
+        f"${budget:g} for a run, and the longest answer ({limit}: {tokens:,} tokens) would cost {money(usd)}: calls "
+        "are made with a limit that the rest bears, and what that cuts off is asked again"
     )
 
 

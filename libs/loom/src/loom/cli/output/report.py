@@ -198,7 +198,7 @@ def of_cascade(cascade: Mapping[str, Any]) -> str:
     words += f", {cascade['dear']} was asked about {cascade['asked']:,}"
     usd = cascade["saved_usd"]
     if usd is not None:
-        words += f"; {terminal.money(abs(usd))} {'saved' if usd >= 0 else 'more'} than with {cascade['dear']} alone"
+        words += f"; {terminal.money(abs(usd))} {'less' if usd >= 0 else 'more'} than with {cascade['dear']} alone"
     expected = cascade.get("expected")
     if expected is not None and records >= _MANY and cascade["asked"] / records > expected + _FAR:
         words += f" (in the sample it was asked about {expected:.0%}: the records differ from it)"
