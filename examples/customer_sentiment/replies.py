@@ -1,4 +1,5 @@
-"""Holds the functions of pipeline-steps.yaml. Each sees the fields of the review, and of the steps that it needs."""
+"""Holds the functions of pipeline-steps.yaml and pipeline-groups.yaml. Each sees the fields of the review, or of those
+of a group, and those of the steps that it needs."""
 
 from __future__ import annotations
 
@@ -23,3 +24,8 @@ def measure(record: dict[str, Any]) -> dict[str, Any]:
 def letter(record: dict[str, Any]) -> dict[str, Any]:
     """Return the letter to whoever wrote the review, with the opening that its branch chose."""
     return {"letter": f"{record['opening']}. We have read all {record['words']} words of your review."}
+
+
+def summary(record: dict[str, Any]) -> dict[str, Any]:
+    """Say in a sentence what the reviews of a sentiment came to."""
+    return {"summary": f"{record['reviews']} reviews are {record['sentiment']}, of {record['words']:.0f} words each."}

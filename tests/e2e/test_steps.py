@@ -117,6 +117,19 @@ def test_the_example_runs_without_a_key_and_its_lineage_tells_the_steps(loom, tm
     assert f"[{report['records']['extracted']:,}]" in drawn
 
 
+def test_the_example_with_groups_sums_up_every_review_once(loom, tmp_path):
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results", ".loom"))
+    report = json.loads(loom("run", "pipeline-groups.yaml", "--sample", "200", "--format", "json").out)
+    records, rows = report["records"], report["rows"]
+    assert {row["sentiment"] for row in rows} == {"positive", "negative", "neutral"}
+    assert records["extracted"] == records["grouped"] + records["filtered"]
+    assert sum(row["reviews"] for row in rows) == records["grouped"]
+    assert records["loaded"] == records["derived"] == len(rows)
+    assert rows[0]["summary"].startswith(f"{rows[0]['reviews']} reviews are {rows[0]['sentiment']}")
+    drawn = loom("graph", "pipeline-groups.yaml", "--run-id", report["run_id"]).out
+    assert f"[{records['grouped']:,}]" in drawn
+
+
 def test_a_profile_runs_some_steps_and_says_which(loom, tmp_path):
     code = "def size(record): return {'size': 1}\ndef sorry(record): return {'sorry': record['sentiment']}"
     steps = [
