@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from bench.cpu import Meter
 from bench.result import BenchError, Passage
 from bench.reviews import COLUMNS
 from loom_dev.backends import Postgres, RabbitMQ, start_all
+from loom_dev.backends.parent_watchdog import end_with
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import INTERVAL
 
@@ -99,7 +101,12 @@ async def _in_service(amqp: str, started: Mapping[str, subprocess.Popen[bytes]])
 @contextmanager
 def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", f"loom_{name.partition('.')[0]}"]
-    process = subprocess.Popen(command, env=environment, cwd=folder)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509 - a bench that is killed leaves no cluster behind
+    )
     try:
         yield process
     finally:
