@@ -19,10 +19,11 @@ from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, TOPOLOGY
 from loom_common.ports.bus import Wire
 from loom_common.ports.clock import SystemClock
 from loom_common.sealing.keyring import Keyring
-from loom_coordinator.db import audit_log
+from loom_coordinator.db import audit_log, streams
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.runs import pipeline_runs, rejected_requests
+from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.intake.permissions import Permissions
 from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_dev.waiting import within
@@ -132,6 +133,21 @@ async def test_a_command_is_carried_out_for_the_broker_s_user_whom_policies_allo
             ("starter", "cancel", "runs/p", "denied"),
             ("reader", "pause", "runs/p", "denied"),
         ]
+
+
+async def test_a_stream_is_commanded_by_those_who_may_control_the_runs_of_its_pipeline(tmp_path):
+    stream = "stream_0123456789ab"
+    async with asking(tmp_path) as asks:
+        async with begin(asks.engine, NOW, None) as unit:
+            row = {"stream_id": stream, "pipeline_name": "p", "source": "in", "state": "running", "opened_at": NOW}
+            row |= {"number": 1, "closed": False, "plan": "plan", "template": {}, "every": 60.0, "records": 10}
+            assert await streams.enter(unit, row)
+        kind, said = await asks.ask("reader", "drain", run_id=stream)
+        assert (kind, said["error"]) == ("rejected", "reader may not control runs/p.")
+        kind, said = await asks.ask("ops", "drain", run_id=stream)
+        assert (kind, said["stream"], said["status"]) == ("accepted", stream, "draining")
+        kind, said = await asks.ask("ops", "drain", run_id="stream_of_nobody")
+        assert (kind, "There is no run stream_of_nobody" in said["error"]) == ("rejected", True)
 
 
 async def test_a_run_is_started_for_its_true_user_and_a_definition_of_ones_own_needs_more(tmp_path):
