@@ -30,6 +30,9 @@ BQEMULATOR ?= bqemulator==1.4.0 numpy==2.4.6 duckdb==1.5.5 duckdb-extensions==1.
 # Airflow for `make airflow`, with the constraints that its release names: AIRFLOW='apache-airflow==... --constraint FILE'.
 AIRFLOW ?= 'apache-airflow>=3.1,<4'
 
+# dbt for `make dbt`, with the DuckDB whose extension for SQLite is a package of Python.
+DBT ?= 'dbt-core>=1.10,<1.12' dbt-duckdb dbt-postgres duckdb==1.5.5 duckdb-extension-sqlite-scanner==1.5.5
+
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
 .PHONY: help
@@ -127,7 +130,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow dbt pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -176,6 +179,11 @@ airflow: $(VENV)/.dev ## try the provider for Airflow on a real one: its service
 	@$(BIN)/uv pip install --quiet --python .integrations/airflow/bin/python --reinstall-package loom-pipelines \
 		--reinstall-package loom-pipelines-airflow $(AIRFLOW) . ./integrations/airflow
 	@LOOM_COMMAND=$(CURDIR)/$(BIN)/loom .integrations/airflow/bin/python integrations/try_airflow.py
+
+dbt: $(VENV)/.dev ## try the package for dbt on DuckDB and on a Postgres of its own (some minutes)
+	@test -x .integrations/dbt/bin/dbt || { $(BIN)/uv venv --quiet --clear --python $(BIN)/python .integrations/dbt && \
+		$(BIN)/uv pip install --quiet --python .integrations/dbt/bin/python $(DBT); }
+	@$(BIN)/python integrations/try_dbt.py
 
 # $(call recipe,NAME,PACKAGE): Loom is installed from this checkout as from an index, not editable.
 define recipe

@@ -1,0 +1,1 @@
+{{ loom.pipeline_view('reviews', source('results', 'sentiment'), key='id') }}
