@@ -69,7 +69,7 @@ def tried(folder: Path, target: str, destination: str, own: dict[str, str]) -> N
     kept = json.loads(ran(project, environ, LOOM, "quarantine", "list", "--format", "json"))
     first = min(each["record_id"] for each in (kept["records"] if isinstance(kept, dict) else kept))
     edit = ("--edit", "expected=neutral")
-    ran(project, environ, LOOM, "quarantine", "retry", first, "--run-id", report["run_id"], *edit)
+    ran(project, environ, LOOM, "quarantine", "retry", report["run_id"], "--record-ids", first, *edit)
     dbt(example, environ, target, "build")
     expected = {("loaded", True): records["loaded"] + 1, ("rejected", False): records["rejected"] - 1}
     assert counts(example, environ, target) == expected, (counts(example, environ, target), expected)
