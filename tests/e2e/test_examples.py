@@ -86,6 +86,6 @@ def _carry_out(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
     return "".join(capsys.readouterr())
 
 
-def test_eight_examples_have_a_page_and_tests():
-    assert len(EXAMPLES) == 8
+def test_nine_examples_have_a_page_and_tests():
+    assert len(EXAMPLES) == 9
     assert [each.name for each in EXAMPLES if not [*each.glob("tests/*.yaml")]] == []

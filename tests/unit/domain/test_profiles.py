@@ -40,6 +40,28 @@ def test_a_profile_takes_what_its_steps_need_and_leaves_out_what_needs_skipped_o
     parse(made.definition)
 
 
+RULE = {"check": "ontology", "rule": "quantity_positive", "action": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("ontology", "checks"), [("retail", [RULE]), ("base", []), (None, [])], ids=["the same", "another", "none"]
+)
+@pytest.mark.parametrize("written", ["retail", {"name": "retail", "columns": {"quantity": "n"}}])
+def test_another_ontology_has_other_rules_and_the_same_one_keeps_its_own(written, ontology, checks):
+    extract = {"source": "reviews.csv", "quality_checks": [RULE]}
+    whole = {**DEFINITION, "ontology": written, "extract": extract}
+    made = profiled(whole, ProfileConfig(ontology=ontology)).definition
+    assert made["extract"]["quality_checks"] == checks
+    assert made["ontology"] == (written if checks else ontology)
+
+
+def test_a_profile_of_a_transform_without_steps_may_take_another_ontology():
+    whole = {**DEFINITION, "transform": {"type": "passthrough"}, "profiles": {"bare": {"ontology": None}}}
+    profile = parse(whole).profiles["bare"]
+    made = profiled({**whole, "ontology": "retail"}, profile).definition
+    assert (made["ontology"], "profiles" in made) == (None, False)
+
+
 def test_with_fail_fast_the_first_failure_fails_the_run_whatever_a_step_says():
     made = parse(profiled(DEFINITION, ProfileConfig(fail_fast=True, parallel=False)).definition).transform
     assert (made.on_failure, made.steps[0].on_failure, made.parallel) == ("abort", "quarantine", False)

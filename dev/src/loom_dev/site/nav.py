@@ -17,6 +17,7 @@ EXAMPLES = (
     "pii_redaction",
     "moderation",
     "vector_search",
+    "company_reports",
     "plugin",
 )
 

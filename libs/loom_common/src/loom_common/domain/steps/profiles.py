@@ -110,8 +110,12 @@ def profiled(definition: Mapping[str, Any], profile: ProfileConfig) -> Profiled:
     )
 
 
-def _with_ontology(definition: Mapping[str, Any], name: str | None) -> dict[str, Any]:
-    """Return a definition with another ontology, and without the checks of the one that it has."""
+def _with_ontology(definition: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    """Return a definition with another ontology, and without the checks of the one that it has; as it is where it has
+    that one already."""
+    written = said(definition, "ontology")
+    if name is not None and name == (written if isinstance(written, str) else said(written, "name")):
+        return definition
     checks = [each for each in items(definition["extract"], "quality_checks") if said(each, "check") != "ontology"]
     return {**definition, "ontology": name, "extract": {**definition["extract"], "quality_checks": checks}}
 
