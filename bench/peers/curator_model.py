@@ -21,7 +21,7 @@ _TOKENS = next(Path(_LITELLM.origin).parent.glob("**/tokenizers"))
 # It speaks to nobody but the simulated model, and keeps nothing outside this folder.
 os.environ.update(
     TELEMETRY_ENABLED="false", LITELLM_LOCAL_MODEL_COST_MAP="True", HF_HUB_OFFLINE="1", OPENAI_API_KEY="none",
-    TIKTOKEN_CACHE_DIR=str(_TOKENS), CURATOR_DISABLE_RICH_DISPLAY="1", CURATOR_CACHE_DIR=str(Path.cwd()),
+    TIKTOKEN_CACHE_DIR=str(_TOKENS), CURATOR_CACHE_DIR=str(Path.cwd()),
     HF_HOME=str(Path.cwd()),
 )  # fmt: skip
 
@@ -71,7 +71,12 @@ def run(source: str, database: str, base_url: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    said = os.dup(1)
-    os.dup2(2, 1)  # what it says of its progress
-    measured = json.dumps(run(*sys.argv[1:4]))
-    os.write(said, measured.encode())
+    said, log = (os.dup(1), os.dup(2)), os.open("log.txt", os.O_RDWR | os.O_CREAT)
+    os.dup2(log, 1)  # what it says of its progress
+    os.dup2(log, 2)
+    try:
+        measured = json.dumps(run(*sys.argv[1:4]))
+    except BaseException:
+        os.write(said[1], Path("log.txt").read_bytes()[-2000:])
+        raise
+    os.write(said[0], measured.encode())
