@@ -101,3 +101,11 @@ def test_a_format_is_a_comment_and_a_schema_that_refers_to_itself_ends():
     assert list(SchemaCheck({"type": "string", "format": "email"}).misfits("no address")) == []
     with pytest.raises(RecordError, match="refers to itself"):
         list(SchemaCheck({"allOf": [{"$ref": "#"}]}).misfits({}))
+
+
+def test_what_to_do_with_further_fields_is_said():
+    shape = Shape({"mood": {"type": "string"}})
+    with pytest.raises(RecordError, match=r"\('sure' was unexpected\)\)\. Declare them in `output`, too, or leave"):
+        shape.check({"mood": "good", "sure": 0.9})
+    with pytest.raises(RecordError, match=r"\)$"):
+        shape.check({"mood": 1})

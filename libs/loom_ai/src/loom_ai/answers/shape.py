@@ -44,8 +44,9 @@ class Shape:
     def check(self, output: Mapping[str, Any]) -> None:
         """Check an output. Raises `RecordError` (code `invalid_output`) where it is not valid."""
         if (misfit := self.misfit(output)) is not None:
+            more = ". Declare them in `output`, too, or leave `output` out" if "Additional properties" in misfit else ""
             raise RecordError(
-                f"The output does not fit its declared shape ({misfit})",
+                f"The output does not fit its declared shape ({misfit}){more}",
                 code="invalid_output",
                 details={"output": dict(output), "misfit": misfit},
             )
