@@ -106,6 +106,11 @@ def test_what_a_record_holds_is_text_and_never_markup(html):
     assert "\x07" not in html
 
 
+def test_records_that_steps_made_others_of_are_done_in_a_progress():
+    tally = Tally(extracted=8, unnested=1, derived=4, grouped=7, loaded=4)
+    assert "12 of 12 records" in progress_html(progress().model_copy(update={"tally": tally, "total": 12}))
+
+
 def test_a_result_shows_its_report_with_plots_and_no_secret():
     shown = RunResult(report())._repr_mimebundle_()
     assert shown["text/html"].count("<svg") == 2

@@ -44,7 +44,7 @@ class LiveProgress:
 def progress_html(progress: RunProgress) -> str:
     """Return one progress of a run as HTML: a bar where the number of records is known, the counts, and the cost."""
     tally = progress.tally
-    done = tally.loaded + tally.filtered + tally.rejected + tally.quarantined + tally.skipped + tally.cancelled
+    done = tally.ended
     total = progress.total
     share = min(1.0, done / total) if total else None
     bar = "" if share is None else f'<progress value="{share:.4f}" max="1" style="width:220px"></progress> '
