@@ -65,6 +65,19 @@ def test_postgres_gets_the_values_in_the_order_and_of_the_types_that_its_stateme
     assert insert.values(dialect, ROWS)[1][3:] == (None, NOON)
 
 
+def test_a_value_that_rows_share_is_converted_for_each_column_as_it_is_stored_there():
+    class Made(dict):
+        """Makes its values when they are asked for, so that one may get the id of another that is gone."""
+
+        def __getitem__(self, name):
+            return {"n": dict.__getitem__(self, "id")} if name == "said" else dict.__getitem__(self, name)
+
+    rows = [Made(id=number, name="a", score=0.5, said=None, at=NOON) for number in range(50)]
+    values = upsert(sqlite.insert(SCORES)).values(sqlite.dialect(), rows)
+    assert [each[3] for each in values] == [f'{{"n": {number}}}' for number in range(50)]
+    assert {each[4] for each in values} == {values[0][4]}
+
+
 def test_a_statement_with_parameters_besides_the_columns_is_refused():
     table = Table("numbers", MetaData(), Column("n", Integer), Column("m", Integer), Column("made", Integer, default=3))
     with pytest.raises(ValueError, match="are not the columns"):

@@ -43,10 +43,15 @@ class BulkInsert:
         if not converted:
             return list(map(values_of, rows))
         found = []
+        known: dict[tuple[int, int], tuple[Any, Any]] = {}  # rows share values, such as the time and null
         for row in rows:
             values = list(values_of(row))
             for place, convert in converted:
-                values[place] = convert(values[place])
+                value = values[place]
+                same = (place, id(value))
+                if same not in known:
+                    known[same] = (value, convert(value))  # the value is held, so that no other gets its id
+                values[place] = known[same][1]
             found.append(tuple(values))
         return found
 

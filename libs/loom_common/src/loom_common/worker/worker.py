@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -325,8 +325,12 @@ def attempt_of(delivery: Delivery) -> int:
 
 def _attempt(delivery: Delivery) -> Attempt:
     number = attempt_of(delivery)
-    last = decide(TransientError(""), number) is None
-    return Attempt(number, last=last, redelivered=delivery.deliveries)
+    return Attempt(number, last=_is_last(number), redelivered=delivery.deliveries)
+
+
+@lru_cache(100)
+def _is_last(attempt: int) -> bool:
+    return decide(TransientError(""), attempt) is None
 
 
 def _records_of(message: Message) -> int:

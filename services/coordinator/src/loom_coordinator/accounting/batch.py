@@ -20,6 +20,7 @@ UNDERWAY = "underway"
 DONE = "done"
 
 _ORDER = {stage: rank for rank, stage in enumerate(Stage)}
+_EMPTY: dict[str, Any] = {}
 _NO_MONEY = dict.fromkeys(
     ("calls_made", "calls_from_cache", "tokens_in", "tokens_out", "cost_transform", "cost_evaluate"), 0
 )
@@ -144,7 +145,7 @@ class Batch:
             "kept": self.kept,
             "unread": self.unread,
             "seconds": self.seconds,
-            "latency": {str(bucket): count for bucket, count in self.latency.items()},
+            "latency": {str(bucket): count for bucket, count in self.latency.items()} if self.latency else _EMPTY,
             "waited": {str(bucket): count for bucket, count in self.waited.items()} or None,
             "calls": {stage: usage.as_json() for stage, usage in self.usages.items()} or None,
             "updated_at": now,
