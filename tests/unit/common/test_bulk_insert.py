@@ -67,7 +67,7 @@ def test_postgres_gets_the_values_in_the_order_and_of_the_types_that_its_stateme
 
 def test_a_value_that_rows_share_is_converted_for_each_column_as_it_is_stored_there():
     class Made(dict):
-        """Makes its values when they are asked for, so that one may get the id of another that is gone."""
+        """Makes values when they are asked for, so that one may get the id of another that is gone."""
 
         def __getitem__(self, name):
             return {"n": dict.__getitem__(self, "id")} if name == "said" else dict.__getitem__(self, name)
