@@ -49,6 +49,7 @@ async def test_a_stream_that_a_message_opened_is_followed_and_drained_from_the_c
             row.values() for row in await cluster.rows("SELECT stream_id FROM streams WHERE pipeline_name = $1", name)
         ]
         followed = await Command.begin(made.folder, "run", name, *config)
+        assert await followed.says("goes on with window")  # else it could begin another stream, after the drain
         shown = await loom(made.folder, "status", stream_id, *config)
         assert f"{stream_id}: running" in shown.out
         assert "records      30, of which 30 passed" in shown.out

@@ -78,6 +78,10 @@ class Command:
                 await asyncio.sleep(_LOOK_SECONDS)
         return self.running
 
+    async def says(self, words: str) -> bool:
+        """Wait until it has said so on stderr, or has ended. Returns whether it still runs."""
+        return await self.reach(lambda: words.encode() in self._process.err)
+
     async def kill(self) -> None:
         """Send SIGKILL. What was in flight is stored nowhere, so the counts are not checked."""
         if self._watch is not None:

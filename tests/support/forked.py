@@ -61,22 +61,27 @@ class ForkedCommand(Forked):
     def __init__(self, forked: Forked, out: int, err: int) -> None:
         super().__init__(forked.pid, forked.ended)
         self._outputs = out, err
+        self.err = bytearray()
+        """Holds what it has written on stderr so far, while somebody waits for its end."""
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Return what it writes, when it has ended."""
-        out, err = await asyncio.gather(*map(_all_of, self._outputs))
+        out, err = self._outputs
+        written = bytearray()
+        await asyncio.gather(_read_all(out, written), _read_all(err, self.err))
         await asyncio.wrap_future(self.ended)
-        return out, err
+        return bytes(written), bytes(self.err)
 
 
-async def _all_of(descriptor: int) -> bytes:
+async def _read_all(descriptor: int, written: bytearray) -> None:
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
-        return await reader.read()
+        while part := await reader.read(65_536):
+            written += part
     finally:
         transport.close()
 

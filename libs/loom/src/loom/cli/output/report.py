@@ -74,7 +74,7 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
     elif report["status"] not in ("succeeded", "partial", "failed", "cancelled"):
         more = " --budget USD" if report.get("reason") == "budget_exhausted" else ""
         commands.append((f"loom resume {run_id}{more}", "finish it"))
-    elif report["status"] == "failed" and report["error"]:
+    elif report["status"] == "failed" and report["error"] and not report.get("reason"):
         commands.append((f"loom resume {run_id}", "finish it, once its cause is mended"))
     if kept:
         which = "the record" if kept == 1 else f"the {counted(kept, 'record')}"
