@@ -55,6 +55,8 @@ def test_every_template_is_valid(pipeline):
         {"load": {"destination": "b.csv", "key": "id", "on_failure": "skip"}},
         {"fail_on": {"rejected": 0.2, "failed": 0}},
         {"transform": {**QUESTION, "fallback": ["a", "b"], "output": "text"}},
+        {"transform": {"type": "ai", "model": "m", "prompt_path": "p.txt", "output": {"mood": "string"}}},
+        {"profiles": {"quick": {"steps": "all", "skip_steps": ["a"]}}},
         {"transform": {"type": "ours", "whatever": 1}},
         {"transform": {"steps": [{"name": "a", "when": "x > 1", **QUESTION}, FILTER]}},
         {"evaluate": {"quality_gate": "any_pass", "evaluators": [{"type": "ours", "threshold": 0.5, "more": [1]}]}},

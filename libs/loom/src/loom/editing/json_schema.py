@@ -5,10 +5,10 @@ sections, are for `loom validate`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
@@ -48,12 +48,22 @@ class _AsWritten(GenerateJsonSchema):
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         made = super().model_schema(schema)
+        for name, key in _other_names(schema["cls"]):
+            made["properties"][name] = made["properties"][key]
         short = _short_forms(schema["cls"])
         return {"anyOf": [made, {"type": short}]} if short else made
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         made = super().function_before_schema(schema)
         return {"anyOf": [made, _ANYTHING if made.get("type") == "object" else _SCALAR]} if made else made
+
+
+def _other_names(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield the further names of keys, each with the name that the schema has already."""
+    for key in model.model_fields.values():
+        if isinstance(key.validation_alias, AliasChoices):
+            first, *others = key.validation_alias.choices
+            yield from ((str(name), str(first)) for name in others)
 
 
 def _short_forms(model: type[BaseModel]) -> list[str]:

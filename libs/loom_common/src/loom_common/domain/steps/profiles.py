@@ -18,7 +18,10 @@ class ProfileConfig(Section):
     """Says which steps of a pipeline a run takes, and how."""
 
     steps: list[str] | None = Field(
-        None, min_length=1, description="The steps that are taken, with those that they need. Default: `all`."
+        None,
+        min_length=1,
+        description="The steps that are taken, with those that they need. Default: `all`.",
+        json_schema_extra=lambda made: made["anyOf"].append({"const": "all"}),
     )
     skip: list[str] = Field(
         default_factory=list,
