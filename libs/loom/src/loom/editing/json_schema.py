@@ -48,8 +48,11 @@ class _AsWritten(GenerateJsonSchema):
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         made = super().model_schema(schema)
-        for name, key in _other_names(schema["cls"]):
-            made["properties"][name] = made["properties"][key]
+        for key, others in _other_names(schema["cls"]):
+            made["properties"] |= dict.fromkeys(others, made["properties"][key])
+            if key in made.get("required", ()):
+                made["required"].remove(key)
+                made.setdefault("allOf", []).append({"anyOf": [{"required": [name]} for name in (key, *others)]})
         short = _short_forms(schema["cls"])
         return {"anyOf": [made, {"type": short}]} if short else made
 
@@ -58,12 +61,12 @@ class _AsWritten(GenerateJsonSchema):
         return {"anyOf": [made, _ANYTHING if made.get("type") == "object" else _SCALAR]} if made else made
 
 
-def _other_names(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Yield the further names of keys, each with the name that the schema has already."""
+def _other_names(model: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the keys that have further names, with these."""
     for key in model.model_fields.values():
         if isinstance(key.validation_alias, AliasChoices):
-            first, *others = key.validation_alias.choices
-            yield from ((str(name), str(first)) for name in others)
+            first, *others = map(str, key.validation_alias.choices)
+            yield first, others
 
 
 def _short_forms(model: type[BaseModel]) -> list[str]:

@@ -21,7 +21,7 @@ class ProfileConfig(Section):
         None,
         min_length=1,
         description="The steps that are taken, with those that they need. Default: `all`.",
-        json_schema_extra=lambda made: made["anyOf"].append({"const": "all"}),
+        json_schema_extra={"anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"const": "all"}]},
     )
     skip: list[str] = Field(
         default_factory=list,
