@@ -34,7 +34,7 @@ Send = Callable[[Any, int, int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Says where a cluster is."""
+    """Holds the addresses of a cluster, and the ids of its processes by the name of their service."""
 
     amqp: str
     dsn: str

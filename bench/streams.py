@@ -62,7 +62,7 @@ class Left:
 
     windows: int
     rss: float
-    """Holds a size in MiB."""
+    """Holds the memory of the process in MiB."""
     rows: int
     """The rows of run state in all tables."""
     of_work: int

@@ -320,7 +320,7 @@ def listens(port: int) -> bool:
 
 
 def say(what: str) -> None:
-    """Say how far it has come."""
+    """Print how far the trial has come."""
     print(f"- {what}", flush=True)
 
 

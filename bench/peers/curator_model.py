@@ -32,19 +32,19 @@ AT_ONCE = 100
 
 
 class Answer(BaseModel):
-    """Holds an answer."""
+    """Represents what the model answers about one review."""
 
     sentiment: Literal["good", "bad"]
     confidence: float
 
 
 class Judge(curator.LLM):
-    """Asks for each row."""
+    """Asks the model about each row of the input."""
 
     response_format = Answer
 
     def prompt(self, row: dict[str, str]) -> str:
-        """Return the question."""
+        """Return the question that the model gets about a row."""
         return f"Classify the sentiment of this review as good or bad: {row['review']}"
 
     def parse(self, row: dict[str, str], response: Answer) -> dict[str, object]:

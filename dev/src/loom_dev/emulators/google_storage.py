@@ -125,7 +125,7 @@ class GoogleStorage:
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - named by the base class
 
             def log_message(self, *_: object) -> None:
-                """Write nothing."""
+                """Write nothing about a request on stderr."""
 
         return Handler
 

@@ -1,4 +1,4 @@
-"""Runs pipelines as tasks."""
+"""Runs pipelines of Loom as tasks of Airflow."""
 
 from __future__ import annotations
 

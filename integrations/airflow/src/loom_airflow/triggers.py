@@ -41,7 +41,7 @@ class LoomRunTrigger(BaseTrigger):
         return "loom_airflow.triggers.LoomRunTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the one event."""
+        """Yield one event: the report of the run when it has ended, or why nobody can be asked for it."""
         said = ""
         try:
             api = await LoomHook(self.loom_conn_id).aget_conn()
