@@ -25,6 +25,9 @@ def judged(record):
 """
 
 
+LOADED_BY_KEY = {"destination": "sqlite:///x.db?table=grown", "mode": "upsert", "key": ["id"]}
+
+
 @pytest.fixture(params=["embedded", "distributed"])
 def mode(request, tmp_path):
     if request.param == "embedded":
@@ -123,6 +126,27 @@ def test_a_database_is_asked_for_what_is_new_and_for_what_may_have_come_late(tmp
     assert [each["detail"] for each in checks if each["check"] == "incremental"] == [
         "the source is asked for at >= the mark less 90m"
     ]
+
+
+def test_a_row_that_changed_in_another_file_replaces_the_one_that_was_loaded(tmp_path, loom):
+    made = grown(tmp_path, "out.jsonl", [], lag="90m")
+    extract = {**made.definition["extract"], "source": "in/*.jsonl"}
+    made.pipeline.write_text(json.dumps({**made.definition, "extract": extract, "load": LOADED_BY_KEY}))
+    made.path("in").mkdir()
+
+    def loaded(file, *rows):
+        made.path(f"in/{file}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+        records = loom("run", "pipeline.yaml", "--format", "json").report["records"]
+        there = run_sql(tmp_path, "SELECT id, n FROM grown ORDER BY id")
+        return records["loaded"], records["quarantined"], dict(there)
+
+    first = [row("a", "08:00"), row("b", "08:10"), row("c", "08:20")]
+    assert loaded("1", *first) == (3, 0, {"a": 1, "b": 1, "c": 1})
+    changed = [{**row("a", "09:00"), "n": 2}, {**row("b", "08:05"), "n": 2}]
+    assert loaded("2", *changed) == (1, 0, {"a": 2, "b": 1, "c": 1}), "b is older than what was read"
+    twice = [{**row("c", "09:10"), "n": 3}, {**row("c", "09:20"), "n": 4}, {**row("c", "09:20"), "n": 5}]
+    assert loaded("3", *twice) == (1, 1, {"a": 2, "b": 1, "c": 4}), "two rows of one time are duplicates"
+    assert loaded("4") == (0, 0, {"a": 2, "b": 1, "c": 4})
 
 
 async def test_a_run_that_is_killed_and_resumed_moves_the_mark_once_everything_is_loaded(tmp_path):

@@ -35,6 +35,7 @@ BEFORE = Window(newest=at("10:00"), read={"tie": at("10:00"), "known": at("09:30
         ("09:30", "known", "read"),
         ("09:30", "x", "late"),
         ("09:40", "known", "late"),
+        ("09:20", "known", "old"),
         ("09:00", "x", "late"),
         ("08:59", "x", "old"),
     ],

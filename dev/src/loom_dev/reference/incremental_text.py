@@ -24,6 +24,12 @@ load:
   whose value is the mark itself. What becomes of a record found below the mark, `on_late` says. A record further below
   is not seen. The keys of the records within the lag are kept with the mark, so a long lag over many records makes it
   large.
+- **A change is no duplicate.** Of a row, which its key names, a run takes a version that is newer than what earlier
+  runs have read. Where files, objects or given records hold several versions of it, in one file or in several, the run
+  takes the newest and leaves out the older ones; it reads the keys of the source once more for this. Two with the same
+  value are duplicates: the second one is quarantined. Databases and APIs are expected to hold a row once, so there
+  the second row of a key that a run takes is quarantined as `duplicate_key`. To keep all versions, make the column part
+  of the key: `key: [id, updated_at]`.
 - **When the mark moves.** In the transaction that ends the run, after all of the source was read and the load was
   finalized: where it `succeeded`, and where it is `partial` because it missed its `batch_threshold`. A run that failed,
   was cancelled, or ended early by a limit moves nothing. Finish it with `loom resume`, which begins at the same mark; a

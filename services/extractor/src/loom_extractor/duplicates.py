@@ -1,4 +1,5 @@
-"""Finds duplicate keys: a record is a duplicate if and only if its key occurred earlier in the source.
+"""Finds duplicate keys: a record is a duplicate if and only if its key occurred earlier in the source, among those
+records that the run takes.
 
 The result depends on the source alone, and not on what this replica has extracted: before a slice beyond the indexed
 part, the keys up to it are read, in the partitions before its own, too. Several replicas, a crash and a repeated slice
@@ -21,6 +22,8 @@ from loom_connectors.ports.source import Page, ReadRecord, Source
 from loom_extractor.identity import duplicate, identified, repeated
 from loom_extractor.seen_keys import Keyed, Place, SeenKeys
 
+Takes = Callable[[SliceRecord], bool]
+"""Tells whether a run takes a record."""
 _CATCH_UP = 1000
 """Holds the records read at once on the way to a slice, or as many as the slice has if that is more."""
 
@@ -53,16 +56,18 @@ class Duplicates:
         keys: Sequence[str],
         *,
         endless: bool = False,
+        takes: Takes = lambda _: True,
     ) -> list[SliceRecord]:
-        """Return the records of `page` with duplicates marked as errors. In a window of an `endless` stream a key that
-        comes again is news of the same thing: such a record goes on, under an id of its own. Raises what `source.read`
-        raises."""
-        found = _keyed(page.records, records)
+        """Return the records of `page` with duplicates marked as errors. Only those that the run `takes` can be one, or
+        have one: what an incremental run leaves out was read by an earlier run. In a window of an `endless` stream a
+        key that comes again is news of the same thing: such a record goes on, under an id of its own. Raises what
+        `source.read` raises."""
+        found = _keyed(page.records, records, takes)
         if not found:
             return list(records)
         name, make = _index_for(request)
         async with self._indexes.of(name, make) as index, index.lock:
-            first = await _first_positions(index, request, source, page, found, keys)
+            first = await _first_positions(index, request, source, page, found, keys, takes)
         if endless:
             return [
                 repeated(record, read.position) if record.error is None and read.position in first else record
@@ -86,13 +91,19 @@ def _index_for(request: ExtractSlice) -> tuple[str, Callable[[], _Index]]:
 
 
 async def _first_positions(
-    index: _Index, request: ExtractSlice, source: Source, page: Page, found: Sequence[Keyed], keys: Sequence[str]
+    index: _Index,
+    request: ExtractSlice,
+    source: Source,
+    page: Page,
+    found: Sequence[Keyed],
+    keys: Sequence[str],
+    takes: Takes,
 ) -> dict[str, str]:
     """Return, for each record whose key occurred before, its position and that of the first occurrence."""
     seen, place = index.seen, Place(request.partition, request.slice)
     if place >= seen.next:
         if place > seen.next:
-            await _catch_up(index, source, page, keys)
+            await _catch_up(index, source, page, keys, takes)
         all_new = await asyncio.to_thread(seen.add, found)
         seen.next, seen.cursor = Place(place.partition, place.slice + 1), page.cursor
         if all_new:
@@ -100,7 +111,7 @@ async def _first_positions(
     return await asyncio.to_thread(seen.repeated, found)
 
 
-async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[str]) -> None:
+async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[str], takes: Takes) -> None:
     """Index the keys between the indexed part and `page`.
 
     Pages may be cut differently from the slices. The position of the page's first record, which is the same at every
@@ -110,7 +121,7 @@ async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[st
         limit = max(_CATCH_UP, len(page.records))
         passed = await pieces.read(source, seen.cursor, limit, index.piece.until)
         before = list(takewhile(lambda record: record.position != until, passed.records))
-        await asyncio.to_thread(seen.add, _keyed(before, [identified(record, keys) for record in before]))
+        await asyncio.to_thread(seen.add, _keyed(before, [identified(record, keys) for record in before], takes))
         if len(before) < len(passed.records) or passed.end:
             return
         seen.cursor = passed.cursor
@@ -141,5 +152,9 @@ def taken_keys(positions: Mapping[str, str], records: Mapping[str, str]) -> dict
     }
 
 
-def _keyed(read: Sequence[ReadRecord], records: Sequence[SliceRecord]) -> list[Keyed]:
-    return [Keyed(record.id, each.position) for each, record in zip(read, records, strict=True) if record.error is None]
+def _keyed(read: Sequence[ReadRecord], records: Sequence[SliceRecord], takes: Takes = lambda _: True) -> list[Keyed]:
+    return [
+        Keyed(record.id, each.position)
+        for each, record in zip(read, records, strict=True)
+        if record.error is None and takes(record)
+    ]

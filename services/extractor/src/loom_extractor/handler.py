@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter
 
 from loom_common.caching.resource_cache import ResourceCache
@@ -29,13 +30,14 @@ from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
-from loom_connectors.ports.source import Page, ReceivingSource, Source
+from loom_connectors.ports.source import Page, ReceivingSource, Source, VersionedSource
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
 from loom_extractor.identity import identified
-from loom_extractor.incremental import taken
+from loom_extractor.incremental import is_incremental, point_taken, taken
 from loom_extractor.lost_sources import LostSources
 from loom_extractor.received import ReceivedRecords
+from loom_extractor.versions import Versions
 
 OpenSource = Callable[[Plan], Source | Awaitable[Source]]
 
@@ -56,6 +58,7 @@ class Extractor:
         checker: Callable[[], QualityChecker] | None = None,
         received: ReceivedRecords | None = None,
         groups: GroupReader | None = None,
+        versions: Versions | None = None,
     ) -> None:
         """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some. `received`
         keeps what is taken from queues. `groups` reads what steps have grouped."""
@@ -67,6 +70,7 @@ class Extractor:
         self._sources = sources
         self._open_source = open_source
         self._duplicates = duplicates
+        self._versions = versions or Versions()
         self._waiting = LostSources()
 
     async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
@@ -201,9 +205,25 @@ class Extractor:
             sensitive = plan.pipeline.sensitive_fields
             records = [identified(record, keys, carried, sensitive) for record in page.records]
             if keys:
-                endless = plan.stream is not None
-                records = await self._duplicates.marked(request, source, page, records, keys, endless=endless)
+                records = await self._told_apart(request, plan, source, page, records)
         return page, records
+
+    async def _told_apart(
+        self, request: ExtractSlice, plan: Plan, source: Source, page: Page, records: Sequence[SliceRecord]
+    ) -> list[SliceRecord]:
+        """Return the records with duplicates marked, and an incremental run's without those that a newer version of
+        the same row replaces. A trial looks at the first records alone, and not at all of the source."""
+        keys, endless = plan.pipeline.extract.keys, plan.stream is not None
+        if not is_incremental(plan):
+            return await self._duplicates.marked(request, source, page, records, keys, endless=endless)
+        point = partial(point_taken, plan=plan)
+        if isinstance(source, VersionedSource) and not plan.beside:
+            return await self._versions.newest(request, source, page, records, keys, point)
+
+        def takes(record: SliceRecord) -> bool:
+            return point(record) is not None
+
+        return await self._duplicates.marked(request, source, page, records, keys, takes=takes)
 
     @asynccontextmanager
     async def _opened(self, plan_hash: str, plan: Plan) -> AsyncIterator[Source]:

@@ -11,12 +11,31 @@ from loom_common.errors import RecordError
 from loom_common.worker.slices import SliceRecord
 
 
+def point_taken(record: SliceRecord, plan: Plan) -> Point | None:
+    """Return the value of the column of a record that an incremental run takes; None where it leaves the record out,
+    or keeps it back."""
+    config = plan.pipeline.extract.incremental
+    if config is None or record.error is not None:
+        return None
+    try:
+        point = point_of(record.input.get(config.column), config)
+        kind = judged(point, record.id, plan.window, config)
+    except RecordError:
+        return None
+    return point if kind == "new" or (kind == "late" and config.on_late == "load") else None
+
+
+def is_incremental(plan: Plan) -> bool:
+    """Tell whether slices of the plan leave out what earlier runs have read. A stream has looked already."""
+    return plan.pipeline.extract.incremental is not None and plan.replay is None and plan.stream is None
+
+
 def taken(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Window | None]:
     """Return the records that the run takes, and the window of those that it has read. A record whose column tells
     nothing is taken with an error, and so is one that came late where the pipeline says so. Records of the plan's own
     window are read again by no run."""
     config = plan.pipeline.extract.incremental
-    if config is None or plan.replay is not None or plan.stream is not None:  # a stream has looked already
+    if config is None or not is_incremental(plan):
         return list(records), None
     found: list[SliceRecord] = []
     points: dict[str, Point] = {}

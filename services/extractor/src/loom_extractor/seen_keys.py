@@ -47,7 +47,7 @@ class SeenKeys:
         """Add keys in the source's order and keep the first position of equal ones. Returns whether all were new."""
         first: dict[int, str] = {}
         for key, position in found:
-            first.setdefault(_hash(key), position)
+            first.setdefault(hash_of(key), position)
         with self._lock:
             self._database.execute("BEGIN")
             added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", sorted(first.items()))
@@ -56,7 +56,7 @@ class SeenKeys:
 
     def repeated(self, found: Sequence[Keyed]) -> dict[str, str]:
         """Return the keys that occurred before, as their position and the first one."""
-        hashes = [_hash(key) for key, _ in found]
+        hashes = [hash_of(key) for key, _ in found]
         with self._lock:
             rows = self._database.execute(
                 "SELECT hash, position FROM seen WHERE hash IN (SELECT value FROM json_each(?))", (json.dumps(hashes),)
@@ -74,6 +74,7 @@ class SeenKeys:
             self._database.close()
 
 
-def _hash(key: str) -> int:
+def hash_of(key: str) -> int:
+    """Return the 64-bit number by which a key is kept."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

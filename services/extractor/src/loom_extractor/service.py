@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -35,12 +35,13 @@ from loom_extractor.groups import GroupReader
 from loom_extractor.handler import Extractor
 from loom_extractor.received import ReceivedRecords
 from loom_extractor.source_check import SourceCheck
+from loom_extractor.versions import Versions
 
 
 def build(platform: Platform) -> Service:
     """Return the extractor service on `platform`."""
     sources: ResourceCache[Source] = ResourceCache(credentials=platform.credentials)
-    duplicates = Duplicates()
+    duplicates, versions = Duplicates(), Versions()
 
     async def open_planned(plan: Plan) -> Source:
         if runs_foreign_code(plan.pipeline.extract.source, Kind.SOURCE):  # importing it may take long
@@ -57,11 +58,21 @@ def build(platform: Platform) -> Service:
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with sources.closing(), duplicates.closing(), quality.closing(), received.closing(), groups.closing():
+        async with AsyncExitStack() as stack:
+            for each in (sources, duplicates, versions, quality, received, groups):
+                await stack.enter_async_context(each.closing())
             yield
 
     extractor = Extractor(
-        platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received, groups
+        platform.plans,
+        sources,
+        open_planned,
+        duplicates,
+        platform.breakers,
+        quality.checker,
+        received,
+        groups,
+        versions,
     )
     check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split)
     queue = flow.work_queue(Stage.EXTRACT)

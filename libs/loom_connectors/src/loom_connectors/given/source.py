@@ -40,6 +40,8 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> StoredRecor
 class StoredRecords:
     """Reads stored records. A cursor is the number of records before it."""
 
+    holds_versions = True
+
     def __init__(self, name: str, payloads: PayloadStore) -> None:
         self._name = name
         self._payloads = payloads

@@ -90,6 +90,14 @@ class DivisibleSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class VersionedSource(Source, Protocol):
+    """Holds what was written at different times, as files do: a row that changed stands in it again, anywhere. Reading
+    it once more costs nobody else anything."""
+
+    holds_versions: bool
+
+
 class Received(Protocol):
     """Holds messages that were taken from a queue and are not acknowledged yet."""
 

@@ -110,16 +110,19 @@ Taken = Literal["new", "late", "read", "old"]
 
 def judged(point: Point, record_id: str, before: Window | None, config: IncrementalConfig) -> Taken:
     """Say what a record is to a run that begins at the window `before`: `new`, `late` (found below the mark), `read` by
-    an earlier run, or `old`, which is below everything that is looked at. Raises `RecordError` for a value of another
-    kind than the mark."""
+    an earlier run, or `old`: below everything that is looked at, or a version of a row of which an earlier run has read
+    a newer one. Raises `RecordError` for a value of another kind than the mark."""
     least = least_taken(before, config)
     _see_kind(point, least, config)
     if least is not None and point.order < least.order:
         return "old"
     if before is None or point.order > before.newest.order:
         return "new"
-    if before.read.get(record_id) == point:
+    known = before.read.get(record_id)
+    if known == point:
         return "read"
+    if known is not None and point.order < known.order:
+        return "old"
     return "new" if point.order == before.newest.order else "late"
 
 

@@ -33,6 +33,8 @@ _PIECE = 32 * 1024 * 1024
 class FileSource:
     """Reads one file, or all that match a pattern, in the order of their names."""
 
+    holds_versions = True
+
     def __init__(
         self,
         config: ExtractConfig,
