@@ -177,7 +177,7 @@ statistics: $(VENV)/.dev ## test the step package of packages/loom_statistics, i
 airflow: $(VENV)/.dev ## try the provider for Airflow on a real one: its services, a failed gate, killed workers (some minutes)
 	@test -x .integrations/airflow/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/airflow
 	@$(BIN)/uv pip install --quiet --python .integrations/airflow/bin/python --reinstall-package loom-pipelines \
-		--reinstall-package loom-pipelines-airflow $(AIRFLOW) . ./integrations/airflow
+		--reinstall-package loom-pipelines-airflow $(AIRFLOW) . './integrations/airflow[openlineage]'
 	@LOOM_COMMAND=$(CURDIR)/$(BIN)/loom .integrations/airflow/bin/python integrations/try_airflow.py
 
 dbt: $(VENV)/.dev ## try the package for dbt on DuckDB and on a Postgres of its own (some minutes)

@@ -18,6 +18,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import httpx
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -57,6 +60,12 @@ def slow(record):
 
 def embedded(record):
     return _called("embedded", record, 1, 1)
+
+def ended(record):
+    return _called("ended", record, 1, 10)
+
+def deferred(record):
+    return _called("deferred", record, 1, 10)
 """
 DAGS = """
 import os, pathlib
@@ -93,6 +102,12 @@ with DAG("bad", **ONCE):
 with DAG("slow", **ONCE):
     LoomPipelineOperator(task_id="run", pipeline_name="slow", poll_interval=1, pre_execute=worker)
 
+with DAG("ended", **ONCE):
+    LoomPipelineOperator(task_id="run", pipeline_name="ended", poll_interval=1)
+
+with DAG("deferred", **ONCE):
+    LoomPipelineOperator(task_id="run", pipeline_name="deferred", poll_interval=1, deferrable=True)
+
 with DAG("embedded", **ONCE):
     LoomPipelineOperator(
         task_id="run", pipeline_name="embedded", loom_config_path=str(PROJECT / "apart"), pre_execute=worker
@@ -108,11 +123,12 @@ def main() -> None:
         folder.mkdir(parents=True)
         if not KEPT:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        project = written(folder / "project", "good", "bad", "slow")
+        project = written(folder / "project", "good", "bad", "slow", "ended", "deferred")
         apart = written(project / "apart", "embedded")
         port, api_port = free_port(), free_port()
         (project / "loom.yaml").write_text(
             'access: {policies: [{user_pattern: airflow, resource_pattern: ".*", actions: ["*"], allow: true}]}\n'
+            "openlineage: {file: lineage.jsonl}\n"
         )
         token = said(project, "token", "create", "airflow", "--scope", "read", "--scope", "run", "--scope", "control")
         token = next(word for word in token.split() if word.startswith("loom_"))
@@ -132,6 +148,9 @@ def main() -> None:
         say("the services of Airflow have started; its DAGs begin by themselves")
         killed("slow", project, project)
         killed("embedded", project, apart)
+        for name in ("ended", "deferred"):
+            ended_from_outside(name, airflow, project, port)
+            say(f"a task that was ended from outside ({name}): its run is cancelled")
         airflow.wait("good", "success")
         [run] = runs_of(project, "good")
         left = airflow.xcom("good", "run")
@@ -161,9 +180,57 @@ def main() -> None:
         assert calls(apart, "embedded") <= 60, "only what was in flight is done again"
         say(f"a killed worker with the run in it: gone on with, {calls(apart, 'embedded')} calls for 40 records")
 
+        known_by_lineage(project, folder)
+        say("the events of lineage: the run's parent is the task of Airflow, and its root the DAG run")
+
         seen = [path for path in (folder / "logs").rglob("*.log") if token in path.read_text(errors="replace")]
         assert not seen, f"the token stands in {seen}"
     print("The provider for Airflow works: a run to its end, a failed gate, and two killed workers that re-attached.")
+
+
+def ended_from_outside(name: str, airflow: "Metadata", project: Path, port: int) -> None:
+    """Set a task to failed while it runs, as somebody does in Airflow's console, and see that its run is cancelled."""
+    wait(lambda: calls(project, name) > 0, f"the run of {name}")
+    if name == "deferred":
+        wait(lambda: airflow.state(name) == "deferred", f"the trigger: {airflow.state(name)}")
+    token = asked(port, "GET", "/auth/token")["access_token"]
+    [dag_run] = asked(port, "GET", f"/api/v2/dags/{name}/dagRuns", token)["dag_runs"]
+    task = f"/api/v2/dags/{name}/dagRuns/{quote(dag_run['dag_run_id'])}/taskInstances/run"
+    asked(port, "PATCH", task, token, {"new_state": "failed"})
+    airflow.wait(name, "failed")
+    wait(lambda: runs_of(project, name)[0]["status"] == "cancelled", f"the cancel: {runs_of(project, name)}")
+    assert calls(project, name) < 40, "nothing is called for once the run is cancelled"
+
+
+def known_by_lineage(project: Path, folder: Path) -> None:
+    """See that Loom's events of a run name the task by the ids that Airflow's own events have."""
+
+    def told() -> list[dict[str, Any]]:
+        names = [folder / "airflow.jsonl", *project.glob("lineage.jsonl")]
+        return [json.loads(line) for name in names if name.exists() for line in name.read_text().splitlines()]
+
+    def told_of(namespace: str, job: str) -> list[dict[str, Any]]:
+        return [each for each in told() if (each["job"]["namespace"], each["job"]["name"]) == (namespace, job)]
+
+    def ids(job: str) -> set[str]:
+        return {each["run"]["runId"] for each in told_of("air/flow", job)}
+
+    wait(lambda: len(told_of("loom", "good")) >= 2 and ids("good.run") and ids("good"), "events of both")
+    event = told_of("loom", "good")[-1]
+    assert event["eventType"] == "COMPLETE", event
+    parent = event["run"]["facets"]["parent"]
+    assert parent["job"] == {"namespace": "air/flow", "name": "good.run"}, parent
+    assert parent["root"]["job"] == {"namespace": "air/flow", "name": "good"}, parent
+    assert parent["run"]["runId"] in ids("good.run"), parent
+    assert parent["root"]["run"]["runId"] in ids("good"), parent
+
+
+def asked(port: int, method: str, path: str, token: str | None = None, body: Any = None) -> dict[str, Any]:
+    """Return what Airflow's API answers."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", headers=headers, json=body, timeout=30)
+    assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+    return dict(answer.json())
 
 
 def written(project: Path, *pipelines: str) -> Path:
@@ -187,7 +254,7 @@ def environment(folder: Path, port: int, api_port: int, token: str) -> dict[str,
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__FERNET_KEY": "",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
@@ -204,6 +271,10 @@ def environment(folder: Path, port: int, api_port: int, token: str) -> dict[str,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST": "127.0.0.1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": "air/flow",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(folder / "airflow.jsonl"), "append": True}
+        ),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
         "AIRFLOW_CONN_LOOM_DEFAULT": json.dumps(
             {"conn_type": "loom", "host": f"http://127.0.0.1:{api_port}", "password": token}
@@ -249,6 +320,11 @@ class Metadata:
         """Return how often the task `run` was tried."""
         query = "SELECT try_number FROM task_instance WHERE dag_id = ? AND task_id = 'run'"
         return int(self._asked(query, dag_id)[0][0])
+
+    def state(self, dag_id: str) -> str | None:
+        """Return the state of the task `run`."""
+        rows = self._asked("SELECT state FROM task_instance WHERE dag_id = ? AND task_id = 'run'", dag_id)
+        return rows[0][0] if rows else None
 
     def xcom(self, dag_id: str, task_id: str) -> Any:
         """Return what a task has left."""

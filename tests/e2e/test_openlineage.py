@@ -68,6 +68,20 @@ async def test_a_file_gets_the_events_of_a_run_with_its_columns_and_checks(tmp_p
     assert complete["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 20
 
 
+def test_a_run_by_a_command_names_the_task_that_the_environment_names(tmp_path, loom, monkeypatch):
+    (tmp_path / "loom.yaml").write_text("openlineage: {file: events.jsonl}\n")
+    project(tmp_path, 2)
+    task = "01978f6a-8c1e-7c1b-9d0e-3f0a5b6c7d8e"
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"air/flow/daily.reviews/{task}")
+    loom("run", "pipeline.yaml")
+    [start, _] = events_in(tmp_path / "events.jsonl")
+    assert start["run"]["facets"]["parent"]["run"]["runId"] == task
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", task)
+    refused = loom("run", "pipeline.yaml")
+    assert refused.code == 2
+    assert f"OPENLINEAGE_PARENT_ID is '{task}', where NAMESPACE/JOB/UUID is expected" in " ".join(refused.err.split())
+
+
 async def test_a_run_that_fails_and_one_that_is_cancelled_are_told_so(tmp_path, here, slowly):
     (tmp_path / "loom.yaml").write_text("openlineage: {file: events.jsonl}\n")
     made = project(tmp_path, 400, transform=python("transforms:broken"), code=CODE, extract={"batch_size": 1})

@@ -92,6 +92,20 @@ async def test_a_command_is_noted_as_done_by_whoever_carries_it_out_even_if_the_
             assert {(await views.row(each)).requested_by for each in (run_id, replay)} == {lines[0]["user"]}
 
 
+async def test_a_run_keeps_the_task_that_its_headers_name_and_each_try_may_name_another(project):
+    first, second = (f"air/flow/daily.numbers/01978f6a-8c1e-7c1b-9d0e-3f0a5b6c7d8{each}" for each in "ef")
+    async with served() as (client, _):
+        keyed = {"Idempotency-Key": "once", "OpenLineage-Root-Parent-Id": first}
+        run_id = await started(client, **keyed, **{"OpenLineage-Parent-Id": first})
+        assert await started(client, **keyed, **{"OpenLineage-Parent-Id": second}) == run_id
+        await ended(client, run_id)
+        wrong = await client.post("/pipelines/numbers/run", headers={"OpenLineage-Parent-Id": "daily"})
+        assert wrong.status_code == 422
+        assert "OpenLineage-Parent-Id" in wrong.text
+    async with open_views(LoomConfig()) as views:
+        assert (await views.row(run_id)).lineage_parent == {"run": first, "root": first}
+
+
 async def test_a_run_is_paused_resumed_and_cancelled_and_left_so_that_it_can_be_resumed(project):
     (project / "code.py").write_text(WAITING)
     async with served() as (client, paused):

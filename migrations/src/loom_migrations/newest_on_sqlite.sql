@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -781,4 +781,4 @@ CREATE TABLE group_members (
 	PRIMARY KEY (run_id, step, place)
 );
 CREATE INDEX ix_group_members_group ON group_members (run_id, step, group_hash, place);
-INSERT INTO alembic_version VALUES ('0065');
+INSERT INTO alembic_version VALUES ('0073');

@@ -40,6 +40,15 @@ def test_a_run_is_asked_for_by_its_key():
     assert json.loads(request.content) == {"params": {"day": "2026-01-01"}}
 
 
+def test_the_task_that_asks_is_named_in_headers_so_that_the_body_is_the_same_at_each_try():
+    made, asked, _ = api(httpx.Response(202, json={"run_id": "run_1"}))
+    made.start("reviews", {}, "airflow-1", lineage_parent={"run": "air/daily.reviews/1", "root": "air/daily/2"})
+    [request] = asked
+    assert request.headers["OpenLineage-Parent-Id"] == "air/daily.reviews/1"
+    assert request.headers["OpenLineage-Root-Parent-Id"] == "air/daily/2"
+    assert json.loads(request.content) == {}
+
+
 def test_a_request_that_is_being_carried_out_is_asked_again_by_the_same_key():
     under_way = refused(409, "A request with this Idempotency-Key is being carried out.", Retry_After="1")
     made, asked, slept = api(under_way, under_way, httpx.Response(202, json={"run_id": "run_1"}))

@@ -169,3 +169,17 @@ def test_nothing_is_said_of_columns_that_code_makes():
 def test_the_address_of_a_collector_gets_its_usual_path_where_it_has_none():
     assert address_of("http://marquez:5000/") == "http://marquez:5000/api/v1/lineage"
     assert address_of("https://lineage.example/ingest?team=a") == "https://lineage.example/ingest?team=a"
+
+
+def test_a_run_names_the_task_that_has_asked_for_it_and_what_that_belongs_to():
+    task, dag = "01978f6a-8c1e-7c1b-9d0e-3f0a5b6c7d8e", "01978f6a-0000-7c1b-9d0e-3f0a5b6c7d8e"
+    asked = {"run": f"https://air/flow/daily.reviews/{task}", "root": f"https://air/flow/daily/{dag}"}
+    run = a_run(definition=DEFINITION, lineage_parent=asked)
+    event = valid(event_of("START", run, None, at=NOW, namespace="team", project=PROJECT))
+    parent = event["run"]["facets"]["parent"]
+    assert (parent["run"], parent["root"]["run"]) == ({"runId": task}, {"runId": dag})
+    assert parent["job"] == {"namespace": "https://air/flow", "name": "daily.reviews"}
+    assert parent["root"]["job"] == {"namespace": "https://air/flow", "name": "daily"}
+    alone = a_run(definition=DEFINITION, lineage_parent={"run": asked["run"], "root": None})
+    event = valid(event_of("START", alone, None, at=NOW, namespace="team", project=PROJECT))
+    assert "root" not in event["run"]["facets"]["parent"]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 PREFIX = "/api/v1"
+LINEAGE_HEADERS = {"run": "OpenLineage-Parent-Id", "root": "OpenLineage-Root-Parent-Id"}
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """The answers after which the same request may be answered otherwise; so may any that has `Retry-After`."""
@@ -58,15 +59,25 @@ class LoomApi:
         }
         self._sleep = sleep
 
-    def start(self, pipeline: str, options: Mapping[str, Any], key: str, *, patience: float = 300.0) -> str:
-        """Start a run, and return its id; where one was started by the same `key`, the id of that. An API that is away
-        is asked for `patience` seconds. Raises `LoomApiError` and `LoomApiAway`."""
+    def start(
+        self,
+        pipeline: str,
+        options: Mapping[str, Any],
+        key: str,
+        *,
+        lineage_parent: Mapping[str, str] | None = None,
+        patience: float = 300.0,
+    ) -> str:
+        """Start a run, and return its id; where one was started by the same `key`, the id of that. `lineage_parent`
+        names the task as `lineage.lineage_parent_of` does. An API that is away is asked for `patience` seconds. Raises
+        `LoomApiError` and `LoomApiAway`."""
+        named = {LINEAGE_HEADERS[part]: name for part, name in (lineage_parent or {}).items()}
         said = self._send(
             "POST",
             f"/pipelines/{quote(pipeline, safe='')}/run",
             patience,
             json=dict(options),
-            headers={"Idempotency-Key": key},
+            headers={"Idempotency-Key": key, **named},
         )
         return str(said["run_id"])
 

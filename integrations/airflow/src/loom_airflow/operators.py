@@ -12,6 +12,7 @@ from loom_airflow.api import LoomApi, LoomApiAway, LoomApiError
 from loom_airflow.compat import AirflowException, AirflowFailException, conf
 from loom_airflow.hooks import LoomHook
 from loom_airflow.identity import clearing_of, request_key
+from loom_airflow.lineage import lineage_parent_of
 from loom_airflow.projects import LoomProject, NoLoom
 from loom_airflow.reports import AT_WORK, LEFT, NotToBeRetried, RunFailed, progress, result_of
 from loom_airflow.triggers import LoomRunTrigger
@@ -96,9 +97,10 @@ class LoomPipelineOperator(BaseOperator):
         options = self._options(context)
         key = _key_of(context)
         try:
+            parent = lineage_parent_of(context["ti"])
             if self.loom_config_path is not None:
-                return self._embedded(self.loom_config_path, options, key)
-            return self._over_the_api(options, key)
+                return self._embedded(self.loom_config_path, options, key, parent)
+            return self._over_the_api(options, key, parent)
         except LoomApiError as error:
             raise (AirflowFailException if error.status in (400, 404, 422) else AirflowException)(str(error)) from error
         except (LoomApiAway, RunFailed, NoLoom) as error:
@@ -121,21 +123,23 @@ class LoomPipelineOperator(BaseOperator):
             self.log.info("Cancelling %s.", self._run_id)
             LoomHook(self.loom_conn_id).get_conn().cancel(self._run_id)
 
-    def _embedded(self, config_path: str, options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    def _embedded(
+        self, config_path: str, options: Mapping[str, Any], key: str, parent: Mapping[str, str] | None
+    ) -> dict[str, Any]:
         from loom import LoomError
 
         project = LoomProject(config_path, self.target)
         try:
             self._refuse_version(project.version_of(self.pipeline_name))
-            return self._ended(project.run(self.pipeline_name, options, key))
+            return self._ended(project.run(self.pipeline_name, options, key, parent))
         except LoomError as error:
             raise AirflowException(str(error)) from error
 
-    def _over_the_api(self, options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    def _over_the_api(self, options: Mapping[str, Any], key: str, parent: Mapping[str, str] | None) -> dict[str, Any]:
         api = LoomHook(self.loom_conn_id).get_conn()
         if self.pipeline_version is not None:
             self._refuse_version(api.pipeline(self.pipeline_name)["version"])
-        self._run_id = run_id = api.start(self.pipeline_name, options, key)
+        self._run_id = run_id = api.start(self.pipeline_name, options, key, lineage_parent=parent)
         report = api.run(run_id)
         if report["status"] in LEFT:
             self.log.info("Going on with %s, which is %s.", run_id, report["status"])

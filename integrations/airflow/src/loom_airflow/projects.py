@@ -35,10 +35,13 @@ class LoomProject:
         """Return the version of a pipeline's file."""
         return str(self._loom.load_pipeline(pipeline).version)
 
-    def run(self, pipeline: str, options: Mapping[str, Any], key: str) -> dict[str, Any]:
-        """Run a pipeline to its end, or go on with the run of the same `key`, and return its report."""
+    def run(
+        self, pipeline: str, options: Mapping[str, Any], key: str, parent: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Run a pipeline to its end, or go on with the run of the same `key`, and return its report. `parent` names the
+        task as `lineage.lineage_parent_of` does."""
         given = {name: options[name] for name in ("sample", "load", "reuse", "budget") if name in options}
-        result = self._loom.run(pipeline, options.get("params"), idempotency_key=key, **given)
+        result = self._loom.run(pipeline, options.get("params"), idempotency_key=key, lineage_parent=parent, **given)
         return self.report(result.run_id)
 
     def report(self, run_id: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import built, load
 from loom.project.person import person
 from loom.requests.checked import checked
+from loom.requests.lineage_parent import lineage_parent_of
 from loom.sdk.attaching import attached, report_once
 from loom.sdk.callables import for_workers
 from loom.sdk.listed import Lineage, Listed, QuarantinedRecord
@@ -68,6 +69,7 @@ class Loom(RunControl):
         cluster: bool = False,
         wait: bool = False,
         idempotency_key: str | None = None,
+        lineage_parent: Mapping[str, str | None] | None = None,
     ) -> RunResult:
         """Run a pipeline, or its file, to its end, embedded unless `cluster`. A `sample` of so many records goes beside
         the destination unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an
@@ -78,7 +80,9 @@ class Loom(RunControl):
 
         The same `idempotency_key` twice is one run, whose id follows from the key: one that has ended is reported, one
         that goes on in another process is waited for, and one that was interrupted, paused, cancelled or failed is
-        gone on with. Raises `ConfigurationError` where it cannot start."""
+        gone on with. Events of OpenLineage name `lineage_parent` as the run's parent: the `run` of another tool, as
+        `NAMESPACE/JOB/UUID`, and the `root` that it belongs to. Without it, `OPENLINEAGE_PARENT_ID` and
+        `OPENLINEAGE_ROOT_PARENT_ID` name them. Raises `ConfigurationError` where the run cannot start."""
         config = self._config.for_cluster() if cluster else self._config
         pipeline = self._meant(pipeline)
         if idempotency_key is not None:
@@ -104,6 +108,7 @@ class Loom(RunControl):
             budget=budget,
             idempotency_key=idempotency_key,
             requested_by=person(),
+            lineage_parent=lineage_parent_of(lineage_parent),
         )
         if config.distributed:
             refuse_registered(pipeline)

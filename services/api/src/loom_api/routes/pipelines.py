@@ -11,6 +11,7 @@ from loom.pipeline_list import ListedPipeline
 from loom_api.bodies import Definition, RunOptions
 from loom_api.http.answers import PREFIX, Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once, start_key
+from loom_api.http.lineage import ParentId, RootId, lineage_parent_of
 from loom_api.http.problems import documented
 from loom_api.reads import Reads
 from loom_api.results.commands import Registered, RunStarted
@@ -73,10 +74,13 @@ def router(source: Source) -> Routes:
         name: str,
         options: RunOptions | None = None,
         key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        parent: ParentId = None,
+        root: RootId = None,
         commands: Commands = ordered,
     ) -> Json:
         """Start a run of a pipeline of the project's folders, or of one that has run. `Location` names the run."""
-        begun = await commands.run(name, options or RunOptions(), start_key(request))
+        asked_by = lineage_parent_of(parent, root)
+        begun = await commands.run(name, options or RunOptions(), start_key(request), asked_by)
         return started(begun.accepted, begun.notes)
 
     routes.extend(starting)

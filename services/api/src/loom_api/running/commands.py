@@ -24,7 +24,7 @@ from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOption
 from loom_api.reads import Reads
 from loom_api.running.noting import Noted, note_denied, noted
 from loom_api.running.sessions import Sessions
-from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
+from loom_common.contracts.v1 import LineageParent, PipelineRegistered, RegisterPipeline, RunAccepted
 from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError, NotFound
@@ -84,7 +84,9 @@ class Commands:
             act = Act(self._viewer.user, self._viewer.token_name, action.value, f"{kind.value}/{pipeline}")
             raise HTTPException(403, await note_denied(self._reads.engine, self._viewer, act, run_id))
 
-    async def run(self, name: str, options: RunOptions, key: str | None) -> Begun:
+    async def run(
+        self, name: str, options: RunOptions, key: str | None, lineage_parent: LineageParent | None = None
+    ) -> Begun:
         """Start a run of a pipeline of the project, or of one that is registered, or open its stream. The same `key`
         twice starts one run. Raises `ConfigurationError` where it cannot begin."""
         await self._sessions.renew()
@@ -108,6 +110,7 @@ class Commands:
             "full_refresh": options.full_refresh,
             "budget": options.budget,
             "priority": options.priority,
+            "lineage_parent": lineage_parent,
             "idempotency_key": key,
             "requested_by": self._viewer.user,
         }

@@ -118,6 +118,9 @@ class Run:
     """The stream that it is a window of; None for any other run."""
     stream_window: int | None
     """Holds the run's number among the windows of its stream."""
+    lineage_parent: Mapping[str, str | None] | None
+    """Names the task of another tool that has asked for it as `run`, and what that belongs to as `root`; None without
+    one."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from loom_common.contracts.v1 import Preflight, RunAccepted, RunRequest
+from loom_common.contracts.v1 import LineageParent, Preflight, RunAccepted, RunRequest
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
@@ -98,6 +98,7 @@ async def accept(
         preflight=request.preflight,
         priority=request.priority,
         budget=request.budget,
+        lineage_parent=request.lineage_parent,
     )
     await incremental.enter(unit, run_id, plan, full=request.full_refresh)
     if request.claims is not None:
@@ -123,6 +124,7 @@ async def start(
     idempotency_key: str | None = None,
     preflight: Preflight | None = None,
     budget: float | None = None,
+    lineage_parent: LineageParent | None = None,
 ) -> None:
     """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
     pipeline = plan.pipeline
@@ -138,6 +140,7 @@ async def start(
             status=run_rows.RUNNING,
             preflight=None if preflight is None else preflight.model_dump(mode="json"),
             idempotency_key=idempotency_key,
+            lineage_parent=None if lineage_parent is None else lineage_parent.model_dump(),
             epoch=1,
             owner=unit.owner,
             deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),

@@ -91,6 +91,19 @@ def of_run(run: Run, report: RunReport | None) -> dict[str, Any]:
     return found
 
 
+def parent_of(named: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the facet of the task that has asked for a run, and of the `root` that the task belongs to. Each is named
+    as `NAMESPACE/JOB/UUID`; a namespace may hold slashes."""
+
+    def told(name: str) -> dict[str, Any]:
+        namespace, job, uuid = name.rsplit("/", 2)
+        return {"run": {"runId": uuid}, "job": {"namespace": namespace, "name": job}}
+
+    run, root = named["run"], named.get("root")
+    assert run is not None
+    return facet("parent", **told(run), **({"root": told(root)} if root else {}))
+
+
 def of_job(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is said of a pipeline: its kind, its description and the SQL that reads its source."""
     found = facet("jobType", processingType="BATCH", integration="LOOM", jobType="PIPELINE")

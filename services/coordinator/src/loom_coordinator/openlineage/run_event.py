@@ -61,6 +61,8 @@ def event_of(
     if run.replay_of:
         parent = {"run": {"runId": event_id(run.replay_of)}, "job": {"namespace": namespace, "name": run.pipeline_name}}
         said |= facets.facet("parent", **parent)
+    elif run.lineage_parent:
+        said |= facets.parent_of(run.lineage_parent)
     return {
         "eventType": kind,
         "eventTime": at.astimezone(dt.UTC).isoformat(),

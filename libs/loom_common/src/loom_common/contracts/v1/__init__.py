@@ -15,6 +15,7 @@ from loom_common.contracts.v1.answers import (
 from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
 from loom_common.contracts.v1.commands import (
     DiscardRequest,
+    LineageParent,
     RegisterPipeline,
     ReplayRequest,
     RunCommand,
@@ -104,6 +105,7 @@ __all__ = [
     "Interaction",
     "KeptReason",
     "KeptRecord",
+    "LineageParent",
     "LoadFinalized",
     "Mistake",
     "PipelineRegistered",

@@ -1,14 +1,32 @@
 """Defines commands to the coordinator, which any client may send."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1.preflight import Preflight
 from loom_common.domain.run.replaying import Changes
 from loom_common.domain.values.ids import message_id
+
+LINEAGE_RUN = r"^[^\x00-\x1f]{1,500}/[^/\x00-\x1f]{1,500}/[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+"""Matches what names a run among tools that tell of lineage: `NAMESPACE/JOB/UUID`, as in `OPENLINEAGE_PARENT_ID`."""
+LineageRun = Annotated[str, Field(pattern=LINEAGE_RUN)]
+
+
+class LineageParent(BaseModel):
+    """Names the task of another tool that asks for a run, for the events of OpenLineage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    run: LineageRun = Field(
+        description="The task's run as OpenLineage knows it, `NAMESPACE/JOB/UUID`, as in `OPENLINEAGE_PARENT_ID`.",
+        examples=["airflow/reviews_daily.reviews/01978f6a-8c1e-7c1b-9d0e-3f0a5b6c7d8e"],
+    )
+    root: LineageRun | None = Field(
+        None, description="The run that all of it belongs to, such as that of a DAG: `OPENLINEAGE_ROOT_PARENT_ID`."
+    )
 
 
 class RunRequest(Message):
@@ -53,6 +71,9 @@ class RunRequest(Message):
     )
     reuse: bool = Field(True, description="False: take no result of an earlier run.")
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
+    lineage_parent: LineageParent | None = Field(
+        None, description="The task of another tool that asks, which events of OpenLineage name as the run's parent."
+    )
     preflight: Preflight | None = Field(
         None, description="What whoever asks has found before, for the audit: `loom manifest`."
     )

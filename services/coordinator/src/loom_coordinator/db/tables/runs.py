@@ -83,6 +83,7 @@ pipeline_runs = Table(
     Column("target", String(40)),
     Column("stream", String(40)),
     Column("stream_window", Integer),
+    Column("lineage_parent", Json),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

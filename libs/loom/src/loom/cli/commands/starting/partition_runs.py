@@ -13,6 +13,7 @@ from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, trou
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.project.person import person
+from loom.requests.lineage_parent import lineage_parent_of
 from loom.requests.runs import prepare, refuse_unfinished
 from loom_common.contracts.v1 import RunAccepted
 from loom_common.errors import DependencyUnavailable, LoomError
@@ -151,7 +152,13 @@ class Backfill:
         params = {**self.params, self.name: each.value}
         prepared = await prepare(str(self.loaded.path), self.config, params, sample=False, wait=False, say=terminal.say)
         reuse = self.reuse and self.config.cache.enabled
-        how = {"budget": left, "reuse": reuse, "requested_by": person(), "idempotency_key": each.key}
+        how = {
+            "budget": left,
+            "reuse": reuse,
+            "requested_by": person(),
+            "idempotency_key": each.key,
+            "lineage_parent": lineage_parent_of(None),
+        }
         request = prepared.request.model_copy(update=how)
 
         async def begin(session: Session) -> RunAccepted:

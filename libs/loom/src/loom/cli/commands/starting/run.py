@@ -78,6 +78,7 @@ def run(
     from loom.cli.commands.starting import chain
     from loom.cli.output.terminal import say
     from loom.project.person import person
+    from loom.requests.lineage_parent import lineage_parent_of
     from loom.requests.runs import Prepared, prepare
     from loom.session import StreamOpened
 
@@ -98,7 +99,14 @@ def run(
         validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in below])
         return
     reuse = settings.cache.enabled and not no_cache
-    how = {"sample": sample, "load": load, "reuse": reuse, "full_refresh": full_refresh, "requested_by": person()}
+    how = {
+        "sample": sample,
+        "load": load,
+        "reuse": reuse,
+        "full_refresh": full_refresh,
+        "requested_by": person(),
+        "lineage_parent": lineage_parent_of(None),
+    }
 
     ends = "--downstream" if downstream else "--fail-on" if limits else None
     request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person()})
