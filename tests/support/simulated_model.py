@@ -17,7 +17,8 @@ from pathlib import Path
 from aiohttp import web
 
 from loom_ai.simulated.answers import answer_for, tokens_of
-from loom_ai.simulated.formats import Format, SimulatedRequest
+from loom_ai.simulated.conversation import SimulatedRequest
+from loom_ai.simulated.formats import Format
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.server import FAULTS, FORMS
 from loom_ai.simulated.server import SimulatedModel as Server

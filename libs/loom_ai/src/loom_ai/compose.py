@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loom_ai.batches.execution import BatchExecution
-from loom_ai.batches.requests.values import BatchStore
+from loom_ai.batches.requests.store import BatchStore
 from loom_ai.budget.ledger import BudgetLedger
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from loom.labelling.drawing import Near, laid_out
-from loom.labelling.report import agreed, counted, of_people
+from loom.labelling.people import agreed, counted, of_people
 from loom.labelling.subject import Subject
 from loom_common.domain.run.gates import BUILTIN, Score, weighted
 from loom_coordinator.db.outputs.labels import BORDERLINE, RANDOM, Label, SampledRecord

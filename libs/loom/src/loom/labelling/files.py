@@ -15,7 +15,7 @@ from loom.benchmarks.data.labels import named_on_the_command_line, rows_of
 from loom.benchmarks.data.verdicts import verdict_of
 from loom.benchmarks.shown.files import put
 from loom.labelling.label_session import checked_person, checked_text
-from loom.labelling.report import agreed
+from loom.labelling.people import agreed
 from loom.project.config import LoomConfig
 from loom.rescoring.evaluate import ended_run, opened_state, settings_of
 from loom_common.async_engine import AsyncEngine

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from loom.benchmarks.figures.computed import Figure
 from loom.labelling.drawing import scored
+from loom.labelling.people import OfPeople, agreed, counted, disputed, of_people
 from loom.labelling.subject import Subject, subject_of, subjects_of
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.json_values.shown import Shown
-from loom_common.statistics import bootstrap, stratified
-from loom_common.statistics.agreement import cohens_kappa
-from loom_common.statistics.classification import Confusion
+from loom_common.statistics import stratified
 from loom_common.statistics.stratified import Labelled, Strata
 from loom_common.statistics.thresholds import Goal
 from loom_coordinator.db.outputs import labels
-from loom_coordinator.db.outputs.labels import PASS, SKIP, Label, LabelSample, SampledRecord
+from loom_coordinator.db.outputs.labels import LabelSample, SampledRecord
 from loom_coordinator.db.run import Run
 
 DELTA = 0.05
@@ -33,17 +30,6 @@ class Wanted:
     goal: Goal = GOAL
     target: float = TARGET
     delta: float = DELTA
-
-
-@dataclass(frozen=True, slots=True)
-class OfPeople(Shown):
-    """Says how far two persons agree on the records that both have judged."""
-
-    one: str
-    other: str
-    records: int
-    agreement: float
-    kappa: Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +110,14 @@ async def report(
     for subject in [main, *(each for each in subjects_of(run) if each.name != main.name)]:
         strata = await _strata(engine, run, subject, sample, (whole, by_chance), verdicts, scores)
         found.append(_of_subject(subject, strata, wanted))
-    disputed = _disputed(said)
+    divided = disputed(said)
     return LabelReport(
         run_id=run.run_id,
         pipeline=run.pipeline_name,
         sample=sample,
-        labelled=len(judged) + disputed,
+        labelled=len(judged) + divided,
         passed=sum(verdicts[name] is True for name in judged),
-        disputed=disputed,
+        disputed=divided,
         outside=len(judged) - len(used),
         persons=persons if person is None else {person: persons.get(person, 0)},
         people=of_people(said),
@@ -140,66 +126,6 @@ async def report(
         delta=wanted.delta,
         subjects=found,
     )
-
-
-def agreed(said: Sequence[Label]) -> dict[str, bool | None]:
-    """Return by record what most persons say of it; None where they are divided, or all have skipped it. Pure."""
-    votes: dict[str, Counter[str]] = {}
-    for each in said:
-        votes.setdefault(each.record_id, Counter())[each.verdict] += 1
-    found: dict[str, bool | None] = {}
-    for record_id, counts in votes.items():
-        passes, fails = counts[PASS], counts.total() - counts[PASS] - counts[SKIP]
-        found[record_id] = None if passes == fails else passes > fails
-    return found
-
-
-def _disputed(said: Sequence[Label]) -> int:
-    spoken = {each.record_id for each in said if each.verdict != SKIP}
-    verdicts = agreed(said)
-    return sum(verdicts[name] is None for name in spoken)
-
-
-def counted(
-    drawn: Sequence[SampledRecord], verdicts: Mapping[str, bool | None]
-) -> tuple[list[SampledRecord], list[SampledRecord]]:
-    """Return the records that count: the nearest ones up to the first on which nobody has said anything, and, of those
-    drawn at random up to the first such one, those that are not among the nearest. Records whose output is gone leave
-    no gap. Pure."""
-
-    def without_gap(records: Sequence[SampledRecord]) -> list[SampledRecord]:
-        found = []
-        for each in records:
-            if each.gone is None and each.record_id not in verdicts:
-                break
-            found.append(each)
-        return found
-
-    whole = without_gap(
-        sorted((each for each in drawn if each.nearness is not None), key=lambda one: one.nearness or 0)
-    )
-    names = {each.record_id for each in whole}
-    at_random = [each for each in drawn if each.draw is not None]
-    by_chance = without_gap(sorted(at_random, key=lambda one: one.draw or 0))
-    return whole, [each for each in by_chance if each.record_id not in names]
-
-
-def of_people(said: Sequence[Label]) -> list[OfPeople]:
-    """Return how far each two persons agree. Pure."""
-    by_person: dict[str, dict[str, str]] = {}
-    for each in said:
-        if each.verdict != SKIP:
-            by_person.setdefault(each.person, {})[each.record_id] = each.verdict
-    found = []
-    for one, other in combinations(sorted(by_person), 2):
-        pairs = [(by_person[one][name], by_person[other][name]) for name in by_person[one].keys() & by_person[other]]
-        if pairs:
-            matrix = Confusion.of(pairs)
-            spread = bootstrap.of_records(sorted(pairs), lambda some: cohens_kappa(Confusion.of(some)))
-            found.append(
-                OfPeople(one, other, len(pairs), matrix.accuracy or 0.0, Figure.of(cohens_kappa(matrix), spread))
-            )
-    return found
 
 
 async def _strata(

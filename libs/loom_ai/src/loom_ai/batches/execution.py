@@ -20,7 +20,8 @@ from cachetools import TTLCache
 from loom_ai.batches.progress import told
 from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.batches.requests.encoding import size_of
-from loom_ai.batches.requests.values import BatchState, BatchStore, Request, RequestState, Reserved
+from loom_ai.batches.requests.store import BatchStore
+from loom_ai.batches.requests.values import BatchState, Request, RequestState, Reserved
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.ports import Entry, ModelCall, Payer

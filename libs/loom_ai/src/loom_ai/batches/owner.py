@@ -12,7 +12,8 @@ import structlog
 
 from loom_ai.batches.reading import Reading
 from loom_ai.batches.requests.client import Sessions
-from loom_ai.batches.requests.values import Batch, BatchState, BatchStore
+from loom_ai.batches.requests.store import BatchStore
+from loom_ai.batches.requests.values import Batch, BatchState
 from loom_ai.batches.submission import Submission
 from loom_ai.settings import BatchSettings
 from loom_common.errors import LoomError

@@ -13,17 +13,8 @@ from cachetools import LRUCache
 from loom_ai.batches.forms import Forms
 from loom_ai.batches.protocols.protocol import protocol_of
 from loom_ai.batches.requests.client import BatchClient, BatchRefused
-from loom_ai.batches.requests.values import (
-    Batch,
-    BatchState,
-    BatchStore,
-    End,
-    Outcome,
-    Request,
-    RequestState,
-    Result,
-    Status,
-)
+from loom_ai.batches.requests.store import BatchStore
+from loom_ai.batches.requests.values import Batch, BatchState, End, Outcome, Request, RequestState, Result, Status
 from loom_ai.batches.submission import Submission
 from loom_ai.batches.ways import way_of
 from loom_ai.budget.answer_sizes import longest

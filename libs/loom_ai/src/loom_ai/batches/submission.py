@@ -18,7 +18,8 @@ import structlog
 from loom_ai.batches.forms import Forms
 from loom_ai.batches.protocols.protocol import BatchProtocol, protocol_of
 from loom_ai.batches.requests.client import BatchClient, BatchRefused, NotSent
-from loom_ai.batches.requests.values import Batch, BatchState, BatchStore, Gathered, Limits, Request, RequestState
+from loom_ai.batches.requests.store import BatchStore, Gathered
+from loom_ai.batches.requests.values import Batch, BatchState, Limits, Request, RequestState
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.ports import Entry, Journal, ModelCall
 from loom_ai.settings import BatchSettings

@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from loom_ai.simulated.answers import vector_for
-from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_or_empty, question_in, schema_in_words
+from loom_ai.simulated.conversation import (
+    SimulatedAnswer,
+    SimulatedRequest,
+    object_or_empty,
+    question_in,
+    schema_in_words,
+)
 
 
 class CohereChat:

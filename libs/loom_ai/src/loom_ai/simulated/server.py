@@ -27,14 +27,8 @@ from aiohttp import web
 
 from loom_ai.simulated.answers import answer_for, made_up_logprobs, tokens_of
 from loom_ai.simulated.batches import SimulatedBatches
-from loom_ai.simulated.formats import (
-    AnthropicMessages,
-    ChatCompletions,
-    Format,
-    GoogleContents,
-    SimulatedAnswer,
-    SimulatedRequest,
-)
+from loom_ai.simulated.conversation import SimulatedAnswer, SimulatedRequest
+from loom_ai.simulated.formats import AnthropicMessages, ChatCompletions, Format, GoogleContents
 from loom_ai.simulated.further_formats import BedrockConverse, CohereChat, Embeddings
 from loom_ai.simulated.known import KnownAnswers, with_known
 from loom_ai.simulated.latency import Latency

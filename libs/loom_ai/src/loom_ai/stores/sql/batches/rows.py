@@ -10,13 +10,7 @@ import orjson
 import sqlalchemy as sa
 
 from loom_ai.batches.requests import encoding
-from loom_ai.batches.requests.values import (
-    Batch,
-    BatchState,
-    Request,
-    RequestState,
-    Reserved,
-)
+from loom_ai.batches.requests.values import Batch, BatchState, Request, RequestState, Reserved
 from loom_common.domain.model_options.pricing import ModelPrice
 
 

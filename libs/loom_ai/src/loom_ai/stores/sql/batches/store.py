@@ -9,15 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loom_ai.batches.requests.values import (
-    Batch,
-    BatchState,
-    Gathered,
-    Request,
-    RequestState,
-    RunHeard,
-    Standing,
-)
+from loom_ai.batches.requests.store import Gathered
+from loom_ai.batches.requests.values import Batch, BatchState, Request, RequestState, RunHeard, Standing
 from loom_ai.journal.tables import batch_owners, batch_requests, batch_runs, provider_batches
 from loom_ai.stores.sql.batches.rows import batch_in, batch_row, moment, request_in, request_row
 from loom_ai.stores.sql.dialects import dialect_of
