@@ -37,6 +37,7 @@ def one(name):
         ("mariadb", True, "mysql", "timeouts"),
         ("snowflake", True, "snowflake", "timeouts"),
         ("amqp", True, None, "prefetch"),
+        ("redis", False, None, "claim_after"),
     ],
 )
 def test_a_connector_says_what_it_can(name, writes, extra, key):

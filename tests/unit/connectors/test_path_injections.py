@@ -158,6 +158,7 @@ FILES_OF_URLS = (
     "snowflake://me@account/d?table=t&private_key_file={}",
     "bigquery://project/d?table=t&credentials_file={}",
     "amqps://h/?queue=q&ssl_cert={}",
+    "rediss://h/0?stream=s&ssl_cert={}",
     "gs://bucket/a.csv?service_account={}",
 )
 

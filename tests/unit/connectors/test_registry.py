@@ -57,7 +57,7 @@ async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
         ("reviews", "options: {format: "),
         ("reviews.cvs", ".arrow, .csv, .feather, .json, .jsonl, .ndjson, .parquet"),
         ("file:///reviews.cvs", "Did you mean 'csv'?"),
-        ("s9://bucket/reviews.csv", "postgres://, postgresql://, rabbitmq://, rest://, s3://, snowflake://, sqlite://"),
+        ("s9://bucket/reviews.csv", "rabbitmq://, redis://, rediss://, rest://, s3://, snowflake://, sqlite://"),
         ("file://host/reviews.csv", "file:///absolute/path (three slashes)"),
         ("sqlite://out.db", "three slashes"),
         ("sqlite:///out.db?tabel=t", "Did you mean 'table'?"),

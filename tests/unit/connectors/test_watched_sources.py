@@ -149,6 +149,7 @@ async def test_a_table_gives_what_changed_and_nothing_twice(tmp_path):
         ("s3://bucket/in/*.jsonl", {}, "extract.source", "a source that can be read as a stream"),
         ("sqlite:///in.db?table=t", {}, "extract.source", "a table or an API with `extract.incremental`"),
         ("amqp://host?queue=q", {"poll": "1s"}, "extract.poll", "a queue tells of its messages itself"),
+        ("redis://host?stream=s", {"poll": "1s"}, "extract.poll", "tells of its messages itself"),
         ("amqp://host?queue=q", {"options": {"until": "idle"}}, "extract.options.until", "a stream takes what comes"),
         ("amqp://host?queue=q", {"settle": "1s"}, "extract.settle", "files that may still be written to"),
     ],

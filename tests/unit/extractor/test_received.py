@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,8 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports.source import Page, ReadRecord
-from loom_extractor.received import RunsReceivedRecords
+from loom_extractor.received import ReceivedRecords, RunsReceivedRecords
+from support.clocks import ManualClock
 from support.journal_tables import create_tables
 from support.pieces import pages_of
 
@@ -202,3 +204,22 @@ async def test_a_window_that_closes_takes_nothing_more_unless_somebody_has_taken
     assert positions([(None, after)]) == ["b1.0", "c1.0"]
     again = await taking(queue, pages, closing=True, **stream).read(closed.cursor, 5)
     assert again == after
+
+
+async def test_a_stream_forgets_identities_now_and_then_however_long_it_goes_on():
+    forgotten = []
+
+    class Pages:
+        async def forget_identities(self, source: str, before: object) -> None:
+            forgotten.append((source, before))
+
+    clock = ManualClock()
+    received = ReceivedRecords(Pages, clock, None)
+    for _ in range(3):
+        for _ in range(5):
+            await received.of(QueueSource(Queue()), "stream_1", first=False, taking=True, trial=False, endless=True)
+        clock.pass_time(600)
+    age = dt.timedelta(seconds=60)
+    assert forgotten == [("queue", clock.now() - dt.timedelta(minutes=10 * ago) - age) for ago in (3, 2, 1)]
+    await received.of(QueueSource(Queue()), "run_1", first=False, taking=True, trial=False)
+    assert len(forgotten) == 3

@@ -18,6 +18,7 @@ from loom_connectors.formats.json_array import JsonArrayDestinationOptions, Json
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
+from loom_connectors.redis_streams.options import RedisStreamOptions
 from loom_connectors.rest.http.options import Auth, Pagination, RestDestinationOptions, RestSourceOptions
 from loom_connectors.snowflake.options import SnowflakeDestinationOptions, SnowflakeSourceOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
@@ -42,6 +43,7 @@ def connectors_page() -> str:
         "Snowflake": (SnowflakeSourceOptions, SnowflakeDestinationOptions),
         "BigQuery": (BigQuerySourceOptions, BigQueryDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
+        "Redis streams": (RedisStreamOptions, NoOptions),
         "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }
     for title, (source, destination) in options.items():

@@ -26,6 +26,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `bigquery://project/dataset?table=reviews` | BigQuery (extra `bigquery`) |
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
+| `redis://${USER}:${PASSWORD}@host/0?stream=reviews&group=triage` | a stream of Redis, as a source |
 | `python:shop:orders` | a function of your own, as a source or a destination |
 | `rest+https://host/v1/orders` | a REST API that speaks JSON |
 
@@ -216,6 +217,25 @@ published again, with the id that they had; a replay or a resumed run publishes 
 message that reaches no queue quarantines its record (`unroutable`), and so does one that the broker does not take
 (`refused`), or whose template names a field that the row lacks (`no_message`). A trial publishes nothing: its rows go
 to `<exchange>.sample.jsonl`.
+""",
+    "Redis streams": """
+`redis://`, and `rediss://` for TLS, with `ssl_ca`, `ssl_cert` and `ssl_key` as files. The path is the number of the
+database, `stream` the key of the stream, and `group` the consumer group, `loom` where none is named. Group and stream
+are made where they are not there yet. It needs Redis 6.2 or newer, or Valkey.
+
+The fields of an entry are those of the record, each a text: `XADD reviews * id 71 review "I love it!"`. Where one field
+holds the record as JSON, `field` names it: `XADD reviews * data '{"id": 71}'` and `options: {field: data}`. An entry
+that is no record is quarantined with its id, and the others go on.
+
+Up to `prefetch` entries are written to Loom's database, in one transaction with their ids, before the group
+acknowledges them (`XACK`); from then on they are read there. What a process was given that died is given again, and
+what any other consumer of the group holds for longer than `claim_after` is taken over (`XAUTOCLAIM`): let it be longer
+than other programs of the group need for an entry. So each entry is loaded once, as long as `dedup_window` remembers
+it. Two pipelines that read one stream need a group each, or they share its entries. Entries stay in the stream: whoever
+adds them limits it (`XADD ... MAXLEN`), and what is removed before it is taken is lost to the group.
+
+A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes entries as they come, and another one those that
+stood in the stream when its run began. A trial (`--sample`) looks at the entries that come next, and takes none.
 """,
     "REST APIs": """
 JSON over HTTP. The location is the address of the API after `rest+`; user and password in it are sent as `basic`.

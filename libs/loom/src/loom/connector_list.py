@@ -72,11 +72,12 @@ class Connector(Shown):
     """Are None where it has none of its own, or where its package is not installed."""
 
 
-_OPTIONS: Mapping[str, tuple[str, str, str]] = {
+_OPTIONS: Mapping[str, tuple[str, str, str | None]] = {
     Family.DATABASE: ("loom_connectors.sql.parameters", "SqlSourceOptions", "SqlDestinationOptions"),
     "bigquery": ("loom_connectors.bigquery.options", "BigQuerySourceOptions", "BigQueryDestinationOptions"),
     "snowflake": ("loom_connectors.snowflake.options", "SnowflakeSourceOptions", "SnowflakeDestinationOptions"),
     Family.BROKER: ("loom_connectors.rabbitmq.options", "QueueOptions", "ExchangeOptions"),
+    "redis": ("loom_connectors.redis_streams.options", "RedisStreamOptions", None),
     Family.API: ("loom_connectors.rest.http.options", "RestSourceOptions", "RestDestinationOptions"),
 }
 """Says by family, or by the name of a connector that differs from its family, the module of the options of a source and
@@ -135,7 +136,8 @@ def _options(family: Family, target: str, name: str) -> tuple[list[Option] | Non
     """Return the options of a source and of a destination."""
     if (named := _OPTIONS.get(name) or _OPTIONS.get(family)) is not None:
         module = import_module(named[0])
-        return _listed(getattr(module, named[1])), _listed(getattr(module, named[2]))
+        written = None if named[2] is None else getattr(module, named[2])
+        return _listed(getattr(module, named[1])), _listed(written)
     if family is Family.FUNCTION:
         return None, None
     if PACKAGES.get(name) == "obstore":

@@ -3,6 +3,8 @@ the first call."""
 
 from __future__ import annotations
 
+import hashlib
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,6 +163,15 @@ def open_received_pages(settings: Settings) -> ReceivedPages:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlReceivedPages(postgres_engine(url), redacted(url))
+
+
+def received_at(settings: Settings) -> str:
+    """Name the store of the messages that runs have taken, by some digits: the same for all processes that share it,
+    and others for another one."""
+    url = settings.budgets
+    here = f"{socket.gethostname()}:{settings.project_dir.resolve()}:"
+    place = here + url if url.startswith("sqlite:") else redacted(url)
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def open_group_members(settings: Settings) -> GroupMembers:

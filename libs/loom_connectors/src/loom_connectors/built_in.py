@@ -55,6 +55,8 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "python": "loom_connectors.functions.connector:open_source",
         "amqps": "loom_connectors.rabbitmq.connector:open_source",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_source",
+        "redis": "loom_connectors.redis_streams.connector:open_source",
+        "rediss": "loom_connectors.redis_streams.connector:open_source",
         "rest": "loom_connectors.rest.connector:open_source",
     }
 )
@@ -87,10 +89,10 @@ KEPT: Mapping[str, str] = MappingProxyType({"loom-rows": "loom_connectors.given.
 """The destination of a run on a cluster whose rows go back to the Python code that started it; a pipeline's file cannot
 name it."""
 
-READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
-"""Storages and formats that are no destination."""
+READ_ONLY = frozenset({"http", "https", "redis", "rediss", "toml", "yaml", "yml"})
+"""Storages, formats and systems that are no destination."""
 
-BROKERS = frozenset({"amqp", "amqps", "rabbitmq"})
+BROKERS = frozenset({"amqp", "amqps", "rabbitmq", "redis", "rediss"})
 """Systems that are message brokers."""
 
 PYTHON = "python"

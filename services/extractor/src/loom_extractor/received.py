@@ -21,6 +21,8 @@ from loom_connectors.ports.source import Page, ReadRecord, ReceivingSource
 
 log = structlog.get_logger()
 
+_FORGET_EVERY = dt.timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -158,6 +160,8 @@ class ReceivedRecords:
         self._open_pages = open_pages
         self._clock = clock
         self._pages: ReceivedPages | None = None
+        self._forgotten: dict[str, dt.datetime] = {}
+        """Says when the identities of a source were looked through."""
 
     async def of(
         self,
@@ -172,14 +176,21 @@ class ReceivedRecords:
         sealed_for: str | None = None,
     ) -> RunsReceivedRecords:
         """Return what a run takes from a source. It is kept encrypted where `sealed_for` names a pipeline. At its
-        `first` slice the identities of messages are forgotten that are older than the source says."""
+        `first` slice, and now and then where it is `endless`, the identities of messages are forgotten that are older
+        than the source says."""
         if self._pages is None:
             self._pages = self._open_pages()
-        if first and taking and not trial:
+        if taking and not trial and (first or (endless and self._is_due(source.origin))):
             age = dt.timedelta(seconds=source.remembered_seconds)
+            self._forgotten[source.origin] = self._clock.now()
             await self._pages.forget_identities(source.origin, self._clock.now() - age)
         pages = self._pages if sealed_for is None else SealedPages(self._pages, self._keyring, sealed_for)
         return RunsReceivedRecords(source, pages, run_id, taking=taking, trial=trial, endless=endless, closing=closing)
+
+    def _is_due(self, origin: str) -> bool:
+        """Tell whether a stream's identities are to be looked through again."""
+        last = self._forgotten.get(origin)
+        return last is None or self._clock.now() - last >= _FORGET_EVERY
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from loom_ai.compose import open_group_members, open_received_pages
+from loom_ai.compose import open_group_members, open_received_pages, received_at
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
@@ -99,6 +99,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         else platform.payloads,
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
+        reader=None if plan.stream is None else f"{plan.stream}-{received_at(platform.settings)}",
     )
 
 
@@ -114,6 +115,7 @@ def open_source_of(plan: Plan, platform: Platform) -> Source:
         context = context_of(plan, platform)
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise SourceError(str(problem))
+        context = replace(context, sample=plan.beside)
         pace = plan.pipeline.pace
         if plan.stream is not None and plan.replay is None and pace is not None:
             from loom_connectors.watched.opening import open_stream  # few pipelines are streams

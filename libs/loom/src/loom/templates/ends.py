@@ -108,6 +108,10 @@ ENDS: Mapping[str, End] = {
             f"amqp://{_server('RABBITMQ')}/?exchange=customers", variables=_variables("RABBITMQ"),
         ),
         End(
+            "redis", "entries of a Redis stream", f"redis://{_server('REDIS')}/0?stream=customers",
+            variables=_variables("REDIS"),
+        ),
+        End(
             "sqlite", "a table of a SQLite file", "sqlite:///data/customers.db?table=customers",
             "sqlite:///results/customers.db?table=customers", samples.sqlite, upserts=True,
         ),

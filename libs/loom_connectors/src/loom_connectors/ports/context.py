@@ -40,8 +40,12 @@ class ConnectorContext:
     pace: Pace | None = None
     """Says how records are waited for where the source is read as a stream; None for a source that is read to its
     end."""
+    reader: str | None = None
+    """Names who reads the source as a stream, the same for all processes that may go on with it, and for no other
+    stream. None where nobody goes on."""
     sample: bool = False
-    """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
+    """Tells whether the run only tries things out: a destination then writes beside its place, and never into it, and
+    a source keeps what it gives."""
     payloads: PayloadStore | None = None
     """Holds the records that were given to the run, and the rows that it gives back; None before a run."""
     threads: Threads = field(default_factory=Threads)

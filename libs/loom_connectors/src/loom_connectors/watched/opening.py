@@ -15,8 +15,9 @@ from loom_connectors.watched.folder import WatchedFolder
 from loom_connectors.watched.table import PolledTable
 
 _EXPECTED = (
-    "a source that can be read as a stream: a queue of RabbitMQ (`amqp://`), files of this machine by a folder or a "
-    "pattern (`inbox/*.jsonl`), or a table or an API with `extract.incremental`"
+    "a source that can be read as a stream: a queue of RabbitMQ (`amqp://`), a stream of Redis "
+    "(`redis://`), files of this machine by a folder or a pattern (`inbox/*.jsonl`), or a table or an API with "
+    "`extract.incremental`"
 )
 
 
