@@ -248,7 +248,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has n
 	@$(BIN)/python -m bench.figures
 
 bench-peers: export LOOM_BENCH_RESULTS ?= .bench
-bench-peers: $(VENV)/.dev compiled ## Loom beside dlt, Celery and Curator on the same input (builds their environments in .bench-peers)
+bench-peers: $(VENV)/.dev compiled ## Loom beside dlt, Celery, Curator, DocETL and LOTUS on the same input (builds their environments in .bench-peers)
 	@$(BIN)/python -m bench.peers $(ARGS)
 	@$(BIN)/python -m bench.peers.model_bound
 	@$(BIN)/python -m bench.figures

@@ -1,8 +1,9 @@
-"""Runs the job whose time is the model's by Loom, by Celery on RabbitMQ and by Curator, in turns, on the same input.
+"""Runs the job whose time is the model's by Loom and by other programs, in turns, on the same input.
 
-Each asks the simulated model with 100 calls of 200 ms in flight, and inserts what it answers into SQLite. Loom is
-embedded, with its gate, journal, ledger and books; Celery has a worker of 100 threads and a task for each record, which
-may be carried out twice; Curator returns a dataset at its end. `make bench-peers` calls it."""
+The others are Celery on RabbitMQ, Curator, DocETL and LOTUS. Each asks the simulated model with 100 calls of 200 ms in
+flight, and inserts what it answers into SQLite. Loom is embedded, with its gate, journal, ledger and books; Celery has
+a worker of 100 threads and a task for each record, which may be carried out twice; the others hold their rows in memory
+until all are answered. `make bench-peers` calls it."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from bench.result import BenchError, Passage
 from loom_dev.backends import RabbitMQ
 
 _OURS = "Loom"
+_PEERS = ("celery", "curator", "docetl", "lotus")
 
 
 async def measure(peers: list[str], records: int, rounds: int, patience: float) -> dict[str, list[Passage]]:
@@ -66,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers.model_bound", description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=2_000, help="of each passage (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: %(default)s)")
-    parser.add_argument("--peers", nargs="+", default=["celery", "curator"], choices=["celery", "curator"])
+    parser.add_argument("--peers", nargs="+", default=list(_PEERS), choices=_PEERS)
     parser.add_argument("--patience", type=float, default=300.0, help="seconds a single passage may take")
     options = parser.parse_args()
     try:
