@@ -14,8 +14,7 @@ from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEval
 from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.quality_gate import GATES, GateConfig, PluginGate
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS
-from loom_common.domain.definition.transforms.own_code import PluginTransform
-from loom_common.domain.definition.transforms.registered import registered_model
+from loom_common.domain.definition.transforms.own_code import PluginTransform, registered_model
 from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model

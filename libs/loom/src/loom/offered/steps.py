@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS
-from loom_common.domain.definition.transforms.own_code import PluginTransform
-from loom_common.domain.definition.transforms.registered import keys_of
+from loom_common.domain.definition.transforms.own_code import PluginTransform, keys_of
 from loom_common.domain.definition.transforms.steps import STEPS
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.steps.operators import OPERATORS
