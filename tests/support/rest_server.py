@@ -62,6 +62,8 @@ class Api:
         self.rows: list[dict[str, Any]] = []
         """Holds the records that were sent, each once by its key."""
         self.resources: dict[str, dict[str, Any]] = {}
+        self.found: dict[str, tuple[int, Any]] = {}
+        """Holds the status and the answer to a lookup by what the path `/find/...` or the query `key` asks for."""
         self.slow_after: int | None = None
         """Says how many requests are answered at once; None: all."""
         self.slow = False
@@ -115,6 +117,10 @@ class Api:
             return web.json_response({"error": {"message": f"{request.headers} {request.query_string}"}}, status=401)
         if request.method == "OPTIONS":
             return web.Response(status=204)
+        if name == "find":
+            key = request.query.get("key") or request.path.rpartition("/find/")[2]
+            status, answer = self.found.get(key, (404, {"message": f"no {key}"}))
+            return web.json_response(answer, status=status)
         if name in ("sink", "bulk", "users"):
             return await self._taken(request, name)
         if self.raw is not None:

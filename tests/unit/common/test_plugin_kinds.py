@@ -114,7 +114,7 @@ def test_mistakes_in_the_keys_of_a_transform_are_told(packages):
     assert wrong.startswith("transform.marks: found 'many'")
     assert strange == "transform.prompt: found 'Shout.'; expected no `prompt` in a transform of type shout."
     (unknown,) = problems_of(definition(transform={"type": "shuot"}))
-    assert unknown.endswith("metrics, shout. Did you mean 'shout'?")
+    assert unknown.endswith("metrics, enrich, shout. Did you mean 'shout'?")
 
 
 RESNET = """

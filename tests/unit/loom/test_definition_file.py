@@ -69,10 +69,11 @@ def test_the_definition_that_travels_is_json_and_means_the_same(folder):
 def test_every_mistake_is_told_with_line_and_column(folder):
     text = GOOD.replace("source:", "sorce:").replace("type: ai", "type: au").replace("destination:", "mode: upsrt #")
     known = ", ".join(sorted(field.alias or name for name, field in ExtractConfig.model_fields.items()))
+    types = "ai, embed, scorer, python, passthrough, metrics, enrich"
     assert mistakes(folder, text) == [
         "p.yaml:5:1: extract.source: found nothing; expected a value for `source`.",
         f"p.yaml:6:3: extract.sorce: found the unknown key 'sorce'; expected one of {known}. Did you mean 'source'?",
-        "p.yaml:8:3: transform.type: found 'au'; expected one of ai, embed, scorer, python, passthrough, metrics.",
+        f"p.yaml:8:3: transform.type: found 'au'; expected one of {types}.",
         "p.yaml:13:1: load.destination: found nothing; expected a value for `destination`.",
         "p.yaml:14:3: load.mode: found 'upsrt'; expected one of append, upsert, replace. Did you mean 'upsert'?",
     ]

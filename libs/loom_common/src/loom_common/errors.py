@@ -15,6 +15,7 @@
     │   └── Timeout
     ├── PermanentError               will fail the same way again
     │   ├── SourceError              the source as a whole cannot be read
+    │   ├── LookupFailed             what a step looks records up in cannot be read as a whole
     │   ├── DestinationError         the destination as a whole cannot be written
     │   ├── AccessRefused            a key, password or permission was refused
     │   ├── PathNotAllowed           a path leads out of the project
@@ -184,6 +185,10 @@ class PermanentError(LoomError):
 
 class SourceError(PermanentError):
     """The source as a whole cannot be read, so the run cannot continue."""
+
+
+class LookupFailed(PermanentError):
+    """What a step looks records up in cannot be read as a whole, so the run cannot continue."""
 
 
 class DestinationError(PermanentError):

@@ -4,9 +4,12 @@ for."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 from loom_common import extras
+from loom_common.errors import ConfigurationError
 
 STORAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -81,6 +84,20 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
+LOOKUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "sqlite": "loom_connectors.sqlite.connector:open_lookup",
+        "duckdb": "loom_connectors.duckdb.connector:open_lookup",
+        "mysql": "loom_connectors.mysql.connector:open_lookup",
+        "mariadb": "loom_connectors.mysql.connector:open_lookup",
+        "snowflake": "loom_connectors.snowflake.connector:open_lookup",
+        "bigquery": "loom_connectors.bigquery.connector:open_lookup",
+        "postgres": "loom_connectors.postgres.connector:open_lookup",
+        "postgresql": "loom_connectors.postgres.connector:open_lookup",
+    }
+)
+"""Systems that records are looked up in, by the scheme of a location: a `LookupFactory` each."""
+
 GIVEN: Mapping[str, str] = MappingProxyType({"loom-records": "loom_connectors.given.source:open_source"})
 """The source of a run that somebody gave its records. The run's request puts it into the definition; a pipeline's file
 cannot name it."""
@@ -129,6 +146,18 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The extra of this package that brings a package which Loom does not need otherwise."""
+
+
+def implementation_of(kind: Mapping[str, str], key: str) -> Any:
+    """Find what a name stands for, which `kind` has as `module:attribute`. Raises `ConfigurationError` where it needs a
+    package that is not installed."""
+    module, _, attribute = kind[key].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name not in EXTRAS:
+            raise
+        raise ConfigurationError(missing_extra(key, error.name)) from error
 
 
 def missing_extra(name: str, package: str) -> str:

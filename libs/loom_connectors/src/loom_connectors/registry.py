@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.extract import ExtractConfig
@@ -18,7 +17,6 @@ from loom_common.plugins.registry import is_reference, names, register
 from loom_connectors.built_in import (
     APIS,
     DESTINATIONS,
-    EXTRAS,
     FORMATS,
     GIVEN,
     KEPT,
@@ -27,7 +25,7 @@ from loom_connectors.built_in import (
     PYTHON,
     SOURCES,
     STORAGES,
-    missing_extra,
+    implementation_of,
 )
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports.context import ConnectorContext
@@ -169,7 +167,7 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
 
         return open_plugged_source(plugin, config, context)
     if location.scheme in SOURCES or location.scheme in GIVEN:
-        factory: SourceFactory = _found({**SOURCES, **GIVEN}, location.scheme)
+        factory: SourceFactory = implementation_of({**SOURCES, **GIVEN}, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
@@ -202,7 +200,7 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
     if location.scheme in NO_TRIAL and context.sample:
         return _sample_file(location.scheme, config, context)
     if location.scheme in DESTINATIONS or location.scheme in KEPT:
-        factory: DestinationFactory = _found({**DESTINATIONS, **KEPT}, location.scheme)
+        factory: DestinationFactory = implementation_of({**DESTINATIONS, **KEPT}, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}
@@ -258,7 +256,7 @@ def _is_storage(scheme: str) -> bool:
 
 def _storage(scheme: str) -> Storage:
     if scheme in STORAGES:
-        own: Storage = _found(STORAGES, scheme)()
+        own: Storage = implementation_of(STORAGES, scheme)()
         return own
     from loom_connectors.plugged import open_storage
 
@@ -272,7 +270,7 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
     known = {*FORMATS} if own else {*FORMATS, *names(Kind.FORMAT)}
     name = location.format_in(options, known, section, known - ONLY_READ if section == "load" else known)
     if name in FORMATS:
-        return _found(FORMATS, name)(), name
+        return implementation_of(FORMATS, name)(), name
     from loom_connectors.plugged import open_format
 
     try:
@@ -281,15 +279,3 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
         if "format" not in options:
             raise
         raise InvalidDefinition([unusable_plugin((section, "options", "format"), name, error)]) from error
-
-
-def _found(kind: Mapping[str, str], key: str) -> Any:
-    """Find what a name stands for, which `kind` has as `module:attribute`. Raises `ConfigurationError` where it needs a
-    package that is not installed."""
-    module, _, attribute = kind[key].partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name not in EXTRAS:
-            raise
-        raise ConfigurationError(missing_extra(key, error.name)) from error

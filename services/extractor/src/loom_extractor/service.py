@@ -13,6 +13,7 @@ from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, SplitSource
+from loom_common.domain.checks.check import Check
 from loom_common.domain.incremental.window import Point, least_taken
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
@@ -25,6 +26,7 @@ from loom_common.sealing.payloads import SealedPayloads
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_connectors.lookups.checks import of_lookups
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Source
@@ -74,7 +76,11 @@ def build(platform: Platform) -> Service:
         groups,
         versions,
     )
-    check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split)
+
+    async def look(plan: Plan) -> Sequence[Check]:
+        return await of_lookups(plan.pipeline, context_of(plan, platform), str)
+
+    check = SourceCheck(platform.plans, open_planned, platform.breakers, platform.credentials, extractor.split, look)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
         Accepts(CheckSource, platform.sealed.of(check), router.checked_source),

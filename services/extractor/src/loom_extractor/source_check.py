@@ -23,6 +23,7 @@ from loom_common.worker.slices import CheckedSource
 from loom_connectors.ports import readiness
 from loom_connectors.ports.source import Source
 
+Look = Callable[[Plan], Awaitable[Sequence[Check]]]
 OpenPlanned = Callable[[Plan], Awaitable[Source]]
 Split = Callable[[SplitSource, Context], Awaitable[Sequence[Piece]]]
 
@@ -38,8 +39,11 @@ class SourceCheck:
         breakers: Breakers,
         credentials: Credentials,
         split: Split,
+        look: Look,
     ) -> None:
-        """`split` is what splits sources for those who ask for nothing else."""
+        """`split` is what splits sources for those who ask for nothing else. `look` checks what the steps of a plan
+        look records up in."""
+        self._look = look
         self._split = split
         self._plans = plans
         self._open_source = open_source
@@ -70,6 +74,11 @@ class SourceCheck:
                 for check in checks:
                     if isinstance(check.error, TransientError | PluginFailed):
                         raise check.error
+        looked = await self._look(plan)
+        for check in looked:
+            if isinstance(check.error, TransientError):
+                raise check.error
+        checks = [*checks, *looked]
         fields = next((check.fields for check in checks if check.fields is not None), None)
         found = await self._pieces(request, checks, context)
         checks, pieces = ([*checks, found], None) if isinstance(found, Check) else (checks, found)

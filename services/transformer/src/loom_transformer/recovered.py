@@ -51,14 +51,15 @@ def _kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
 def _fallen_back(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
     if outcome.error is None or config.fallback is None or config.fallback.value is None:
         return outcome
-    if outcome.error.code == NO_ANSWER:  # nobody was asked, so nobody failed
+    if outcome.error.code == NO_ANSWER or outcome.on_failure is not None:  # nobody failed
         return outcome
     return replace(outcome, output=dict(config.fallback.value), error=None, answered_by="fallback value")
 
 
 def may_be_tried_again(outcome: TransformOutcome) -> bool:
-    """Refuse what hung: each further try would leave one more thread behind."""
-    return outcome.error is not None and outcome.error.code != TIMEOUT
+    """Refuse what hung, because each further try would leave one more thread behind, and what is left out by
+    design."""
+    return outcome.error is not None and outcome.error.code != TIMEOUT and outcome.on_failure != "skip"
 
 
 def joined(earlier: TransformOutcome, later: TransformOutcome) -> TransformOutcome:

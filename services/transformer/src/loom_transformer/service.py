@@ -17,6 +17,7 @@ from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
+from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.catalog import Catalog
 
@@ -26,7 +27,11 @@ def build(platform: Platform) -> Service:
     stage = open_model_stage(platform, Stage.TRANSFORM)
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
     seen = SeenStore(lambda: open_seen_values(platform.settings))
-    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials, seen)
+    lookups = LookupPlaces(
+        platform.project, platform.settings.allowed, platform.credentials, platform.breakers, platform.clock
+    )
+    platform.stats.gauges.append(lookups.readings)
+    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups)
 
     groups = Groups(lambda: open_group_members(platform.settings))
 

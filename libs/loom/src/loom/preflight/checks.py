@@ -3,7 +3,7 @@ written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.streams.settings import Pace
+from loom_common.domain.definition.transforms.enrich import EnrichTransformConfig
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
@@ -32,6 +33,8 @@ from loom_common.sealing.keyring import Keyring
 from loom_common.user_code.functions import file_beside
 from loom_common.user_code.plan_paths import modules_in
 from loom_connectors import registry
+from loom_connectors.lookups.checks import of_lookups
+from loom_connectors.lookups.opening import referring_texts_of
 from loom_connectors.overlaps import overlap, overwritten
 from loom_connectors.ports import readiness
 from loom_connectors.ports.context import ConnectorContext
@@ -82,6 +85,7 @@ async def check(
             else await _source(loaded, loaded.pipeline.extract, context, counted=counted, pace=pace)
         ),
         *_unused(loaded),
+        *await of_lookups(loaded.pipeline, context, lambda error: _told(error, loaded), _has_all(context)),
         *model_checks.check(loaded.pipeline),
         *_cascades(loaded),
     ]
@@ -253,6 +257,11 @@ async def _destination(
 
 def _lacks_credentials(context: ConnectorContext, location: str, options: Mapping[str, Any]) -> bool:
     return any(context.credentials.missing(text) for text in registry.referring_texts(location, options))
+
+
+def _has_all(context: ConnectorContext) -> Callable[[EnrichTransformConfig], bool]:
+    """Return what tells whether the credentials of a lookup are there: those that are missing are told once."""
+    return lambda config: not any(context.credentials.missing(text) for text in referring_texts_of(config))
 
 
 def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:

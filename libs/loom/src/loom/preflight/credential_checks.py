@@ -19,6 +19,8 @@ from loom_common.domain.model_options.providers import ADAPTED, known_provider, 
 from loom_common.domain.model_options.several_calls import Judge
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import DependencyUnavailable
+from loom_connectors.lookups.checks import lookups_in
+from loom_connectors.lookups.opening import referring_texts_of
 from loom_connectors.registry import referring_texts
 
 
@@ -77,6 +79,8 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Yield everything that credentials are put into."""
     for _, alone in by_step(loaded.pipeline):
         yield from _texts_of(alone)
+    for _, config in lookups_in(loaded.pipeline):
+        yield from referring_texts_of(config)
 
 
 def _texts_of(pipeline: Pipeline) -> Iterator[str]:

@@ -53,6 +53,7 @@ from loom_extractor.identity import identified
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
+from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.transforms.catalog import Catalog
 
 V = TypeVar("V")
@@ -237,9 +238,10 @@ async def _dry_run(
     the records of its groups take."""
     models = JournalledModels(client, MemoryJournal(), at_batch_price=True)
     models.tools = "made_up"
+    project = config.project.resolve()
+    places = AttachmentPlaces(config.allowed, config.secrets)
+    catalog = Catalog(models, project, places=places, lookups=LookupPlaces(project, config.allowed, config.secrets))
     try:
-        project = config.project.resolve()
-        catalog = Catalog(models, project, places=AttachmentPlaces(config.allowed, config.secrets))
         store = MemoryGroupMembers()
         transformer = Transformer(_runner(plan, catalog.transform_of, Stage.TRANSFORM), Groups(lambda: store))
         evaluators = Runners(project, models=models).runner_of
@@ -269,6 +271,7 @@ async def _dry_run(
                 for each, error in errors
             )
     finally:
+        await catalog.close()
         await models.close()
     return phases
 

@@ -45,6 +45,7 @@ from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
+from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.transforms.catalog import Catalog
 
 Agree = Callable[[int, float, Sequence[str]], bool]
@@ -189,7 +190,8 @@ async def _came(
     """Return what the records come to, transformed and judged by the plan. The models are closed."""
     one, project = plans.OnePlan(plan), platform.project
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
-    making = Catalog(models, project, platform.threads, places).transform_of
+    lookups = LookupPlaces(project, platform.settings.allowed, platform.credentials, platform.breakers)
+    making = Catalog(models, project, platform.threads, places, lookups=lookups).transform_of
     sealed = SealedStages(one, platform.keyring)
     transformer = sealed.of(Transformer(StageRunner(one, making, isolated(Stage.TRANSFORM, platform))))
     judging = Runners(project, platform.threads, models).runner_of
@@ -209,6 +211,7 @@ async def _came(
             kept |= {each.record_id: each for each in judged.kept}
             evaluations = judged.evaluations
     finally:
+        await lookups.close()
         await models.close()
     scores: dict[str, dict[str, float]] = {}
     for each in evaluations:

@@ -34,6 +34,7 @@ from loom_extractor.handler import Extractor
 from loom_extractor.service import open_source_of
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
+from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.transforms.catalog import Catalog
 
 
@@ -65,7 +66,9 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
 
         extractor = Extractor(plans.OnePlan(outputs), sources, opened, duplicates, platform.breakers)
         places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
-        catalog = Catalog(models, project, platform.threads, places)
+        lookups = LookupPlaces(project, platform.settings.allowed, platform.credentials, platform.breakers)
+        catalog = Catalog(models, project, platform.threads, places, lookups=lookups)
+        stack.push_async_callback(catalog.close)
         runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, isolated(Stage.TRANSFORM, platform))
         sealed = SealedStages(plans.OnePlan(outputs), platform.keyring)
         sealer = await sealed.sealer(outputs) if outputs.pipeline.sensitive else None

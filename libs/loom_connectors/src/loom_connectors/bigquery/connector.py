@@ -1,10 +1,10 @@
-"""Opens what `bigquery://` means: a `Source` and a `Destination`."""
+"""Opens what `bigquery://` means: a `Source`, a `Destination` and a `Lookup`."""
 
 from __future__ import annotations
 
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
-from loom_common.errors import DestinationError, SourceError
+from loom_common.errors import DestinationError, LookupFailed, SourceError
 from loom_connectors.bigquery.address import Address
 from loom_connectors.bigquery.dialect import BigQueryDialect
 from loom_connectors.bigquery.options import BigQueryDestinationOptions, BigQuerySourceOptions
@@ -12,7 +12,9 @@ from loom_connectors.bigquery.server import Server
 from loom_connectors.bigquery.source_dialect import BigQuerySourceDialect
 from loom_connectors.options import options_of
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.lookup import LookupRequest
 from loom_connectors.sql.loading.ledger_destination import LedgerDestination
+from loom_connectors.sql.reading.lookup import SqlLookup
 from loom_connectors.sql.reading.query_source import QuerySource
 
 
@@ -41,3 +43,11 @@ def open_destination(config: LoadConfig, context: ConnectorContext) -> BigQueryD
     address = Address.of(config.destination, context)
     server = Server(address, options.timeouts, DestinationError)
     return BigQueryDestination(config, context, options, BigQueryDialect(server), address.table)
+
+
+def open_lookup(request: LookupRequest, context: ConnectorContext) -> SqlLookup:
+    """Open a `bigquery://` table or query that records are looked up in. Raises `ConfigurationError`."""
+    options = options_of(BigQuerySourceOptions, request.options, "transform")
+    address = Address.of(request.location, context)
+    dialect = BigQuerySourceDialect(Server(address, options.timeouts, LookupFailed))
+    return SqlLookup(request, context.params, dialect, address.table, options.timeouts.query)

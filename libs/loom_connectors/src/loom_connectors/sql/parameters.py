@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from loom_common.errors import InvalidDefinition, PermanentError, Problem, SourceError
+from loom_common.errors import InvalidDefinition, LookupFailed, PermanentError, Problem, SourceError
 from loom_connectors.options import Options, closest
 
 _TOKENS = re.compile(
@@ -43,7 +43,9 @@ class WarehouseTimeouts(Timeouts):
 
 def see_timeouts(trouble: type[PermanentError]) -> str:
     """Return the sentence that names the limit of time that was passed: of a source, where `trouble` is `SourceError`,
-    or of a destination."""
+    of a lookup, or of a destination."""
+    if trouble is LookupFailed:
+        return "Where it is only slow, raise `timeouts.query` in the `options` of the step (seconds for one statement)."
     if trouble is SourceError:
         return "Where it is only slow, raise `extract.options.timeouts.query` (seconds for one page)."
     return (

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from loom_common.contracts.v1 import PreflightColumn, RunReport
+from loom_common.domain.section import items, said
+from loom_common.domain.steps.lookups import ENRICH, place_of
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -48,6 +50,7 @@ def event_of(
             if len(sources) == 1:
                 input_facets |= facets.facet("inputStatistics", rowCount=report.records["extracted"])
         inputs.append(_dataset(source, of_source if len(sources) == 1 else {}) | {"inputFacets": input_facets})
+    inputs += [_dataset(each, {}) | {"inputFacets": {}} for each in _looked_up(run, folder) if each not in sources]
     for destination in _destinations(run, report, folder):
         of_destination = facets.fields_of(written)
         if len(sources) == 1:
@@ -85,6 +88,18 @@ def _sources(run: Run, extract: Any, folder: Path) -> list[Dataset]:
     if run.records is not None:
         return [Dataset("loom", f"records given to {run.run_id}")]
     return datasets_of(extract["source"], folder, extract.get("query"))
+
+
+def _looked_up(run: Run, folder: Path) -> list[Dataset]:
+    """Return what the steps of a run look records up in."""
+    transform = run.definition["transform"]
+    found = [
+        dataset
+        for step in (transform, *items(transform, "steps"))
+        if said(step, "type") == ENRICH and (place := place_of(step)) is not None
+        for dataset in datasets_of(place if said(step, "url") is None else f"rest+{place}", folder, said(step, "query"))
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _destinations(run: Run, report: RunReport | None, folder: Path) -> list[Dataset]:

@@ -191,14 +191,15 @@ class BatchInSteps:
 
     def _fail(self, step: Step, at: int, error: RecordError, outcome: TransformOutcome | None = None) -> None:
         name = step.node.name
-        told = step.error(self._batch.rows.records[at].id, error)
+        skipped = outcome is not None and outcome.on_failure == "skip"
+        told = step.told(error) if skipped else step.error(self._batch.rows.records[at].id, error)
         self._enter(step, at, "failed", 0.0 if outcome is None else outcome.seconds)
-        if step.criticality == "optional":
+        if step.criticality == "optional" and not skipped:
             self._batch.state[name][at] = PASSED
             if outcome is not None:
                 self._batch.made[name][at] = replace(outcome, output=None, error=None)
             return
-        self._batch.end(name, at, TransformOutcome(None, 0.0, told, on_failure=step.on_failure))
+        self._batch.end(name, at, TransformOutcome(None, 0.0, told, on_failure="skip" if skipped else step.on_failure))
 
     def _enter(self, step: Step, at: int, end: str, seconds: float = 0.0) -> None:
         self._context.steps.enter(step.node.name, self._batch.rows.records[at].id, end, seconds)

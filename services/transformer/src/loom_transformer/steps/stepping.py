@@ -58,12 +58,16 @@ class Step:
 
     def error(self, record_id: str, error: RecordError) -> RecordError:
         """Return the error of a record that the step fails on. Raises `PermanentError` where that fails the run."""
-        told = RecordError(
-            f"Step {self.node.name}: {error}", code=error.code, details={**error.details, "step": self.node.name}
-        )
+        told = self.told(error)
         if self.criticality == "critical":
             raise PermanentError(f"Record {record_id}: {told} (criticality: critical)") from error
         return told
+
+    def told(self, error: RecordError) -> RecordError:
+        """Return an error that names the step."""
+        return RecordError(
+            f"Step {self.node.name}: {error}", code=error.code, details={**error.details, "step": self.node.name}
+        )
 
 
 @dataclass(frozen=True, slots=True)

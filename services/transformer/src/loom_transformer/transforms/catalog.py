@@ -18,6 +18,7 @@ from loom_common.domain.checks.cascade_file import TRANSFORM, band_of
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.cascade import ConfidenceConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.enrich import EnrichTransformConfig
 from loom_common.domain.definition.transforms.metrics import MetricsTransformConfig
 from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
 from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
@@ -37,6 +38,8 @@ from loom_common.user_code.threads import Threads
 from loom_transformer.attachments.attaching import Attaching
 from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces
+from loom_transformer.lookups.enrich import EnrichTransform
+from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
 from loom_transformer.steps.building import steps_transform
@@ -62,9 +65,11 @@ class Catalog:
         places: AttachmentPlaces | None = None,
         credentials: Credentials | None = None,
         seen: SeenStore | None = None,
+        lookups: LookupPlaces | None = None,
     ) -> None:
         """`places` reads attachments; without it, those of the project are read. `credentials` has the keys of model
-        servers. `seen` keeps the values by which steps compare records; without it, they are kept in memory."""
+        servers. `seen` keeps the values by which steps compare records; without it, they are kept in memory. `lookups`
+        finds records elsewhere; without it, in what the files of the project and no credential lead to."""
         self._models = models
         self._project = project
         self._scorers = Scorers(credentials)
@@ -72,10 +77,12 @@ class Catalog:
         self._places = places or AttachmentPlaces((project,))
         self._memory = AttachmentMemory()
         self._seen = seen or SeenStore(MemorySeenValues)
+        self._lookups = lookups or LookupPlaces(project, (project,), credentials)
 
     async def close(self) -> None:
-        """End the processes of scorers."""
+        """End the processes of scorers, and close what records are looked up in."""
         await self._scorers.close()
+        await self._lookups.close()
 
     def transform_of(self, plan: Plan) -> Transform | None:
         """Return the plan's transform; None where it has nothing to do. Blocks while it imports user code. Raises
@@ -118,7 +125,7 @@ class Catalog:
             raise UserCodeError(f"`transform.cascade.confidence`: {confidence.function} is async; write it with `def`.")
         return Cheap(made, config.cascade, shape, judge, bounds)
 
-    def _made(self, plan: Plan) -> Transform | None:
+    def _made(self, plan: Plan) -> Transform | None:  # noqa: C901 - one case for each kind
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
             return steps_transform(plan, config, self.transform_of, self._seen)
@@ -145,6 +152,8 @@ class Catalog:
                 return None if shape is None and config.schema_ is None else Passthrough(shape)
             case MetricsTransformConfig():
                 return Computed("metrics", _metrics(plan, config), shape, bounds, risk=None)
+            case EnrichTransformConfig():
+                return EnrichTransform(plan, config, self._lookups, shape)
             case PluginTransform():
                 return plugin_transform(config, shape, bounds)
 

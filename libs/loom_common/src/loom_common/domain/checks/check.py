@@ -14,8 +14,8 @@ class Check:
     """Describes one thing that was checked."""
 
     what: str
-    """`credentials`, `encryption`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`,
-    `budget`, `schema`, `destination`, `second destination` or `columns`."""
+    """`credentials`, `encryption`, `source`, `lookup`, `incremental`, `fields`, `params`, `models`, `evaluators`,
+    `prices`, `budget`, `schema`, `destination`, `second destination` or `columns`."""
     ok: bool
     detail: str
     doubtful: bool = False

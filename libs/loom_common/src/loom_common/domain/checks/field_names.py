@@ -18,6 +18,7 @@ from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.lookups import ENRICH, looked_up_by, wanted_fields
 from loom_common.domain.steps.views import has_steps
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.near import closest
@@ -145,6 +146,8 @@ def _answered(transform: Any, source: Fields | None) -> Fields | None:
         return made_by_steps(items(transform, "steps"), source)
     if kind == "passthrough":
         return source
+    if kind == ENRICH:
+        return Fields(tuple(wanted_fields(transform)), certain=True)
     if kind == "embed" and isinstance(into := said(transform, "into") or "embedding", str):
         return Fields((into,), certain=True)
     made = fields_of(transform) if kind == "scorer" else None
@@ -195,6 +198,8 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
     transform = said(definition, "transform")
     if said(transform, "type") in ("scorer", "embed"):
         yield from at(("transform", "field"), said(transform, "field"), "source")
+    for path, name in looked_up_by(transform):
+        yield from at(("transform", *path), name, "source")
     for path, name, step in read_by_steps(items(transform, "steps")):
         yield from at(("transform", "steps", *path), name, step)
     if prompt is not None and (said(transform, "type") in ("ai", "embed") or has_steps(transform)):

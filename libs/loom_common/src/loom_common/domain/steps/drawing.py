@@ -7,7 +7,9 @@ from typing import Any
 
 from loom_common.domain.section import said
 from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.lookups import ENRICH, key_fields, place_of
 from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
+from loom_common.domain.values.urls import redacted
 
 _SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}"), GROUP: ("[(", ")]")}
 _LONGEST = 48
@@ -82,6 +84,9 @@ def _what(step: Any) -> str:
     if said(step, "type") in (GROUP, DEDUPE):
         named = ", ".join(by_fields(step))
         return f"by {named}" if named else "all records"
+    if said(step, "type") == ENRICH:
+        by = ", ".join(key_fields(step))
+        return f"{_short(redacted(place_of(step) or ''))}{f' by {by}' if by else ''}"
     for key in ("where", "model", "scorer", "function"):
         value = said(step, key)
         if isinstance(value, str):

@@ -11,6 +11,7 @@ from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, 
 from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
 from loom_common.domain.steps.keys import PHASES
 from loom_common.domain.steps.levels import level_mistakes
+from loom_common.domain.steps.lookups import looked_up_by
 from loom_common.domain.steps.operators import DEDUPE, GROUP, aggregates, by_fields
 from loom_common.domain.values.near import closest
 
@@ -150,6 +151,7 @@ def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]
     for into, name in gathered.items() if node.kind == GATHER and isinstance(gathered, Mapping) else ():
         if isinstance(name, str):
             yield (node.at, "fields", str(into)), name
+    yield from (((node.at, *path), name) for path, name in looked_up_by(step))
     if node.kind in (GROUP, DEDUPE):
         single = isinstance(said(step, "by"), str)
         yield from (((node.at, "by") if single else (node.at, "by", at), by) for at, by in enumerate(by_fields(step)))

@@ -214,6 +214,13 @@ class RestSourceOptions(RequestOptions):
         return self
 
 
+class RestLookupOptions(RequestOptions):
+    """Holds settings of an API that records are looked up in."""
+
+    concurrency: int = Field(8, ge=1, le=64, description="Requests at once, at most, of each batch.")
+    max_answer_bytes: int = Field(1024 * 1024, ge=1024, description="The largest answer that is read.")
+
+
 class ItemResults(Options):
     """Says where the answer to a batch tells what became of each record, in the order of the records."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, WrapSerializer
 from loom_common.domain.chosen_model import ChosenModel
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
+from loom_common.domain.definition.transforms.enrich import EnrichTransformConfig
 from loom_common.domain.definition.transforms.metrics import MetricsTransformConfig
 from loom_common.domain.definition.transforms.own_code import PluginTransform, PythonTransformConfig
 from loom_common.domain.definition.transforms.passthrough import PassthroughTransformConfig
@@ -30,6 +31,7 @@ BuiltIn = (
     | PythonTransformConfig
     | PassthroughTransformConfig
     | MetricsTransformConfig
+    | EnrichTransformConfig
     | StepsTransformConfig
 )
 TRANSFORMS: dict[str, type[TransformConfig]] = {

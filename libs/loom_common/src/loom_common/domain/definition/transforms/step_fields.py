@@ -12,6 +12,7 @@ from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.aggregates import SCHEMAS
 from loom_common.domain.steps.graph import GATHER, graph_of
+from loom_common.domain.steps.lookups import ENRICH, wanted_fields
 from loom_common.domain.steps.mistakes import fields_read
 from loom_common.domain.steps.operators import (
     GROUP,
@@ -29,7 +30,7 @@ Made = Mapping[str, Mapping[str, Any] | None]
 """Holds the fields of an output with the JSON Schema of each; None for one whose type nobody declares."""
 
 
-def made_by(step: Any) -> Made | None:
+def made_by(step: Any) -> Made | None:  # noqa: C901 - one case for each kind
     """Return what is known of the fields that a step makes, as written or as a model; None where nothing is."""
     kind, spec = said(step, "type"), said(step, "output")
     if kind in OPENING:
@@ -53,6 +54,8 @@ def made_by(step: Any) -> Made | None:
             return None
         properties = schema.get("properties")
         return {**properties, **_added(step)} if isinstance(properties, Mapping) and properties else None
+    if kind == ENRICH:
+        return dict.fromkeys(wanted_fields(step))
     if kind == "metrics":
         return {name: {"type": ["number", "null"]} for name in items(step, "metrics") if isinstance(name, str)}
     if kind == "embed":

@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError, create_model
 
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS, of_the_type, transform_model
-from loom_common.domain.definition.transforms.registered import registered_model
+from loom_common.domain.definition.transforms.own_code import registered_model
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, refusal, said
 from loom_common.domain.steps.keys import StepKeys

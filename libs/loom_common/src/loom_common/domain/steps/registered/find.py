@@ -10,7 +10,7 @@ from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names
 
-OWN_TRANSFORMS = frozenset({"ai", "embed", "scorer", "python", "passthrough", "metrics", "steps"})
+OWN_TRANSFORMS = frozenset({"ai", "embed", "scorer", "python", "passthrough", "metrics", "enrich", "steps"})
 """Names the transforms that Loom brings: as the `type` of a step, each of these is never a registered step."""
 PACKAGES = {
     "distributions": "loom-statistics",

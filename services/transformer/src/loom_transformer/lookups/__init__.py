@@ -1,0 +1,1 @@
+"""Looks records up elsewhere, and remembers for a while what was found."""
