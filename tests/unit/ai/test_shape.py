@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from loom_ai.answers.shape import Shape
 from loom_common.domain.json_values import schema_check
@@ -95,6 +96,32 @@ def test_the_parts_of_a_shape_are_made_once(monkeypatch):
         assert shape.misfit({"a": 1, "b": "x"}) is None
         assert shape.misfit({"a": "1", "b": "x"}) == "a: '1' is not of type 'number'"
     assert len(made) == 2
+
+
+def test_what_is_wrong_and_where_is_said_as_the_library_says_it_however_often_a_shape_is_used():
+    schema = {
+        "type": "object",
+        "properties": {
+            "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 3},
+            "who": {"$ref": "#/$defs/person"},
+            "size": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
+            "open": True,
+        },
+        "required": ["tags"],
+        "$defs": {"person": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
+    }
+    values = [
+        {"tags": ["a", "c", 1, "d"], "who": {"name": 1}, "size": -1, "open": 3},
+        {"who": {}, "size": "x"},
+        {"tags": [], "who": {"name": "Ann"}, "size": None},
+    ]
+    check, library = SchemaCheck(schema), Draft202012Validator(schema)
+
+    def told(errors):
+        return [(each.json_path, each.message, list(each.schema_path), each.validator) for each in errors]
+
+    for value in values * 2:
+        assert told(check.misfits(value)) == told(library.iter_errors(value))
 
 
 def test_a_format_is_a_comment_and_a_schema_that_refers_to_itself_ends():

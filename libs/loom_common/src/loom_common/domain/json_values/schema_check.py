@@ -66,7 +66,8 @@ class _Deadline(FormatChecker):
         self.root: Any = None
         """Resolves references from the top of the schema."""
         self.parts: dict[int, Any] = {}
-        """Holds the validators of parts that are reached without a reference, by the part's identity."""
+        """Holds the validators of parts that are reached without a reference, by the part's identity. They hold the
+        parts, so that none of these identities is given to another object."""
         self._of_thread = threading.local()
 
     def set(self, ends: float) -> None:
@@ -172,6 +173,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
     {name: _timed(cast("Keyword", _OURS.get(name, check))) for name, check in Draft202012Validator.VALIDATORS.items()},
 )
 _evolved = _Validator.evolve
+_descended = _Validator.descend
 
 
 def _evolved_once(validator: Any, **changes: Any) -> Any:
@@ -187,4 +189,23 @@ def _evolved_once(validator: Any, **changes: Any) -> Any:
     return known
 
 
+def _descended_once(
+    validator: Any, instance: Any, schema: Any, path: Any = None, schema_path: Any = None, resolver: Any = None
+) -> Iterator[ValidationError]:
+    """Yield what is wrong with a value by a part of a schema. The library finds out anew for each value where the
+    references of the part lead, and which of its keywords are known."""
+    deadline = validator.format_checker
+    inside = resolver is None and validator._resolver is deadline.root
+    if not inside or (known := deadline.parts.get(id(schema))) is None:
+        yield from _descended(validator, instance, schema, path, schema_path, resolver)
+        return
+    for error in known.iter_errors(instance):
+        if path is not None:
+            error.path.appendleft(path)
+        if schema_path is not None:
+            error.schema_path.appendleft(schema_path)
+        yield error
+
+
 _Validator.evolve = _evolved_once
+_Validator.descend = _descended_once
