@@ -781,4 +781,42 @@ CREATE TABLE group_members (
 	PRIMARY KEY (run_id, step, place)
 );
 CREATE INDEX ix_group_members_group ON group_members (run_id, step, group_hash, place);
-INSERT INTO alembic_version VALUES ('0073');
+CREATE TABLE joined_tables (
+	name VARCHAR(32) NOT NULL, 
+	version VARCHAR(64) NOT NULL, 
+	layout VARCHAR(64) NOT NULL, 
+	row_count BIGINT NOT NULL, 
+	held_at DATETIME NOT NULL, 
+	PRIMARY KEY (name)
+);
+CREATE INDEX ix_joined_tables_version ON joined_tables (version, layout);
+CREATE TABLE joined_runs (
+	scope VARCHAR(255) NOT NULL, 
+	step VARCHAR(60) NOT NULL, 
+	table_name VARCHAR(32) NOT NULL, 
+	used_at DATETIME NOT NULL, 
+	PRIMARY KEY (scope, step)
+);
+CREATE INDEX ix_joined_runs_used_at ON joined_runs (used_at);
+CREATE TABLE joined_rows (
+	table_name VARCHAR(32) NOT NULL, 
+	number BIGINT NOT NULL, 
+	key_hash VARCHAR(32), 
+	content TEXT NOT NULL, 
+	PRIMARY KEY (table_name, number)
+);
+CREATE INDEX ix_joined_rows_key ON joined_rows (table_name, key_hash, number);
+CREATE TABLE joined_words (
+	table_name VARCHAR(32) NOT NULL, 
+	word VARCHAR(40) NOT NULL, 
+	number BIGINT NOT NULL, 
+	size INTEGER NOT NULL, 
+	PRIMARY KEY (table_name, word, number)
+);
+CREATE TABLE joined_counts (
+	table_name VARCHAR(32) NOT NULL, 
+	word VARCHAR(40) NOT NULL, 
+	row_count BIGINT NOT NULL, 
+	PRIMARY KEY (table_name, word)
+);
+INSERT INTO alembic_version VALUES ('0068');

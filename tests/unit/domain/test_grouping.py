@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.steps.aggregates import Folded
+from loom_common.domain.steps.functions.aggregates import Folded
 from loom_common.domain.steps.grouping import group_hash, group_record_id
 
 

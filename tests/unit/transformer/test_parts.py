@@ -9,7 +9,7 @@ import pytest
 
 from loom_common.contracts.v1 import BatchTransformed, ExtractedRecord
 from loom_common.domain.run.tally import Tally
-from loom_common.domain.steps.splitting import by_characters, by_words
+from loom_common.domain.steps.functions.splitting import by_characters, by_words
 from loom_common.errors import PermanentError
 from support.scripted_model import ScriptedModel, answer_of
 from support.stepping import counts, fact_of, kept, outputs, step, through

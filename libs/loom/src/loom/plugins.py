@@ -20,6 +20,7 @@ from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
 from loom_common.domain.plugin_section import concrete, plugin_model
 from loom_common.domain.quality.kinds import Custom, Reference
+from loom_common.domain.steps.joining import join_steps
 from loom_common.domain.steps.operators import OPERATORS
 from loom_common.domain.steps.registered.find import usable_step
 from loom_common.domain.steps.views import by_step
@@ -202,6 +203,8 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     yield from plugin_names(load.destination, load.options, Kind.DESTINATION)
     if load.second is not None:
         yield from plugin_names(load.second.destination, load.second.options, Kind.DESTINATION)
+    for step in join_steps(pipeline):
+        yield from plugin_names(step.source, step.options, Kind.SOURCE)
     for _, alone in by_step(pipeline):
         yield (Kind.STEP if usable_step(alone.transform.type) else Kind.TRANSFORM), alone.transform.type
         if isinstance(alone.transform, ScorerTransformConfig):

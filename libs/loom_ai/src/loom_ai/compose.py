@@ -29,6 +29,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
 from loom_common.ports.group_members import GroupMembers
+from loom_common.ports.joined_tables import JoinedTables
 from loom_common.ports.marks import Marks
 from loom_common.ports.received_pages import ReceivedPages
 from loom_common.ports.seen_values import SeenValues
@@ -187,6 +188,21 @@ def open_group_members(settings: Settings) -> GroupMembers:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlGroupMembers(postgres_engine(url), redacted(url))
+
+
+def open_joined_tables(settings: Settings) -> JoinedTables:
+    """Open the store of the other sources that steps join with, in the database of the budgets."""
+    from loom_ai.stores.joined.sql import SqlJoinedTables
+
+    url = settings.budgets
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlJoinedTables(sqlite_engine(path), str(path))
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlJoinedTables(postgres_engine(url), redacted(url))
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from loom_ai.compose import open_group_members, open_seen_values
+from loom_ai.compose import open_group_members, open_joined_tables, open_seen_values
 from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchExtracted
+from loom_common.domain.model_options.params import typed
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_connectors.ports.context import ConnectorContext
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
+from loom_transformer.joining.tables import OtherSources
 from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.catalog import Catalog
@@ -27,17 +33,20 @@ def build(platform: Platform) -> Service:
     stage = open_model_stage(platform, Stage.TRANSFORM)
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
     seen = SeenStore(lambda: open_seen_values(platform.settings))
+    sources = other_sources(platform)
     lookups = LookupPlaces(
         platform.project, platform.settings.allowed, platform.credentials, platform.breakers, platform.clock
     )
     platform.stats.gauges.append(lookups.readings)
-    catalog = Catalog(stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups)
+    catalog = Catalog(
+        stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups, sources
+    )
 
     groups = Groups(lambda: open_group_members(platform.settings))
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with stage.closing(), groups.closing(), seen.closing():
+        async with stage.closing(), groups.closing(), seen.closing(), sources.closing():
             try:
                 yield
             finally:
@@ -47,3 +56,21 @@ def build(platform: Platform) -> Service:
     accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
     consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
     return StageService("transformer", [consumer], platform, closing, stage.hear)
+
+
+def other_sources(platform: Platform, *, read: bool = True) -> OtherSources:
+    """Return the sources that steps join with: they are read, or only what runs have read of them is there."""
+    context_of = partial(_context_of, platform=platform) if read else None
+    return OtherSources(lambda: open_joined_tables(platform.settings), context_of)
+
+
+def _context_of(plan: Plan, platform: Platform) -> ConnectorContext:
+    """Return what the sources that steps of a plan join with may know of this worker."""
+    return ConnectorContext(
+        folder=platform.project / plan.base,
+        allowed=platform.settings.allowed,
+        credentials=platform.credentials,
+        params=typed(plan.pipeline.params, plan.params),
+        threads=platform.threads,
+        call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
+    )

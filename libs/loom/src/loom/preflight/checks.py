@@ -27,6 +27,7 @@ from loom_common.domain.definition.transforms.enrich import EnrichTransformConfi
 from loom_common.domain.model_options.params import ParamSpec, example, typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
+from loom_common.domain.steps.joining import join_steps
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import InvalidDefinition, LoomError, Problem
 from loom_common.sealing.keyring import Keyring
@@ -84,6 +85,7 @@ async def check(
             if given
             else await _source(loaded, loaded.pipeline.extract, context, counted=counted, pace=pace)
         ),
+        *await _joined(loaded.pipeline, context),
         *_unused(loaded),
         *await of_lookups(loaded.pipeline, context, lambda error: _told(error, loaded), _has_all(context)),
         *model_checks.check(loaded.pipeline),
@@ -203,6 +205,17 @@ async def _source(
     return await readiness.of_source(opened, extract, compare, lambda error: _told(error, written), counted=counted)
 
 
+async def _joined(pipeline: Pipeline, context: ConnectorContext) -> list[Check]:
+    """Look at the sources that steps join with, unless their credentials are missing."""
+    steps = join_steps(pipeline)
+    if not steps:
+        return []
+    from loom_connectors.joining.source import look_at  # few pipelines join
+
+    reached = [each for each in steps if not _lacks_credentials(context, each.source, each.options)]
+    return [await look_at(each, context) for each in reached]
+
+
 def _given(written: LoadedPipeline) -> list[Check]:
     """Check the fields that the pipeline names of its output. What records have that were given, nobody looks at."""
     return readiness.of_given_records(
@@ -231,13 +244,14 @@ def _overlap(
 
 def _own_files(written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig) -> list[Path]:
     """Return the pipeline file and the files that it names or is read with: prompts, context files, the modules beside
-    it, the files that quality checks look values up in, and the project's settings."""
+    it, the files that quality checks and steps look values up in, and the project's settings."""
     path = written.path.resolve()
     names = written.files if isinstance(written, LoadedPipeline) else ()
     modules = (file_beside(path.parent, module) for module in modules_in(written.definition))
     looked_up = [
         check.source for check in (*extract.quality_checks, *load.quality_checks) if isinstance(check, Reference)
     ]
+    looked_up += [step.source for step in join_steps(written.pipeline)] if isinstance(written, LoadedPipeline) else []
     beside = (*names, *(name for name in looked_up if "://" not in name), "loom.yaml", ".env")
     return [path, *(path.parent / name for name in beside), *(file for file in modules if file is not None)]
 

@@ -17,6 +17,7 @@ from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
 from loom_common.domain.model_options.several_calls import Judge
+from loom_common.domain.steps.joining import join_steps
 from loom_common.domain.steps.views import by_step
 from loom_common.errors import DependencyUnavailable
 from loom_connectors.lookups.checks import lookups_in
@@ -81,6 +82,8 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
         yield from _texts_of(alone)
     for _, config in lookups_in(loaded.pipeline):
         yield from referring_texts_of(config)
+    for step in join_steps(loaded.pipeline):
+        yield from referring_texts(step.source, step.options)
 
 
 def _texts_of(pipeline: Pipeline) -> Iterator[str]:

@@ -15,6 +15,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
+from loom_ai.stores.joined.memory import MemoryJoinedTables
 from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.stores.memory.marks import MemoryMarks
@@ -53,6 +54,7 @@ from loom_extractor.identity import identified
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
+from loom_transformer.joining.tables import OtherSources
 from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.transforms.catalog import Catalog
 
@@ -177,7 +179,7 @@ async def estimate(
         await source.close()
     client = DryRunClient(answered)
     factor = total / len(records) if records else 0.0
-    phases = await _dry_run(asking_always(plan), config, records, client, factor)
+    phases = await _dry_run(asking_always(plan), config, records, client, factor, context)
     kept = [each for phase in phases for each in phase.kept]
     calls = [_scaled(each, phase.factor) for phase in phases for each in with_shares(phase.calls, plan)]
     steps = [_step_scaled(each, phase.factor) for phase in phases for each in phase.steps]
@@ -232,7 +234,12 @@ class _Phase:
 
 
 async def _dry_run(
-    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient, factor: float
+    plan: Plan,
+    config: LoomConfig,
+    records: Sequence[ExtractedRecord],
+    client: DryRunClient,
+    factor: float,
+    context: ConnectorContext,
 ) -> list[_Phase]:
     """Return what the records take, of which a run has `factor` times as many; and after each step that groups, what
     the records of its groups take."""
@@ -240,7 +247,9 @@ async def _dry_run(
     models.tools = "made_up"
     project = config.project.resolve()
     places = AttachmentPlaces(config.allowed, config.secrets)
-    catalog = Catalog(models, project, places=places, lookups=LookupPlaces(project, config.allowed, config.secrets))
+    lookups = LookupPlaces(project, config.allowed, config.secrets)
+    sources = OtherSources(MemoryJoinedTables, lambda _: context)
+    catalog = Catalog(models, project, places=places, lookups=lookups, sources=sources)
     try:
         store = MemoryGroupMembers()
         transformer = Transformer(_runner(plan, catalog.transform_of, Stage.TRANSFORM), Groups(lambda: store))

@@ -7,7 +7,8 @@ from typing import Any
 
 from loom.project.prompt_files import PromptText
 from loom.project.yaml_positions import Document
-from loom_common.domain.section import said
+from loom_common.domain.section import items, said
+from loom_common.domain.steps.joining import JOIN
 from loom_common.errors import Problem
 
 _QUERY = ("extract", "query")
@@ -50,12 +51,15 @@ def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str
 def _in_ends(definition: Mapping[str, Any]) -> set[str]:
     """Return the parameters that the query of a database or the options of an API name, in source or destination."""
     used = set[str]()
-    query = said(said(definition, "extract"), "query")
-    if isinstance(query, str):
+    joins = [step for step in items(said(definition, "transform"), "steps") if said(step, "type") == JOIN]
+    for query in (said(each, "query") for each in (said(definition, "extract"), *joins)):
+        if not isinstance(query, str):
+            continue
         from loom_connectors.sql.parameters import query_params
 
         used |= query_params(query)
     written = [said(said(definition, section), "options") for section in ("extract", "load")]
+    written += [said(each, "options") for each in joins]
     if any(written):
         from loom_connectors.registry import texts_in
         from loom_connectors.rest.http.templates import named_in

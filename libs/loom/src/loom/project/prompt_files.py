@@ -139,7 +139,8 @@ class PromptFiles:
         from loom_common.domain.prompts.prompt_check import check_prompt
 
         names = [Path(name).stem for name in self._context]
-        also = (*(() if self._examples is None else (EXAMPLES,)), *((ONTOLOGY,) if self._has_ontology else ()))
+        beside: tuple[str, ...] = getattr(self._transform, "beside", ())
+        also = (*beside, *(() if self._examples is None else (EXAMPLES,)), *((ONTOLOGY,) if self._has_ontology else ()))
         self._problems += [
             made.problem(each.line, each.column, each.found, each.expected, each.suggestion)
             for each in check_prompt(text, names, self._params, also)

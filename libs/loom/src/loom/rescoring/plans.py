@@ -14,6 +14,7 @@ from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.replaying import Changes, changed
+from loom_common.domain.steps.asking import AskingKeys
 from loom_common.domain.steps.keys import StepKeys
 from loom_coordinator.db.run import Run
 
@@ -57,7 +58,11 @@ def _had_once_more(transform: TransformConfig) -> TransformConfig:
 
 def _of_its_record(step: StepKeys) -> StepKeys:
     """Return the step, whose failure is a trouble of its record alone."""
-    return step.model_copy(update={"criticality": "required"}) if step.criticality == "critical" else step
+    changes: dict[str, Any] = {"criticality": "required"} if step.criticality == "critical" else {}
+    if isinstance(step, AskingKeys):
+        changes["cache"] = {"enabled": step.cache.get("enabled", True)}
+        changes["on_failure"] = step.on_failure if step.on_failure == "retry" else "quarantine"
+    return step.model_copy(update=changes)
 
 
 def of_judging(plan: Plan, run: Run, changes: Changes) -> Plan:

@@ -46,6 +46,7 @@ from loom_evaluator.runners import Runners
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.lookups.places import LookupPlaces
+from loom_transformer.service import other_sources
 from loom_transformer.transforms.catalog import Catalog
 
 Agree = Callable[[int, float, Sequence[str]], bool]
@@ -191,7 +192,8 @@ async def _came(
     one, project = plans.OnePlan(plan), platform.project
     places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
     lookups = LookupPlaces(project, platform.settings.allowed, platform.credentials, platform.breakers)
-    making = Catalog(models, project, platform.threads, places, lookups=lookups).transform_of
+    joined = other_sources(platform)
+    making = Catalog(models, project, platform.threads, places, lookups=lookups, sources=joined).transform_of
     sealed = SealedStages(one, platform.keyring)
     transformer = sealed.of(Transformer(StageRunner(one, making, isolated(Stage.TRANSFORM, platform))))
     judging = Runners(project, platform.threads, models).runner_of
@@ -203,7 +205,8 @@ async def _came(
     )  # fmt: skip
     asking_context, judging_context = Context(usage=Usage(budget)), Context(usage=Usage(budget))
     try:
-        made = await transformer(BatchExtracted(header=header, records=tuple(records)), asking_context)
+        async with joined.closing():
+            made = await transformer(BatchExtracted(header=header, records=tuple(records)), asking_context)
         kept = {each.record_id: each for each in made.kept}
         evaluations: Sequence[Evaluation] = ()
         if made.records:

@@ -35,6 +35,7 @@ from loom_extractor.service import open_source_of
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
 from loom_transformer.lookups.places import LookupPlaces
+from loom_transformer.service import other_sources
 from loom_transformer.transforms.catalog import Catalog
 
 
@@ -67,7 +68,9 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
         extractor = Extractor(plans.OnePlan(outputs), sources, opened, duplicates, platform.breakers)
         places = AttachmentPlaces(platform.settings.allowed, platform.credentials)
         lookups = LookupPlaces(project, platform.settings.allowed, platform.credentials, platform.breakers)
-        catalog = Catalog(models, project, platform.threads, places, lookups=lookups)
+        joined = other_sources(platform, read=False)
+        await stack.enter_async_context(joined.closing())
+        catalog = Catalog(models, project, platform.threads, places, lookups=lookups, sources=joined)
         stack.push_async_callback(catalog.close)
         runner = StageRunner(plans.OnePlan(outputs), catalog.transform_of, isolated(Stage.TRANSFORM, platform))
         sealed = SealedStages(plans.OnePlan(outputs), platform.keyring)

@@ -165,3 +165,50 @@ batch_runs = sa.Table(
     sa.Column("cancelled", sa.Boolean, nullable=False),
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
 )
+
+joined_tables = sa.Table(
+    "joined_tables",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),  # SHA-256 of the rows
+    sa.Column("layout", sa.String(64), nullable=False),  # SHA-256 of what says by what rows are found
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("held_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Index("ix_joined_tables_version", "version", "layout"),
+)
+
+joined_runs = sa.Table(
+    "joined_runs",
+    metadata,
+    sa.Column("scope", sa.String(255), primary_key=True),  # the run that first read the records
+    sa.Column("step", sa.String(60), primary_key=True),
+    sa.Column("table_name", sa.String(32), nullable=False),
+    sa.Column("used_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+)
+
+joined_rows = sa.Table(
+    "joined_rows",
+    metadata,
+    sa.Column("table_name", sa.String(32), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True),  # in the order of the source, from 1
+    sa.Column("key_hash", sa.String(32)),
+    sa.Column("content", sa.Text, nullable=False),  # JSON: the row
+    sa.Index("ix_joined_rows_key", "table_name", "key_hash", "number"),
+)
+
+joined_words = sa.Table(
+    "joined_words",
+    metadata,
+    sa.Column("table_name", sa.String(32), primary_key=True),
+    sa.Column("word", sa.String(40), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True),
+    sa.Column("size", sa.Integer, nullable=False),  # how many words the row has
+)
+
+joined_counts = sa.Table(
+    "joined_counts",
+    metadata,
+    sa.Column("table_name", sa.String(32), primary_key=True),
+    sa.Column("word", sa.String(40), primary_key=True),
+    sa.Column("row_count", sa.BigInteger, nullable=False),  # that have the word
+)

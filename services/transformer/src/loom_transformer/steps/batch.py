@@ -111,7 +111,10 @@ class BatchInSteps:
             outcomes = await step.apply(self._run_id, given, context, self._again)
             for at, outcome in zip(chosen, outcomes, strict=True):
                 made[at] = outcome
-                if outcome.error is None:
+                if outcome.filtered is not None:
+                    self._batch.end(name, at, TransformOutcome(None, 0.0, filtered=name))
+                    self._enter(step, at, "filtered", outcome.seconds)
+                elif outcome.error is None:
                     self._enter(step, at, "made", outcome.seconds)
                 else:
                     self._fail(step, at, outcome.error, outcome)

@@ -17,8 +17,10 @@ from loom_common.domain.definition.transforms.step_fields import is_sealed, made
 from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.steps.asking import asks
 from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.joining import JoinStep
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import (
     DedupeStep,
@@ -34,6 +36,8 @@ from loom_common.errors import RecordError
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Risk
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
+from loom_transformer.joining.join import Join
+from loom_transformer.joining.tables import OtherSources
 from loom_transformer.outcome import Transform, TransformOutcome
 from loom_transformer.recovered import finished, joined, may_be_tried_again
 from loom_transformer.steps.dedupe import SeenStore, dedupe_of
@@ -44,10 +48,13 @@ Make = Callable[[Plan], Transform | None]
 """Makes the transform of a plan whose transform is one step."""
 
 
-def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make, seen: SeenStore) -> StepsTransform:
-    """Build the transform of the plan's steps. `seen` keeps the values that records have. Raises what `make` raises."""
+def steps_transform(
+    plan: Plan, config: StepsTransformConfig, make: Make, seen: SeenStore, sources: OtherSources
+) -> StepsTransform:
+    """Build the transform of the plan's steps. `seen` keeps the values that records have, `sources` the rows that they
+    are joined with. Raises what `make` raises."""
     graph = graph_of(config.steps)
-    asking = [node.name for node in graph.order if isinstance(config.steps[node.at], AiTransformConfig)]
+    asking = [node.name for node in graph.order if _asks_with_a_prompt(config.steps[node.at])]
     steps: dict[str, Step] = {}
     risks: list[Risk] = []
     for node in graph.order:
@@ -57,9 +64,35 @@ def steps_transform(plan: Plan, config: StepsTransformConfig, make: Make, seen: 
             if transform is not None and transform.risk is not None:
                 risks.append(transform.risk)
         made = _step(graph, node, step, transform)
+        if isinstance(step, JoinStep):
+            join = Join(plan, step, sources, _asking(plan, config, step, make, judged=node.name in asking[-1:]))
+            made = replace(made, apply=join.apply)
+            risks += [] if step.model is None else [MODEL_CALLS]
         steps[node.name] = replace(made, dedupe=dedupe_of(step, plan, seen)) if isinstance(step, DedupeStep) else made
     risk = next((each for each in (WHOLE_BATCHES, USER_CODE, MODEL_CALLS) if each in risks), None)
     return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
+
+
+def _asks_with_a_prompt(step: StepKeys) -> bool:
+    return isinstance(step, AiTransformConfig) or asks(step)
+
+
+def _asking(
+    plan: Plan, config: StepsTransformConfig, step: JoinStep, make: Make, *, judged: bool
+) -> Callable[[int], Applied] | None:
+    """Return what makes the transform that asks a step's model about so many candidates; None where it asks none. The
+    question about the most is made now, so that its mistakes are found before the first record."""
+    if config.question_of(step) is None:
+        return None
+
+    def about(count: int) -> Applied:
+        question = config.question_of(step, count)
+        transform = make(_alone(plan, question, judged=judged))
+        assert transform is not None
+        return _applied(transform, question)
+
+    about(step.candidates)
+    return about
 
 
 def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:
@@ -77,6 +110,8 @@ def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:
 def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | None) -> Step:
     apply = where = route = opening = gathered = None
     on_failure: OnFailure | None = None
+    if isinstance(config, JoinStep) and config.on_failure in ("skip", "abort"):
+        on_failure = config.on_failure
     if isinstance(config, TransformConfig):
         on_failure = config.on_failure if config.on_failure in ("skip", "abort") else None
         apply = None if transform is None else _applied(transform, config)
@@ -97,7 +132,7 @@ def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | Non
         apply,
         where,
         route,
-        waits=isinstance(config, AiTransformConfig | EmbedTransformConfig),
+        waits=isinstance(config, EmbedTransformConfig) or _asks_with_a_prompt(config),
         opening=opening,
         gathered=gathered,
         grouping=grouping,
@@ -159,6 +194,7 @@ def _otherwise(config: RouterStep, why: str) -> str:
 def _output(config: StepsTransformConfig, graph: Graph) -> Output:
     making = [step for step in config.steps if isinstance(step, TransformConfig)]
     makes_any = graph.has_parts or any(not isinstance(step, PassthroughTransformConfig) for step in making)
+    makes_any = makes_any or any(isinstance(step, JoinStep) for step in config.steps)
     shape = None if config.shape is None else Shape(config.shape)
     properties = (config.declared_schema or {}).get("properties") if shape is not None else None
     unsealed = {node.name for node in graph.nodes if not is_sealed(config.steps[node.at])}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loom_common.domain.steps.functions.splitting import by_characters, by_words
 from loom_common.domain.steps.operators import SplitStep, UnnestStep, number_field, part_field
-from loom_common.domain.steps.splitting import by_characters, by_words
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 

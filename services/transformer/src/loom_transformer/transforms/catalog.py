@@ -11,6 +11,7 @@ from typing import Any
 from loom_ai.answers.shape import Shape
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.joined.memory import MemoryJoinedTables
 from loom_ai.stores.memory.seen_values import MemorySeenValues
 from loom_common.config.credentials import Credentials
 from loom_common.domain.checks.calibrator import calibrator_of
@@ -38,6 +39,7 @@ from loom_common.user_code.threads import Threads
 from loom_transformer.attachments.attaching import Attaching
 from loom_transformer.attachments.memory import AttachmentMemory
 from loom_transformer.attachments.places import AttachmentPlaces
+from loom_transformer.joining.tables import OtherSources
 from loom_transformer.lookups.enrich import EnrichTransform
 from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.outcome import Transform
@@ -66,10 +68,12 @@ class Catalog:
         credentials: Credentials | None = None,
         seen: SeenStore | None = None,
         lookups: LookupPlaces | None = None,
+        sources: OtherSources | None = None,
     ) -> None:
         """`places` reads attachments; without it, those of the project are read. `credentials` has the keys of model
         servers. `seen` keeps the values by which steps compare records; without it, they are kept in memory. `lookups`
-        finds records elsewhere; without it, in what the files of the project and no credential lead to."""
+        finds records elsewhere; without it, in what the files of the project and no credential lead to.
+        `sources` reads what steps join with; without it, they cannot."""
         self._models = models
         self._project = project
         self._scorers = Scorers(credentials)
@@ -78,6 +82,7 @@ class Catalog:
         self._memory = AttachmentMemory()
         self._seen = seen or SeenStore(MemorySeenValues)
         self._lookups = lookups or LookupPlaces(project, (project,), credentials)
+        self._sources = sources or OtherSources(MemoryJoinedTables)
 
     async def close(self) -> None:
         """End the processes of scorers, and close what records are looked up in."""
@@ -128,7 +133,7 @@ class Catalog:
     def _made(self, plan: Plan) -> Transform | None:  # noqa: C901 - one case for each kind
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
-            return steps_transform(plan, config, self.transform_of, self._seen)
+            return steps_transform(plan, config, self.transform_of, self._seen, self._sources)
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from loom_common.domain.steps.asking import asks
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -49,7 +51,7 @@ def _fill_cache(filled: dict[str, Any], cache: Mapping[str, Any]) -> None:
     if transform.get("type") == "ai":
         _fill(filled, "transform", "cache", cache)
     elif isinstance(steps := transform.get("steps"), list):
-        asking = [isinstance(each, Mapping) and each.get("type") == "ai" for each in steps]
+        asking = [isinstance(each, Mapping) and (each.get("type") == "ai" or asks(each)) for each in steps]
         made = [{"cache": cache, **each} if asks else each for asks, each in zip(asking, steps, strict=True)]
         filled["transform"] = {**transform, "steps": made}
 

@@ -71,6 +71,7 @@ def _template_problems(plan: Plan, transform: AiTransformConfig | None, at: KeyP
 
     names = [PurePath(name).stem for name in (transform.context if transform else ())]
     also = [] if transform is None or transform.examples is None else [EXAMPLES]
+    also += [] if transform is None else transform.beside
     also += [] if path_in(plan.files) is None else [ONTOLOGY]
     for each in check_prompt(text, names, list(plan.pipeline.params), also):
         yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)

@@ -17,6 +17,7 @@ from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.graph import GATHER
+from loom_common.domain.steps.joining import JOIN, joined_fields
 from loom_common.domain.steps.operators import DEDUPE, GROUP, OPENING, by_fields, number_field, part_field
 from loom_common.domain.steps.views import definitions_by_step
 
@@ -33,6 +34,7 @@ def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
     yield from _waiting_in_clear(written)
     yield from _derived_rows(written)
     yield from _compared_in_clear(written)
+    yield from _joined_rows(written)
     yield from _grouped_rows(written)
 
 
@@ -146,6 +148,22 @@ def _compared_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
             if field in sensitive:
                 expected = f"fields that are not sensitive: hashes of the values of `{field}` would be kept"
                 yield mistake((*_STEPS, at, "by", at_field), "sensitive", expected, field)
+
+
+def _joined_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield the fields that a step adds of the rows of another source which are a key, or are sensitive: these rows are
+    kept in clear."""
+    key = said(said(written, "extract"), "key")
+    keys = [key] if isinstance(key, str) else key if isinstance(key, list) else []
+    sensitive = {str(name).partition(".")[0] for name in items(written, "sensitive")}
+    for at, step in enumerate(items(said(written, "transform"), "steps")):
+        for name in joined_fields(step) if said(step, "type") == JOIN else ():
+            if name in keys:
+                expected = f"another name: it would overwrite the record's key `{name}`"
+                yield mistake((*_STEPS, at, "fields"), "overwrites_key", expected, name)
+            if name in sensitive:
+                expected = f"fields that are not sensitive: the rows with `{name}` are kept in clear"
+                yield mistake((*_STEPS, at, "fields"), "sensitive", expected, name)
 
 
 def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:

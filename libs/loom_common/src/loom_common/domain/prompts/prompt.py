@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from loom_common.domain.prompts.shown import Shown
 from loom_common.domain.prompts.templates import Environment, plain_text
 from loom_common.errors import RecordError
 from loom_common.text import named, readable
@@ -78,6 +79,8 @@ class Prompt:
         """Return the prompt for a record's input, which may show `examples`. Raises `RecordError` (code `prompt`) that
         names what is missing."""
         shown = self._besides if examples is None else {**self._besides, EXAMPLES: list(examples)}
+        if isinstance(data, Shown):
+            shown = {**shown, **data.beside}
         try:
             parts = self._template.generate(
                 input=_Root("input", data), context=self._context, params=self._params, **shown

@@ -7,6 +7,7 @@ from typing import Any
 
 from loom_common.domain.section import said
 from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.lookups import ENRICH, key_fields, place_of
 from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
 from loom_common.domain.values.urls import redacted
@@ -87,6 +88,12 @@ def _what(step: Any) -> str:
     if said(step, "type") == ENRICH:
         by = ", ".join(key_fields(step))
         return f"{_short(redacted(place_of(step) or ''))}{f' by {by}' if by else ''}"
+    if said(step, "type") == JOIN:
+        pairs = ", ".join(
+            field if field == column else f"{field} = {column}" for _, field, column in compared_pairs(step)
+        )
+        asks = f", {said(step, 'model')}" if isinstance(said(step, "model"), str) else ""
+        return _short(f"{redacted(str(said(step, 'source')))} by {pairs}{asks}")
     for key in ("where", "model", "scorer", "function"):
         value = said(step, key)
         if isinstance(value, str):

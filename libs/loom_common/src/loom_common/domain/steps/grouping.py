@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.domain.steps.aggregates import Folded
+from loom_common.domain.steps.functions.aggregates import Folded
 from loom_common.domain.steps.operators import GroupStep, number_field
 from loom_common.domain.values.ids import bounded
 from loom_common.errors import RecordError

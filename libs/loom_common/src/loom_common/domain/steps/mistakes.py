@@ -9,6 +9,7 @@ from typing import Any
 from loom_common.domain.section import Mistake, mistake, said
 from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, comparisons, constant, expression
 from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
+from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.keys import PHASES
 from loom_common.domain.steps.levels import level_mistakes
 from loom_common.domain.steps.lookups import looked_up_by
@@ -152,6 +153,10 @@ def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]
         if isinstance(name, str):
             yield (node.at, "fields", str(into)), name
     yield from (((node.at, *path), name) for path, name in looked_up_by(step))
+    if node.kind == JOIN:
+        for key, field, _ in compared_pairs(step):
+            place = (node.at, key, field) if isinstance(said(step, key), Mapping) else (node.at, key)
+            yield place, field
     if node.kind in (GROUP, DEDUPE):
         single = isinstance(said(step, "by"), str)
         yield from (((node.at, "by") if single else (node.at, "by", at), by) for at, by in enumerate(by_fields(step)))

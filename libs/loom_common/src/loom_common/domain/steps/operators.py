@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.section import Mistake, items, mistake, said
-from loom_common.domain.steps.aggregates import FUNCTIONS
+from loom_common.domain.steps.functions.aggregates import FUNCTIONS
+from loom_common.domain.steps.joining import JOIN, JoinStep
 from loom_common.domain.steps.keys import StepKeys, is_name
 
 GROUP = "group"
@@ -218,6 +219,7 @@ OPERATORS: dict[str, type[StepKeys]] = {
     "gather": GatherStep,
     GROUP: GroupStep,
     DEDUPE: DedupeStep,
+    JOIN: JoinStep,
 }
 """Holds the steps that are no transforms, by their `type`."""
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.asking import asked_of
 from loom_common.domain.steps.operators import OPERATORS
 
 Place = tuple[str | int, ...]
@@ -22,8 +23,8 @@ def has_steps(transform: Any) -> bool:
 
 
 def definitions_by_step(written: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    """Yield the definition for each step that makes an output, with the step as its `transform`, and the place of the
-    step."""
+    """Yield the definition for each step that makes an output or asks a model, with the step, or its question, as its
+    `transform`, and the place of the step."""
     transform = said(written, "transform")
     if not has_steps(transform):
         yield TRANSFORM, written
@@ -31,11 +32,13 @@ def definitions_by_step(written: Mapping[str, Any]) -> Iterator[tuple[Place, Map
     for at, step in enumerate(items(transform, "steps")):
         if said(step, "type") not in OPERATORS:
             yield (*TRANSFORM, "steps", at), {**written, "transform": step}
+        elif (asked := asked_of(step)) is not None:
+            yield (*TRANSFORM, "steps", at), {**written, "transform": asked}
 
 
 def by_step(pipeline: P) -> Iterator[tuple[Place, P]]:
-    """Yield the pipeline for each step that makes an output, with the step as its `transform`, and the step's
-    place."""
+    """Yield the pipeline for each step that makes an output or asks a model, with the step, or its question, as its
+    `transform`, and the step's place."""
     transform: Any = said(pipeline, "transform")
     if not has_steps(transform):
         yield TRANSFORM, pipeline
@@ -43,6 +46,8 @@ def by_step(pipeline: P) -> Iterator[tuple[Place, P]]:
     for at, step in enumerate(transform.steps):
         if step.type not in OPERATORS:
             yield (*TRANSFORM, "steps", at), pipeline.model_copy(update={"transform": step})
+        elif (asked := transform.question_of(step)) is not None:
+            yield (*TRANSFORM, "steps", at), pipeline.model_copy(update={"transform": asked})
 
 
 def relocated(place: Place, path: Place) -> Place:

@@ -1,7 +1,7 @@
 """Defines the transform of type `ai`: a model is asked with a prompt."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -22,6 +22,8 @@ from loom_common.domain.values.durations import Limit
 class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, AskingOptions, SeveralCalls):
     """A model is asked with a prompt for each record."""
 
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Names what its templates see beside `input`, `context` and `params`."""
     type: Literal["ai"]
     prompt: str = Field(
         validation_alias=AliasChoices("prompt", "prompt_path"),

@@ -10,8 +10,9 @@ from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
-from loom_common.domain.steps.aggregates import SCHEMAS
+from loom_common.domain.steps.functions.aggregates import SCHEMAS
 from loom_common.domain.steps.graph import GATHER, graph_of
+from loom_common.domain.steps.joining import joined_fields
 from loom_common.domain.steps.lookups import ENRICH, wanted_fields
 from loom_common.domain.steps.mistakes import fields_read
 from loom_common.domain.steps.operators import (
@@ -43,8 +44,8 @@ def made_by(step: Any) -> Made | None:  # noqa: C901 - one case for each kind
     if kind == GATHER:
         gathered = said(step, "fields")
         return {str(name): {"type": "array"} for name in gathered} if isinstance(gathered, Mapping) else {}
-    if kind in OPERATORS or kind == "passthrough":
-        return {}
+    if kind in OPERATORS or kind == "passthrough":  # of those that are left, only a join has fields
+        return dict.fromkeys(joined_fields(step))
     if spec == TEXT or (kind == "ai" and spec is None):
         return {TEXT: {"type": "string"}, **_added(step)}
     if isinstance(spec, Mapping):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from pydantic import ValidationError, create_model
 
+from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.kinds import TRANSFORMS, of_the_type, transform_model
 from loom_common.domain.definition.transforms.own_code import registered_model
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, refusal, said
+from loom_common.domain.steps.asking import Asked, asked_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import OPERATORS
 from loom_common.domain.steps.registered.find import is_own, package_of, step_names, usable_step
@@ -35,7 +37,7 @@ def read_step(written: Any) -> Any:
         raise refusal("step", [absent])
     try:
         model = step_model(written)
-        found = list(strange_in_step(written)) if model not in OPERATORS.values() else []
+        found = list(_question_mistakes(written) if model in OPERATORS.values() else strange_in_step(written))
         made = model.model_validate(written)
     except PluginUnusable as error:
         raise refusal("step", [unusable(("type",), error, said(written, "type"))]) from error
@@ -67,6 +69,28 @@ def step_model(written: Any) -> type[StepKeys]:
     if isinstance(kind, str) and kind in OPERATORS:
         return OPERATORS[kind]
     return with_step_keys(transform_model(written))
+
+
+class OperatorQuestion(AiTransformConfig):
+    """A model is asked by an operator."""
+
+    beside: ClassVar[tuple[str, ...]] = Asked.beside
+
+
+def question_of(step: Any, most: int | None = None) -> StepKeys | None:
+    """Return the question of an operator, as written or as a model, as a transform of type `ai`; None where it asks no
+    model. `most` is how many candidates it is about. Raises `ValidationError`."""
+    asked = asked_of(step, most)
+    return None if asked is None else with_step_keys(OperatorQuestion).model_validate(dict(asked))
+
+
+def _question_mistakes(step: Any) -> list[Mistake]:
+    """Return what is wrong with the keys by which an operator asks a model."""
+    try:
+        question_of(step)
+    except ValidationError as error:
+        return [each for each in mistakes_in(error) if each.get("loc", ())[:1] in (("model",), ("params",), ("cache",))]
+    return []
 
 
 @cache

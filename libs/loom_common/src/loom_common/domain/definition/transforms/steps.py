@@ -66,6 +66,13 @@ class StepsTransformConfig(TransformConfig):
         """Return the order of the steps. Every batch asks for it, so it is made once."""
         return graph_of(self.steps)
 
+    def question_of(self, step: StepKeys, most: int | None = None) -> Any:
+        """Return the question of a step that is an operator as a transform of type `ai`; None where it asks no model.
+        `most` is how many candidates it is about."""
+        from loom_common.domain.definition.transforms.step_keys import question_of  # which stands on this module
+
+        return question_of(step, most)
+
     @property
     def steps_that_group(self) -> list[GroupStep]:
         """Return the steps that make one record of many, each after the one before it."""

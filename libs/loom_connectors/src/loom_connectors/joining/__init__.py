@@ -1,0 +1,1 @@
+"""Reads the other sources that steps join with."""

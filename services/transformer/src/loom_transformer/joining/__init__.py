@@ -1,0 +1,1 @@
+"""Joins the records of batches with the rows of other sources."""
