@@ -68,7 +68,7 @@ class ClusterStream:
     async def opened(self) -> RunAccepted:
         """Ask for the pipeline as its file is now, and follow its stream where it is not followed yet."""
         config = LoomConfig.load(self.cluster.project / "loom.yaml")
-        accepted = await self.session.open_stream(request_of(self.made, config))
+        accepted = await self.session.begin(request_of(self.made, config))
         if self._task is None or self._task.done():
             self.following = Following(self.session, str(accepted.stream))
             self._task = asyncio.create_task(self.following.follow(accepted.window or 1))

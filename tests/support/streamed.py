@@ -86,7 +86,7 @@ async def opened(made: Project) -> AsyncIterator[Following]:
     """Open the project's stream in this process, as `loom run` does. It is paused at the end of the block."""
     config = LoomConfig.load(made.folder / "loom.yaml")
     async with open_session(config, cluster=False) as session:
-        accepted = await session.open_stream(request_of(made, config))
+        accepted = await session.begin(request_of(made, config))
         following = Following(session, str(accepted.stream))
         task = asyncio.create_task(following.follow(accepted.window or 1))
         try:

@@ -73,7 +73,7 @@ def test_every_mistake_is_told_with_its_place(project):
         configured(project, text)
     told = [str(problem) for problem in caught.value.problems]
     of_cache = "backend, enabled, ttl_days, url"
-    known = "access, allowed_paths, bus, cache, credentials, default_target, defaults, encryption, log"
+    known = "access, allowed_paths, bus, cache, credentials, default_target, defaults, encryption, engine, log"
     known = f"{known}, mode, openlineage, pipelines, prices, providers, storage, targets"
     assert told == [
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from loom.project.engines import claim
@@ -12,40 +12,60 @@ from loom_common.config.settings import Settings
 from loom_common.flow import TOPOLOGY
 from loom_common.ports.bus import Bus
 from loom_common.service.bootstrap import Platform, Service, open_platform
+from loom_common.worker.consumer_spec import Carrier
 
 Watch = Callable[[Platform], Awaitable[Bus]]
 """Wraps the bus of an engine, to see what its services publish."""
+Carrying = Callable[[Platform], AbstractAsyncContextManager[Carrier]]
+"""Opens what calls the handlers of an engine's stages, for as long as its services run."""
 _IDLE_SECONDS = 5.0
 """Says how long to wait for queues to run dry before stopping."""
 _LOOK_SECONDS = 0.02
 
 
 @asynccontextmanager
-async def embedded(settings: Settings, watch: Watch | None = None) -> AsyncIterator[tuple[Platform, str]]:
+async def embedded(
+    settings: Settings, watch: Watch | None = None, carrying: Carrying | None = None
+) -> AsyncIterator[tuple[Platform, str]]:
     """Start the six services; stop them in the order of a record's way. Gives the platform and the engine's id. Where
-    there is one, `watch` gives the bus that the services use in place of the platform's."""
+    there is one, `watch` gives the bus that the services use in place of the platform's, and `carrying` what calls the
+    handlers of the stages."""
     await prepare(settings)
     with claim(settings.project_dir) as owner:
-        async with open_platform(settings, "embedded") as platform:
-            if watch is not None:
-                platform = replace(platform, bus=await watch(platform))  # noqa: PLW2901 - the same one, watched
-            services = _services(platform, owner)
-            stops = [asyncio.Event() for _ in services]
+        async with (
+            open_platform(settings, "embedded") as opened,
+            _seen_through(opened, watch, carrying) as platform,
+            _running(_services(platform, owner)),
+        ):
+            yield platform, owner
+            await _until_idle(platform)
+
+
+@asynccontextmanager
+async def _seen_through(platform: Platform, watch: Watch | None, carrying: Carrying | None) -> AsyncIterator[Platform]:
+    """Give the platform with the bus and the carrier that its services are to use."""
+    if watch is not None:
+        platform = replace(platform, bus=await watch(platform))
+    async with nullcontext() if carrying is None else carrying(platform) as carrier:
+        yield replace(platform, carrier=carrier)
+
+
+@asynccontextmanager
+async def _running(services: Sequence[Service]) -> AsyncIterator[None]:
+    """Run the services within the block, and stop them one after the other. A service that dies ends the block: nobody
+    may wait for what cannot come any more."""
+    stops = [asyncio.Event() for _ in services]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(service.run(stop)) for service, stop in zip(services, stops, strict=True)]
             try:
-                # A service that dies takes the conversation with it: nobody may wait for what cannot come any more.
-                async with asyncio.TaskGroup() as tasks:
-                    running = [
-                        tasks.create_task(service.run(stop)) for service, stop in zip(services, stops, strict=True)
-                    ]
-                    try:
-                        yield platform, owner
-                        await _until_idle(platform)
-                    finally:
-                        for stop, task in zip(stops, running, strict=True):
-                            stop.set()
-                            await asyncio.wait({task})
-            except BaseExceptionGroup as group:
-                raise _cause(group) from group
+                yield
+            finally:
+                for stop, task in zip(stops, running, strict=True):
+                    stop.set()
+                    await asyncio.wait({task})
+    except BaseExceptionGroup as group:
+        raise _cause(group) from group
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

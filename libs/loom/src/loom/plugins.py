@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loom.project.configured.engine_names import OF_MODE, find_engine
 from loom_common.config.credentials import BUILTIN as CREDENTIALS
 from loom_common.config.credentials import CredentialProvider, plugin_provider, provider_names_in
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
@@ -66,6 +67,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     Kind.PROVIDER: tuple(PROVIDERS),
     Kind.CREDENTIAL: CREDENTIALS,
     Kind.STEP: tuple(OPERATORS),
+    Kind.ENGINE: tuple(OF_MODE.values()),
 }
 """Says what Loom brings, by kind."""
 
@@ -157,6 +159,8 @@ def _trouble(kind: Kind, name: str) -> str | None:
                 known_provider(name)
             case Kind.CREDENTIAL:
                 plugin_provider(name)
+            case Kind.ENGINE:
+                find_engine(name)
             case Kind.SOURCE | Kind.DESTINATION | Kind.FORMAT | Kind.STORAGE:
                 plugged.check(kind, name)
     except UserCodeError as error:

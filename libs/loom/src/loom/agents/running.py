@@ -11,7 +11,7 @@ from loom.project import catalog
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom.requests.runs import prepare
-from loom.session import Asker, Session, settled_report
+from loom.session import Asker, RunEngine, settled_report
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished
 from loom_common.errors import InvalidDefinition, LoomError
@@ -33,7 +33,7 @@ _BUDGET = {"type": "number", "exclusiveMinimum": 0, "description": "What the run
 class Runs:
     """Starts runs and waits for them. A run that is waited for no longer goes on."""
 
-    def __init__(self, config: LoomConfig, session: Session, budget: float | None) -> None:
+    def __init__(self, config: LoomConfig, session: RunEngine, budget: float | None) -> None:
         """`budget` is what any run may cost at most, in USD."""
         self._config = config
         self._session = session

@@ -20,7 +20,7 @@ from loom.benchmarks.running.given_outputs import read_outputs, taking_outputs, 
 from loom.benchmarks.running.labelled_run import CandidateRun, carry_out
 from loom.benchmarks.running.paid_answers import PaidAnswers
 from loom.project.config import LoomConfig
-from loom.session import Session, open_session
+from loom.session import RunEngine, open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.steps.views import by_step
@@ -145,7 +145,7 @@ class _Carried:
         self._number = 0
 
     async def run(
-        self, session: Session, candidate: Candidate, outputs: Mapping[str, Mapping[str, Any]] | None = None
+        self, session: RunEngine, candidate: Candidate, outputs: Mapping[str, Mapping[str, Any]] | None = None
     ) -> tuple[CandidateRun, Mapping[str, ReadRecord]]:
         """Run a candidate over the labelled records of its source; with `outputs`, over those that have one. Returns
         the records, too."""
@@ -180,7 +180,7 @@ class _Carried:
         return run, records
 
     async def what_is_paid(
-        self, session: Session, stopped: CandidateRun, records: Mapping[str, ReadRecord]
+        self, session: RunEngine, stopped: CandidateRun, records: Mapping[str, ReadRecord]
     ) -> CandidateRun:
         """Run a candidate whose budget is spent over the records whose answers are in the journal: this costs nothing,
         and what was paid for is measured. Nobody judges."""

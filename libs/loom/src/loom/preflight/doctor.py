@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loom.preflight import reachability
+from loom.preflight.engine_check import checked_engine
 from loom.preflight.model_endpoints import endpoints
 from loom.project import catalog, definition_file, run_state
 from loom.project.config import LoomConfig
+from loom.project.configured.engine_names import EMBEDDED, RABBITMQ
 from loom_ai.http.endpoints import Endpoint
 from loom_common import extras
 from loom_common.domain.json_values.shown import Shown
@@ -23,6 +25,7 @@ from loom_common.errors import InvalidDefinition, LoomError
 
 OLDEST = (3, 11)
 """The oldest Python that Loom runs on."""
+_ENGINES = {EMBEDDED: "runs are carried out in this process", RABBITMQ: "runs are carried out by a cluster"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Finding(Shown):
     """Describes one thing that was looked at."""
 
     what: str
-    """`loom`, `python`, `system`, `project`, `state`, `extra ...`, `pipelines`, `model`, `journal` or `cluster`."""
+    """`loom`, `python`, `system`, `project`, `engine`, `state`, `extra ...`, `pipelines`, `model`, `journal` or
+    `cluster`."""
     status: str
     """`ok`; `missing` where something is not here that some pipelines need; or `wrong`, where it stands in the way."""
     detail: str
@@ -40,7 +44,7 @@ class Finding(Shown):
 
 async def examine(config: LoomConfig) -> list[Finding]:
     """Look at everything. Nothing is written, and no model is asked a question."""
-    found = [*_installation(), _project(config), await _state(config)]
+    found = [*_installation(), _project(config), _engine(config), await _state(config)]
     found += [_extra(name) for name in extras.PURPOSES]
     found += await _pipelines(config)
     found += await _servers(config)
@@ -63,7 +67,16 @@ def _project(config: LoomConfig) -> Finding:
         remedy = "`loom init NAME` makes a project, `loom config init` makes one of this folder"
         words = f"no loom.yaml from here upwards: this folder, {config.project}, is the project"
         return Finding("project", "missing", words, remedy)
-    return Finding("project", "ok", f"{config.file}, mode: {config.mode}")
+    return Finding("project", "ok", str(config.file))
+
+
+def _engine(config: LoomConfig) -> Finding:
+    """See whether what carries out runs is here. It is imported, and nothing is started."""
+    name = config.engine_name
+    if name in _ENGINES:
+        return Finding("engine", "ok", f"{name}: {_ENGINES[name]}")
+    (check,) = checked_engine(config)
+    return Finding("engine", "ok" if check.ok else "wrong", check.detail)
 
 
 async def _state(config: LoomConfig) -> Finding:

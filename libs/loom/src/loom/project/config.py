@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr
 
 from loom.project.configured.defaults import with_defaults
+from loom.project.configured.engine_names import EMBEDDED, OF_MODE, RABBITMQ, engine_mistakes
 from loom.project.configured.sections import (
     BusConfig,
     CacheDefaults,
@@ -51,6 +52,12 @@ class LoomConfig(Section):
     mode: Literal["embedded", "distributed"] = Field(
         "embedded", description="`embedded` runs everything in this process; `distributed` asks a cluster over the bus."
     )
+    engine: str | None = Field(
+        None,
+        min_length=1,
+        description="What carries out runs: `embedded` (this process), `rabbitmq` (a cluster), or the name of an "
+        "engine that a package offers, such as `prefect`. Default: what `mode` says.",
+    )
     storage: StorageConfig = Field(default_factory=StorageConfig)
     bus: BusConfig = Field(default_factory=BusConfig)
     cache: CacheDefaults = Field(default_factory=CacheDefaults)
@@ -87,7 +94,8 @@ class LoomConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand providers that can be reached, and a default target that there is."""
+        """Demand providers that can be reached, a default target that there is, and one word on the engine."""
+        yield from engine_mistakes(written)
         yield from provider_mistakes(written)
         yield from target_mistakes(written)
 
@@ -161,13 +169,25 @@ class LoomConfig(Section):
         return self._project
 
     @property
+    def engine_name(self) -> str:
+        """Return the name of the engine that carries out runs."""
+        return self.engine or OF_MODE[self.mode]
+
+    @property
     def distributed(self) -> bool:
         """Tell whether runs are carried out by a cluster."""
-        return self.mode == "distributed"
+        return self.engine_name == RABBITMQ
 
     def for_cluster(self) -> "LoomConfig":
         """Return the same project, with its runs carried out by a cluster: what `--cluster` means."""
-        return self.model_copy(update={"mode": "distributed"})
+        return self._on(RABBITMQ)
+
+    def in_this_process(self) -> "LoomConfig":
+        """Return the same project, with its runs carried out in this process where a cluster would carry them out."""
+        return self._on(EMBEDDED) if self.distributed else self
+
+    def _on(self, engine: str) -> "LoomConfig":
+        return self.model_copy(update={"engine": engine})
 
     def allowing(self, paths: Iterable[Path]) -> "LoomConfig":
         """Return the same project, whose pipelines may reach these folders and files besides: what `--allow-path`
@@ -179,7 +199,7 @@ class LoomConfig(Section):
     def aside(self, folder: Path) -> "LoomConfig":
         """Return the same project, whose runs are carried out in this process and keep their state, their journal and
         their payloads in `folder`: what a test of a pipeline leaves there is no run of the project."""
-        config = self.model_copy(update={"mode": "embedded"})
+        config = self._on(EMBEDDED)
         config._aside = {
             "LOOM_BUS_URL": "memory://",
             "LOOM_STATE_URL": f"sqlite:///{folder}/state.db",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom.preflight import checks
+from loom.preflight.engine_check import checked_engine
 from loom.project import catalog, definition_file, dependencies
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
@@ -88,6 +89,8 @@ async def validate(
         problems += dependencies.problems(loaded.document, loaded.definition, config)
         problems += catalog.strange_names(config, [loaded.pipeline.name])
         looked = checks.of_the_files(loaded) if offline else await checks.check(loaded, config)
+        if not offline:
+            looked += checked_engine(config)
         if connect:
             from loom.preflight import reachability
 

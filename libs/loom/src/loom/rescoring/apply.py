@@ -146,7 +146,7 @@ async def _load(
     replay_id = run_id_for(rescoring_id)
     async with engine.connect() as connection:
         begun = await run_rows.find(connection, replay_id)
-    async with open_session(config, cluster=config.distributed) as session:
+    async with open_session(config) as session:
         if begun is None:
             accepted = await session.replay(run_id, entering, how, rescoring_id)
         elif begun.status in run_rows.TERMINAL:

@@ -8,7 +8,7 @@ import asyncio
 
 from loom.project.config import LoomConfig
 from loom.sdk.following import Refused, nothing, report_of
-from loom.session import EmbeddedSession, Session
+from loom.session import EmbeddedSession, RunEngine
 from loom.views import open_views
 from loom_common.contracts.v1 import RunAccepted, RunReport, RunRequest
 from loom_common.domain.run.statuses import ShownStatus
@@ -62,7 +62,7 @@ async def attached(config: LoomConfig, key: str, pipeline: str) -> RunReport | N
     return await report_of(config, lambda session: session.resume(run_id), wait=False)
 
 
-async def _begin(session: Session, request: RunRequest) -> RunAccepted:
+async def _begin(session: RunEngine, request: RunRequest) -> RunAccepted:
     """Start a run whose events come to this session. Raises `_BegunElsewhere` where a run of its idempotency key has
     been begun by another process since it was looked for."""
     accepted = await session.start(request)

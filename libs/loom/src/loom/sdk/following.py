@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from loom.display.live_progress import LiveProgress
 from loom.project.config import LoomConfig
-from loom.session import Session, open_session, settled_report
+from loom.session import RunEngine, open_session, settled_report
 from loom_common.contracts.v1 import RunAccepted, RunFinished, RunReport
 from loom_common.errors import ConfigurationError, PermanentError
 
-Ask = Callable[[Session], Awaitable[RunAccepted]]
+Ask = Callable[[RunEngine], Awaitable[RunAccepted]]
 """Asks for a run: to start one, or to go on with one."""
 
 
@@ -26,7 +26,7 @@ async def report_of(config: LoomConfig, ask: Ask, *, wait: bool, refused: Refuse
     """Return the report of the run that is asked for, at its end, and show its progress in a notebook. `refused` is
     called where it cannot start. Raises `ConfigurationError` then, and `PermanentError` where it was paused."""
     finished, notice, live = None, None, LiveProgress()
-    async with open_session(config, cluster=config.distributed, wait=wait) as session:
+    async with open_session(config, wait=wait) as session:
         try:
             accepted = await ask(session)
         except ConfigurationError:

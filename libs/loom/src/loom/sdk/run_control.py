@@ -68,13 +68,13 @@ class RunControl:
         """Pause a run, wherever it runs, and return its status. Nothing is lost: `resume` goes on. Raises `NotFound`,
         and `ConfigurationError` for a run that has ended."""
         config = await self._knowing(run_id, cluster=cluster)
-        async with open_session(config, cluster=config.distributed) as session:
+        async with open_session(config) as session:
             return (await session.pause(run_id)).status
 
     async def cancel(self, run_id: str, *, cluster: bool = False) -> str:
         """End a run, wherever it runs, and return its status. What is loaded stays. Raises as `pause` does."""
         config = await self._knowing(run_id, cluster=cluster)
-        async with open_session(config, cluster=config.distributed) as session:
+        async with open_session(config) as session:
             return (await session.cancel(run_id)).status
 
     async def retry(

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import structlog
 
+from loom.session.port import NOBODY, Asker, Event, RunEngine
 from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
-    DiscardRequest,
     PipelineRegistered,
-    RegisterPipeline,
-    ReplayRequest,
     RunAccepted,
-    RunCommand,
     RunFinished,
     RunProgress,
     RunRejected,
     RunRequest,
 )
-from loom_common.domain.run.replaying import Changes
 from loom_common.domain.values.ids import window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.ports.bus import Bus, Delivery, Subscription
@@ -38,33 +32,10 @@ _WINDOWS_AHEAD = 8
 """Says how many windows of a stream are listened to before they are opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Says who asks for a command."""
-
-    requested_by: str | None = None
-    audit_line: int | None = None
-    """Is the number of the line of the audit log in which that is noted."""
-
-
-NOBODY = Asker()
-
 Answer = RunAccepted | PipelineRegistered | RunRejected
-Event = RunProgress | RunFinished
 
 
-class StreamOpened(ConfigurationError):
-    """Reports that a stream was opened, or goes on, where somebody wanted a run that ends."""
-
-    def __init__(self, accepted: RunAccepted) -> None:
-        self.accepted = accepted
-        super().__init__(
-            f"The pipeline {accepted.pipeline} never ends: {accepted.stream} goes on with window {accepted.window}. "
-            f"`loom status {accepted.stream}` shows it, and `loom drain {accepted.stream}` ends it."
-        )
-
-
-class Session:
+class Session(RunEngine):
     """Represents one client of the bus. Open with `open_session`, or with `conversation` on a bus that is open."""
 
     def __init__(self, bus: Bus, queue: str, events: Subscription, *, follows: bool = True) -> None:
@@ -77,84 +48,35 @@ class Session:
         self._runs: dict[str, asyncio.Queue[Event]] = {}
         self._epochs: dict[str, int] = {}
 
-    async def start(self, request: RunRequest) -> RunAccepted:
-        """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected, and
-        `ConfigurationError` for a pipeline that never ends, which `open_stream` opens: `StreamOpened` where only the
-        coordinator knew that."""
-        definition = request.definition or {}
-        if definition.get("mode") == "streaming" and request.sample is None and request.records is None:
-            raise ConfigurationError(
-                f"The pipeline {definition.get('name')} has `mode: streaming`, so a run of it does not end. `loom run` "
-                "with its file opens it and shows its windows; a sample of it ends."
-            )
-        accepted = await self._ask("request", request)
-        if accepted.stream is not None:
-            raise StreamOpened(accepted)
-        return accepted
+    async def begin(self, request: RunRequest) -> RunAccepted:
+        return await self._accepted("request", request)
 
-    async def open_stream(self, request: RunRequest) -> RunAccepted:
-        """Open the stream of a pipeline that never ends, or let it go on; start a run of another one. Raises
-        `InvalidDefinition` with every mistake where the request is rejected."""
-        return await self._ask("request", request)
-
-    async def register(self, registration: RegisterPipeline) -> PipelineRegistered:
-        """Enter a pipeline without running it. Raises as `start` does."""
-        said = await self._answer("register", registration)
-        assert isinstance(said, PipelineRegistered)
+    async def command(self, verb: str, message: Message) -> RunAccepted | PipelineRegistered:
+        question = uuid4().hex
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answers[question] = answer
+        outgoing = Outgoing(flow.run_command(verb), message, reply_to=self._queue, correlation_id=question)
+        try:
+            await self._bus.publish([encode(outgoing, "loom")])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                said = await answer
+        except TimeoutError:
+            raise DependencyUnavailable(
+                f"No coordinator answered within {ANSWER_SECONDS:g} s. The request waits in the queue "
+                f"{flow.RUNS_QUEUE}; is the coordinator running?"
+            ) from None
+        finally:
+            del self._answers[question]
+        if isinstance(said, RunRejected):
+            raise _rejection(said)
         return said
 
     async def resume(self, run_id: str, budget: float | None = None, *, by: Asker = NOBODY) -> RunAccepted:
-        """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
-        accepted = await self._ask("resume", _command(by, run_id=run_id, verb="resume", budget=budget))
+        accepted = await self._of_run(by, run_id=run_id, verb="resume", budget=budget)
         self._epochs[run_id] = accepted.epoch
         return accepted
 
-    async def cancel(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
-        """End a run; what is loaded stays."""
-        return await self._ask("cancel", _command(by, run_id=run_id, verb="cancel"))
-
-    async def pause(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
-        """Pause a run, so that nothing of it is on its way any more. Nothing is lost: `resume` goes on."""
-        return await self._ask("pause", _command(by, run_id=run_id, verb="pause"))
-
-    async def prioritize(self, run_id: str, priority: int, *, by: Asker = NOBODY) -> RunAccepted:
-        """Change a run's share beside other runs, from 1 to 10; effective with its next slice."""
-        return await self._ask("priority", _command(by, run_id=run_id, verb="priority", priority=priority))
-
-    async def replay(
-        self,
-        run_id: str,
-        record_ids: tuple[str, ...] | None,
-        changes: Changes | None = None,
-        idempotency_key: str | None = None,
-        *,
-        by: Asker = NOBODY,
-    ) -> RunAccepted:
-        """Run again over a run's quarantined records, as a run of its own. Raises `InvalidDefinition` where the
-        changes do not fit its pipeline. The same key twice starts one run."""
-        request = ReplayRequest(
-            run_id=run_id,
-            record_ids=record_ids,
-            changes=changes,
-            idempotency_key=idempotency_key,
-            requested_by=by.requested_by,
-            audit_line=by.audit_line,
-        )
-        return await self._ask("replay", request)
-
-    async def discard(self, run_id: str, record_ids: tuple[str, ...] | None, *, by: Asker = NOBODY) -> RunAccepted:
-        """Give up a run's quarantined records. The quarantine service does so when it comes to it. Raises
-        `ConfigurationError` where none of them waits."""
-        request = DiscardRequest(
-            run_id=run_id, record_ids=record_ids, requested_by=by.requested_by, audit_line=by.audit_line
-        )
-        said = await self._answer("discard", request)
-        assert isinstance(said, RunAccepted)
-        return said
-
     async def follow(self, run_id: str) -> AsyncIterator[Event]:
-        """Yield progress as it comes; end with `RunFinished`, or with progress of status `paused`. What was still on
-        its way when the run was resumed is passed over."""
         events = self._of(run_id)
         while True:
             event = await events.get()
@@ -164,14 +86,7 @@ class Session:
             if isinstance(event, RunFinished) or event.status == "paused":
                 return
 
-    async def drain(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
-        """Let a stream, named by its id or that of a window, end once its source has nothing more for the moment. It is
-        noted in the row of the stream, which whatever process works on it reads."""
-        return await self._ask("drain", _command(by, run_id=run_id, verb="drain"))
-
     async def follow_stream(self, stream: str, first: int) -> AsyncIterator[Event]:
-        """Yield what is told of the windows of a stream, from the window `first`; end where none of them is at work any
-        more."""
         events: asyncio.Queue[Event] = asyncio.Queue()
         numbers: dict[str, int] = {}
         at_work: set[str] = set()
@@ -205,12 +120,7 @@ class Session:
             else:
                 at_work.add(run_id)
 
-    async def at_work(self) -> list[str]:
-        """Return the ids of the runs that go on only as long as this session. A cluster works on without it."""
-        return []
-
-    async def leave(self) -> list[str]:
-        """Pause the runs that go on only as long as this session, and return their ids."""
+    async def checkpoint(self) -> list[str]:
         left = await self.at_work()
         for run_id in left:
             await self.pause(run_id)
@@ -240,37 +150,6 @@ class Session:
 
     def _of(self, run_id: str) -> asyncio.Queue[Event]:
         return self._runs.setdefault(run_id, asyncio.Queue())
-
-    async def _ask(self, verb: str, message: Message) -> RunAccepted:
-        said = await self._answer(verb, message)
-        assert isinstance(said, RunAccepted)
-        if self._follows:
-            self._of(said.run_id)
-        return said
-
-    async def _answer(self, verb: str, message: Message) -> RunAccepted | PipelineRegistered:
-        question = uuid4().hex
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._answers[question] = answer
-        outgoing = Outgoing(flow.run_command(verb), message, reply_to=self._queue, correlation_id=question)
-        try:
-            await self._bus.publish([encode(outgoing, "loom")])
-            async with asyncio.timeout(ANSWER_SECONDS):
-                said = await answer
-        except TimeoutError:
-            raise DependencyUnavailable(
-                f"No coordinator answered within {ANSWER_SECONDS:g} s. The request waits in the queue "
-                f"{flow.RUNS_QUEUE}; is the coordinator running?"
-            ) from None
-        finally:
-            del self._answers[question]
-        if isinstance(said, RunRejected):
-            raise _rejection(said)
-        return said
-
-
-def _command(by: Asker, **said: Any) -> RunCommand:
-    return RunCommand(**said, requested_by=by.requested_by, audit_line=by.audit_line)
 
 
 def _rejection(said: RunRejected) -> ConfigurationError:

@@ -6,7 +6,8 @@ import asyncio
 
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
-from loom.session.client import ANSWER_SECONDS, NOBODY, Asker, Session
+from loom.session.client import ANSWER_SECONDS, Session
+from loom.session.port import NOBODY, Asker
 from loom.views import open_views
 from loom_common.contracts.v1 import (
     RunAccepted,

@@ -1,53 +1,39 @@
-"""Opens sessions: with the services in this process, or as a client of a cluster's bus."""
+"""Opens the engine of a project, and says how its runs ended."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
 
-from loom.engine import Watch, embedded
+from loom.engine import Watch
 from loom.project.config import LoomConfig
-from loom.session.client import Session
-from loom.session.embedded import EmbeddedSession
+from loom.session.engines import Opening, engine_named
+from loom.session.port import RunEngine
 from loom.views import open_views
-from loom_common.contracts.v1 import (
-    RunReport,
-)
-from loom_common.flow import Binding, Exchange
-from loom_common.ports.bus import Bus, Subscription
-from loom_common.service.bootstrap import open_platform
+from loom_common.contracts.v1 import RunReport
 from loom_common.service.logging import configure_logging
 
 
 @asynccontextmanager
 async def open_session(
-    config: LoomConfig, *, cluster: bool, wait: bool = False, follows: bool = True, watch: Watch | None = None
-) -> AsyncIterator[Session]:
-    """Open a session; embedded, the six services run in this process until the session ends; with `wait`, they wait for
-    upstreams that were never there, and `watch` sees what they publish. Cluster: a client of its bus. `follows`:
-    whether runs are followed there."""
+    config: LoomConfig,
+    *,
+    cluster: bool | None = None,
+    wait: bool = False,
+    follows: bool = True,
+    watch: Watch | None = None,
+) -> AsyncIterator[RunEngine]:
+    """Open the engine that the project names. `cluster`: that of a cluster, or else one of this process, whatever it
+    names. The rest is said by `Opening`. Raises `ConfigurationError` for an engine that is not there."""
+    if cluster is not None:
+        config = config.for_cluster() if cluster else config.in_this_process()
+    opened = engine_named(config.engine_name)(config, Opening(wait, follows, watch))
     if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
-    if cluster:
-        settings = config.for_cluster().settings()
-        async with open_platform(settings, "loom-cli") as platform, conversation(platform.bus) as session:
-            yield session
-    else:
-        settings = config.settings()
-        if wait:
-            settings = settings.model_copy(
-                update={"breaker": settings.breaker.model_copy(update={"seek_seconds": None})}
-            )
-        async with embedded(settings, watch) as (platform, owner):
-
-            def build(bus: Bus, queue: str, events: Subscription) -> Session:
-                return EmbeddedSession(bus, queue, events, config, owner, follows=follows)
-
-            async with conversation(platform.bus, build, follows=follows) as session:
-                yield session
+    async with opened as engine:
+        yield engine
 
 
 async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
@@ -58,24 +44,3 @@ async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
         return report
     async with open_views(config) as views:
         return await views.report(report.run_id) or report
-
-
-Build = Callable[[Bus, str, Subscription], Session]
-"""Makes a session of a bus, and of a queue of its own with what arrives there."""
-
-
-@asynccontextmanager
-async def conversation(bus: Bus, build: Build | None = None, *, follows: bool = True) -> AsyncIterator[Session]:
-    """Open a session on a bus, which must not close before it. Unless it `follows` runs, their events are not sent to
-    it."""
-    told = ("progress", "finished") if follows else ()
-    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{what}.*") for what in told])
-    events = await bus.subscribe(queue, prefetch=100)
-    session = build(bus, queue, events) if build else Session(bus, queue, events, follows=follows)
-    listening = asyncio.create_task(session.listen())
-    try:
-        yield session
-    finally:
-        await events.close()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)

@@ -12,7 +12,7 @@ from loom.frames.given import Records, records_of
 from loom.project.definition_file import built
 from loom.project.person import person
 from loom.requests.checked import checked
-from loom.session import Session, open_session, settled_report
+from loom.session import RunEngine, open_session, settled_report
 from loom.stored_records import stored
 from loom.streaming.handover import Handover
 from loom.streaming.settled import Record
@@ -196,7 +196,7 @@ class _Running:
 
 
 @asynccontextmanager
-async def _cancelling(session: Session, run_id: str, leaving: asyncio.Event) -> AsyncIterator[None]:
+async def _cancelling(session: RunEngine, run_id: str, leaving: asyncio.Event) -> AsyncIterator[None]:
     """Within the block, cancel the run once nobody takes its records any more."""
 
     async def cancel() -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from loom.frames.given import records_of
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
-from loom.session import Session, open_session
+from loom.session import RunEngine, open_session
 from loom.stored_records import stored
 from loom.testing import under_test
 from loom.testing.collected import destination_of, rows_in
@@ -57,7 +57,7 @@ class Trial:
 class Trials:
     """Runs pipelines. Open with `open_trials`."""
 
-    def __init__(self, config: LoomConfig, session: Session, folder: Path, project: LoomConfig) -> None:
+    def __init__(self, config: LoomConfig, session: RunEngine, folder: Path, project: LoomConfig) -> None:
         """`config` keeps what runs under test leave aside; `project` has the runs of the project."""
         self._config = config
         self._project = project

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     CHECK = "check"
     STEP = "step"
     ONTOLOGY = "ontology"
+    ENGINE = "engine"
 
     @property
     def group(self) -> str:

@@ -45,7 +45,7 @@ from loom_common.service.logging import configure_logging
 from loom_common.user_code.plan_paths import see_that_it_stays
 from loom_common.user_code.poison_isolation import ReadWriteLock
 from loom_common.user_code.threads import Threads
-from loom_common.worker.consumer_spec import ConsumerSpec
+from loom_common.worker.consumer_spec import Carrier, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.stats import ProcessStats, Reading
 from loom_common.worker.worker import Worker
@@ -73,6 +73,8 @@ class Platform:
     it."""
     watchdog: ExitWatchdog = field(default_factory=NoExitWatchdog)
     """Ends the process once one of its loops has failed."""
+    carrier: Carrier | None = None
+    """Calls the handlers of the stages, where an engine has a carrier; None where their workers do."""
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -135,6 +137,7 @@ class StageService:
                 stats,
                 self._platform.clock,
                 replaceable=not settings.embedded,
+                carrier=self._platform.carrier,
             )
             for consumer, stats in zip(self._consumers, self._stats, strict=True)
         ]

@@ -1,5 +1,5 @@
 """Describes what a worker consumes: a queue, and for each kind of message its handler and the router of the handler's
-result."""
+result; and what may stand between the two, the carrier of an engine."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ class ConsumerSpec:
             if isinstance(message, each.kind):
                 return await each.outgoing(message, context)
         raise UnreadableMessage(f"{message.type} is not accepted on {self.queue}")
+
+
+Handle = Callable[[Message, Context], Awaitable[Sequence[Outgoing]]]
+"""Handles a message: `ConsumerSpec.handle`."""
+
+
+class Carrier(Protocol):
+    """Stands between a worker and the handlers of its stage, where an engine has books, retries or processes of its
+    own. A message is one piece of work: a slice to read, a batch to transform, a load to finalize."""
+
+    async def carry(self, message: Message, context: Context, handle: Handle) -> Sequence[Outgoing]:
+        """Return what `handle` makes of the message. It may be called several times, each time with the number of the
+        attempt in the context; what is paid for stays entered there. Raises what it raised, and `GivenUp` for an error
+        after which the carrier has tried again as often as it may."""
+        ...
+
+
+class GivenUp(Exception):
+    """Reports that a message was tried `attempts` times, and is not to be tried again."""
+
+    def __init__(self, error: Exception, attempts: int) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.attempts = attempts

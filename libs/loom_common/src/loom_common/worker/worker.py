@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
@@ -43,7 +44,7 @@ from loom_common.resilience.breaker_pause import TELL_EVERY_SECONDS, BreakerPaus
 from loom_common.text import named, words_of
 from loom_common.worker import failure_messages
 from loom_common.worker.batch_progress import BatchProgress
-from loom_common.worker.consumer_spec import ConsumerSpec
+from loom_common.worker.consumer_spec import Carrier, ConsumerSpec, GivenUp
 from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.in_flight import InFlightMessage, InFlightMessages
@@ -71,8 +72,10 @@ class Worker:
         clock: Clock | None = None,
         *,
         replaceable: bool = True,
+        carrier: Carrier | None = None,
     ) -> None:
-        """`replaceable` says whether a supervisor starts this process again after it has ended with `WorkerWornOut`."""
+        """`replaceable` says whether a supervisor starts this process again after it has ended with `WorkerWornOut`.
+        `carrier` calls the handlers of the four stages."""
         self._service = service
         self._consumer = consumer
         self._bus = bus
@@ -88,6 +91,7 @@ class Worker:
         self._progress_reports = BatchProgress(service, f"{consumer.queue}/{uuid4().hex[:12]}", bus)
         self._clock = clock or SystemClock()
         self._replaceable = replaceable
+        self._carrier = carrier
         self._told_pending: LRUCache[str, float] = LRUCache(1000)
         """When a run was told last that answers of a batch are awaited, in seconds of the clock."""
 
@@ -227,7 +231,10 @@ class Worker:
                 self._stats.timed(in_flight, message.correlation_id),
                 self._progress_reports.of(message, context.progress),
             ):
-                outgoing = await self._consumer.handle(message, context)
+                if self._carrier is None or failure_messages.stage_of(message) is None:
+                    outgoing = await self._consumer.handle(message, context)
+                else:
+                    outgoing = await self._carrier.carry(message, context, self._consumer.handle)
         except (PermanentError, WorkerWornOut) as error:
             tracer().failed(error)
             raise
@@ -287,8 +294,11 @@ class Worker:
     def _later_or_aside(
         self, message: Message, error: Exception, delivery: Delivery, context: Context
     ) -> Sequence[Outgoing | Wire]:
-        attempt = attempt_of(delivery)
+        attempt = context.attempt.number
         retry = decide(error, attempt, lasting=failure_messages.stage_of(message) is None)
+        if isinstance(error, GivenUp):
+            attempt, error, retry = error.attempts, error.error, None
+            context = replace(context, attempt=Attempt(attempt, last=True))
         self._stats.count(MessageOutcome.RETRIED if retry else MessageOutcome.FAILED)
         expected = isinstance(error, LoomError)
         log.warning(

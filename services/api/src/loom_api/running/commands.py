@@ -117,7 +117,7 @@ class Commands:
         session = await self._sessions.session()
         said = {"sample": options.sample, "budget": options.budget, "params": options.params}
         async with self._noted("run", f"pipelines/{name}", None, said) as act:
-            accepted = await session.open_stream(prepared.request.model_copy(update={**how, "audit_line": act.line}))
+            accepted = await session.begin(prepared.request.model_copy(update={**how, "audit_line": act.line}))
             act.run_id = accepted.run_id
         return Begun(accepted, notes)
 

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from loom.project.config import LoomConfig
-from loom.session import Session, conversation, open_session
+from loom.session import RunEngine, conversation, open_session
 from loom_common.ports.bus import Bus
 from loom_common.user_code import functions
 
@@ -23,18 +23,18 @@ log = structlog.get_logger()
 class Sessions:
     """Holds one session for all requests."""
 
-    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Session]]) -> None:
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[RunEngine]]) -> None:
         self._opening = opening
         self._lock = asyncio.Lock()
         self._held: asyncio.Task[None] | None = None
-        self._session: Session | None = None
+        self._session: RunEngine | None = None
         self._stop = asyncio.Event()
 
-    async def session(self) -> Session:
+    async def session(self) -> RunEngine:
         """Return the session; another one where it has ended by an error. Raises what opening it raises."""
         async with self._lock:
             if self._session is None or self._held is None or self._held.done():
-                opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+                opened: asyncio.Future[RunEngine] = asyncio.get_running_loop().create_future()
                 self._stop = asyncio.Event()
                 self._held = asyncio.create_task(self._hold(opened, self._stop))
                 self._session = await opened
@@ -48,7 +48,7 @@ class Sessions:
         async with self._lock:
             if self._session is None or self._held is None or self._held.done():
                 return []
-            left = await self._session.leave()
+            left = await self._session.checkpoint()
             await self._end()
             return left
 
@@ -58,7 +58,7 @@ class Sessions:
             await asyncio.wait({self._held})
         self._session = None
 
-    async def _hold(self, opened: asyncio.Future[Session], stop: asyncio.Event) -> None:
+    async def _hold(self, opened: asyncio.Future[RunEngine], stop: asyncio.Event) -> None:
         try:
             async with self._opening() as session:
                 opened.set_result(session)
@@ -75,7 +75,7 @@ class EmbeddedSessions(Sessions):
     where no run is under way."""
 
     def __init__(self, config: LoomConfig) -> None:
-        super().__init__(partial(open_session, config, cluster=False, follows=False))
+        super().__init__(partial(open_session, config, follows=False))
 
     async def renew(self) -> None:
         """End an engine that has loaded other code, unless it is at work."""

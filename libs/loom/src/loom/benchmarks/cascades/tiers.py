@@ -15,7 +15,7 @@ from loom.benchmarks.running.given_outputs import read_outputs, taking_outputs, 
 from loom.benchmarks.running.labelled_run import CandidateRun, Show, carry_out
 from loom.project.config import LoomConfig
 from loom.project.definition_file import built
-from loom.session import Session
+from loom.session import RunEngine
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.errors import ConfigurationError
 from loom_common.statistics.cascades import Tried
@@ -28,7 +28,7 @@ _CHEAP = "cheap tier of "
 class Asking:
     """Says how the tiers are asked."""
 
-    session: Session
+    session: RunEngine
     config: LoomConfig
     setting: Setting
     params: Mapping[str, Any]

@@ -13,7 +13,7 @@ from loom.benchmarks.running.candidates import Candidate, Setting, definition_of
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline, built
 from loom.project.person import person
-from loom.session import Session, settled_report
+from loom.session import RunEngine, settled_report
 from loom.stored_records import stored
 from loom.views import Views, open_views
 from loom_common.contracts.v1 import RunFinished, RunProgress, RunReport, RunRequest
@@ -48,7 +48,7 @@ class CandidateRun:
 
 
 async def carry_out(
-    session: Session,
+    session: RunEngine,
     config: LoomConfig,
     candidate: Candidate,
     records: Sequence[ReadRecord],
@@ -106,7 +106,7 @@ async def carry_out(
 
 
 async def _followed(
-    session: Session, config: LoomConfig, request: RunRequest, begun: Callable[[str], None], show: Show
+    session: RunEngine, config: LoomConfig, request: RunRequest, begun: Callable[[str], None], show: Show
 ) -> tuple[RunReport, str | None]:
     """Return the report of the run, and why it was cut short, where it was."""
     accepted = await session.start(request)

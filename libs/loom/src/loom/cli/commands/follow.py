@@ -17,7 +17,7 @@ from loom_common.service import entry
 if TYPE_CHECKING:
     from loom.cli.output import progress
     from loom.project.config import LoomConfig
-    from loom.session import Session
+    from loom.session import RunEngine
     from loom_common.contracts.v1 import RunAccepted, RunReport
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
@@ -30,7 +30,7 @@ STOP_SECONDS = 5.0
 """Says how long the batches in flight may take after Ctrl-C, and how long everything may take to be closed."""
 _LOOK_SECONDS = 0.05
 
-Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"
+Begin: TypeAlias = "Callable[[RunEngine], Awaitable[RunAccepted]]"
 T = TypeVar("T")
 
 
@@ -83,7 +83,7 @@ async def carry_out(
     screen = progress.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
         log_on_stderr(config, verbose=verbose)
-        async with open_session(config, cluster=config.distributed, wait=wait) as session:
+        async with open_session(config, wait=wait) as session:
             entry.on_interrupt("interrupted as a run was begun; run it again: it says whether there is one to resume")
             if not config.distributed:
                 collect_less()  # the records are worked on here
@@ -148,7 +148,7 @@ async def _ended(config: LoomConfig, accepted: RunAccepted) -> _End | None:
     return None if report is None else _End(report)
 
 
-async def _followed(session: Session, run_id: str, screen: progress.Display) -> _End:
+async def _followed(session: RunEngine, run_id: str, screen: progress.Display) -> _End:
     """Follow a run until it has ended, or is paused."""
     from loom.cli.output.waits import Waits
     from loom_common.contracts.v1 import RunFinished
@@ -165,7 +165,7 @@ async def _followed(session: Session, run_id: str, screen: progress.Display) -> 
     return _End(reason=reason)
 
 
-def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display, flags: str) -> asyncio.Event:
+def _interrupt_on_ctrl_c(session: RunEngine, run_id: str, screen: progress.Display, flags: str) -> asyncio.Event:
     """Let Ctrl-C and SIGTERM pause the run; the event that is returned tells whether one did."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -198,7 +198,7 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
     screen = progress.choose(terminal.stderr(), Format.JSON, verbose=verbose)
     log_on_stderr(config, verbose=verbose)
     entry.on_interrupt(f"interrupted: `loom status {run_id}` tells whether it was cancelled")
-    async with open_session(config, cluster=config.distributed) as session:
+    async with open_session(config) as session:
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:
             return accepted
@@ -219,7 +219,7 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
     async with state.opened(config) as views:
         if await views.row(run_id) is None:
             raise no_run(config, run_id)
-        async with open_session(config, cluster=config.distributed) as session:
+        async with open_session(config) as session:
             await session.discard(run_id, record_ids)
             deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
             while await views.quarantined(waiting, 1):

@@ -95,8 +95,7 @@ class Measuring:
 
     def configuration(self) -> LoomConfig:
         """Return the project's configuration, with its runs in this process."""
-        found = configuration(self.config).allowing(self.allow_path or ())
-        return found.model_copy(update={"mode": "embedded"}) if found.distributed else found
+        return configuration(self.config).allowing(self.allow_path or ()).in_this_process()
 
     def exports(self) -> list[Path]:
         """Return the files to write. Raises `typer.BadParameter` for one of another kind."""

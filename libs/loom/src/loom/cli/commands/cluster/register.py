@@ -59,5 +59,5 @@ async def _registered(config: LoomConfig, loaded: LoadedPipeline) -> PipelineReg
         base=config.base_of(loaded.folder),
         requested_by=person(),
     )
-    async with open_session(config, cluster=config.distributed, follows=False) as session:
+    async with open_session(config, follows=False) as session:
         return await session.register(registration)

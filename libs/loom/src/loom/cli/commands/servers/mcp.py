@@ -55,7 +55,7 @@ async def _serve(config: LoomConfig, budget: float | None, *, read_only: bool, v
     from loom.session import open_session
 
     log_on_stderr(config, verbose=verbose)
-    async with open_session(config, cluster=config.distributed) as session:
+    async with open_session(config) as session:
         runs = Runs(config, session, budget)
 
         def tools() -> list[Tool]:
@@ -66,5 +66,5 @@ async def _serve(config: LoomConfig, budget: float | None, *, read_only: bool, v
         async with stdio_server(stdout=anyio.wrap_file(stdout.stream())) as (incoming, outgoing):
             say("An agent may use this project's pipelines on stdin and stdout. The end of stdin ends this.")
             await server.run(incoming, outgoing, server.create_initialization_options())
-        for run_id in await session.leave():
+        for run_id in await session.checkpoint():
             say(f"{run_id} is paused; nothing is lost. Resume with: loom resume {run_id}")

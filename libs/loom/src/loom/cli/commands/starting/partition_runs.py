@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from loom.cli.options.common import Common
     from loom.project.config import LoomConfig
     from loom.project.definition_file import LoadedPipeline
-    from loom.session import Session
+    from loom.session import RunEngine
     from loom_coordinator.queries.runs import RunWithParams
 
 
@@ -136,7 +136,7 @@ class Backfill:
             run_id, most = each.earlier.run_id, self.loaded.pipeline.monitoring.cost_budget
             limit = None if left is None else min(spent + left, most or spent + left)
 
-            async def begin(session: Session) -> RunAccepted:
+            async def begin(session: RunEngine) -> RunAccepted:
                 return await self._gone_on(session, run_id, limit)
 
         return await follow.carry_out(
@@ -161,12 +161,12 @@ class Backfill:
         }
         request = prepared.request.model_copy(update=how)
 
-        async def begin(session: Session) -> RunAccepted:
+        async def begin(session: RunEngine) -> RunAccepted:
             return await session.start(request)
 
         return begin
 
-    async def _gone_on(self, session: Session, run_id: str, limit: float | None) -> RunAccepted:
+    async def _gone_on(self, session: RunEngine, run_id: str, limit: float | None) -> RunAccepted:
         """Go on with a run that had not ended when it was looked up. In a cluster it may be at work, or have ended
         since: then it is left to its work, unless it gets another budget."""
         run = await state.ask(self.config, lambda views: views.row(run_id))

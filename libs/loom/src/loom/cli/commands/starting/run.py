@@ -171,7 +171,7 @@ def _follow_stream(
     code = follow.wait_for(
         following.carry_out(
             settings,
-            lambda session: session.open_stream(request),
+            lambda session: session.begin(request),
             form,
             verbose=common.verbose,
             flags=flags,

@@ -13,7 +13,7 @@ from loom.cli.output.formats import Format
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
-    from loom.session import Session
+    from loom.session import RunEngine
     from loom_common.contracts.v1 import RunAccepted
 
 _LOOK_SECONDS = 0.2
@@ -45,7 +45,7 @@ def drain(run_id: RunId, form: Form = Format.TABLE, *, common: Common) -> None:
             terminal.say(f"{stream_id} is drained.")
             return
 
-    async def begin(session: Session) -> RunAccepted:
+    async def begin(session: RunEngine) -> RunAccepted:
         accepted = await session.drain(stream_id)
         return accepted if settings.distributed else await session.resume(stream_id)
 
@@ -71,7 +71,7 @@ async def _elsewhere(settings: LoomConfig, stream_id: str, *, verbose: bool) -> 
         if not await at_work():
             return False
         log_on_stderr(settings, verbose=verbose)
-        async with open_session(settings, cluster=settings.distributed, follows=False) as session:
+        async with open_session(settings, follows=False) as session:
             await session.drain(stream_id)
         async for _ in every(_LOOK_SECONDS, asyncio.Event()):
             if not await at_work():

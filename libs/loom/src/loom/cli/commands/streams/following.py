@@ -17,7 +17,7 @@ from loom_common.service import entry
 if TYPE_CHECKING:
     from loom.cli.output.streams.windows import WindowDisplay
     from loom.project.config import LoomConfig
-    from loom.session import Session
+    from loom.session import RunEngine
     from loom_common.contracts.v1 import RunAccepted, RunReport
 
 
@@ -48,7 +48,7 @@ async def carry_out(
     seen = _Seen()
     with screen:
         log_on_stderr(config, verbose=verbose)
-        async with open_session(config, cluster=config.distributed, wait=wait) as session:
+        async with open_session(config, wait=wait) as session:
             entry.on_interrupt("interrupted as the stream was opened; run it again: it goes on where it was")
             collect_less()
             accepted = await begin(session)
@@ -65,7 +65,7 @@ async def carry_out(
     return _told(stream, seen, screen, interrupted=interrupted.is_set(), flags=flags)
 
 
-async def _follow(session: Session, accepted: RunAccepted, screen: WindowDisplay, seen: _Seen) -> None:
+async def _follow(session: RunEngine, accepted: RunAccepted, screen: WindowDisplay, seen: _Seen) -> None:
     from loom.cli.output.waits import Waits
     from loom_common.contracts.v1 import RunFinished
 
@@ -105,7 +105,7 @@ def _told(stream: str, seen: _Seen, screen: WindowDisplay, *, interrupted: bool,
     return 0 if last is None else 1 if last.status == "failed" else 0
 
 
-def _pause_on_ctrl_c(session: Session, stream: str, screen: WindowDisplay, flags: str) -> asyncio.Event:
+def _pause_on_ctrl_c(session: RunEngine, stream: str, screen: WindowDisplay, flags: str) -> asyncio.Event:
     """Let Ctrl-C and SIGTERM pause the stream; the event that is returned tells whether one did."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
