@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-CLIENTS = {"aio_pika", "aiohttp", "aiormq", "asyncpg", "boto3", "genai_prices", "httpx", "redis"}
-"""Clients of servers that an embedded run over files does not have."""
+CLIENTS = {"aio_pika", "aiohttp", "aiormq", "asyncpg", "boto3", "genai_prices", "httpx", "redis", "yarl"}
+"""Clients of servers that an embedded run over files does not have, and what they read addresses with."""
 READERS = {"jinja2", "jsonschema", "pyarrow", "vaderSentiment"}
 """Packages that only some pipelines need."""
 SERVING = {"fastapi", "loom_api", "starlette", "uvicorn"}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from yarl import URL
-
 from loom_ai.compose import open_group_members, open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
@@ -92,6 +90,8 @@ class Coordinator:
 def _permissions(platform: Platform) -> Permissions:
     """Return what decides who may ask over AMQP. The user of the coordinator itself is that of Loom's services."""
     settings = CoordinatorSettings()
+    from yarl import URL  # an embedded run, which imports this module, has no address of a broker
+
     own = URL(platform.settings.bus.url.get_secret_value()).user or "guest"
     return Permissions.read(settings.access_file, (own, *settings.trusted_users))
 
