@@ -101,7 +101,7 @@ async def stream(folder: Path, pipeline: dict[str, Any]) -> AsyncIterator[tuple[
     loaded = load(folder / "pipeline.yaml")
     async with open_session(config, cluster=False) as session:
         request = RunRequest(definition=loaded.definition, files=loaded.files, base=config.base_of(loaded.folder))
-        accepted = await session.open_stream(request)
+        accepted = await session.begin(request)
         yield session, str(accepted.stream), config
         await session.pause(str(accepted.stream))
 

@@ -122,6 +122,8 @@ OF_A_RUN = {
     ("status",): (UNKNOWN,),
     ("resume",): (UNKNOWN,),
     ("drain",): (UNKNOWN,),
+    ("promote",): (UNKNOWN,),
+    ("rollback",): (UNKNOWN,),
     ("cancel",): (UNKNOWN,),
     ("cost",): ("scored", "--run-id", UNKNOWN),
     ("metrics",): ("scored", "--run-id", UNKNOWN),

@@ -109,7 +109,7 @@ async def test_any_extractor_of_a_cluster_goes_on_where_another_one_was_killed(c
     try:
         await streams.put(name, *entries(range(30)))
         async with open_session(config, cluster=True) as session:
-            following = Following(session, str((await session.open_stream(request_of(made, config))).stream))
+            following = Following(session, str((await session.begin(request_of(made, config))).stream))
             task = asyncio.create_task(following.follow(1))
             await until_loaded(cluster, name, 5)
             cluster.kill("extractor")

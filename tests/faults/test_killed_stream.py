@@ -3,6 +3,8 @@ once, and no call is paid for twice."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from loom_dev.backends import RabbitMQ
@@ -30,6 +32,30 @@ async def test_a_stream_outlives_each_of_its_services(cluster, model):
     assert {row["status"] for row in windows} == {"succeeded"}
     assert [row["records"] for row in windows[:-1]] == [20] * (len(windows) - 1)
     assert stream.arrived <= model.calls <= stream.arrived + (MODEL_CALLS_AT_ONCE if "transformer" in KILLED else 0)
+
+
+async def test_a_version_on_trial_outlives_the_services(cluster):
+    async with stream_on(cluster, named("on_trial")) as stream:
+        await stream.arrive(10)
+        await stream.until_loaded(10)
+        stream.made.say(version="2.0.0")
+        assert (await stream.opened(canary=0.5)).canary == 0.5
+        for at, service in enumerate(KILLED, 1):
+            await stream.arrive(40)
+            await stream.until_loaded(40 * at - 20)
+            cluster.kill(service)
+            await cluster.serve()
+        await stream.until_loaded(stream.arrived)
+        await stream.session.promote(stream.following.stream)
+        await stream.arrive(10)
+        await stream.drained()
+        windows = await stream.windows()
+    assert {row["status"] for row in windows} == {"succeeded"}
+    of_each = Counter[str]()
+    for row in windows:
+        of_each[row["version"]] += row["records"]
+    assert of_each.total() == stream.arrived
+    assert min(of_each.values()) > 20
 
 
 if LONG:

@@ -65,10 +65,10 @@ class ClusterStream:
         self.name = str(made.definition["name"])
         self._task: asyncio.Task[None] | None = None
 
-    async def opened(self) -> RunAccepted:
+    async def opened(self, **asked: Any) -> RunAccepted:
         """Ask for the pipeline as its file is now, and follow its stream where it is not followed yet."""
         config = LoomConfig.load(self.cluster.project / "loom.yaml")
-        accepted = await self.session.begin(request_of(self.made, config))
+        accepted = await self.session.begin(request_of(self.made, config, **asked))
         if self._task is None or self._task.done():
             self.following = Following(self.session, str(accepted.stream))
             self._task = asyncio.create_task(self.following.follow(accepted.window or 1))

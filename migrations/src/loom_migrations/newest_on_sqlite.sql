@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -754,7 +754,7 @@ CREATE TABLE streams (
 	template JSON NOT NULL, 
 	every DOUBLE NOT NULL, 
 	records INTEGER NOT NULL, 
-	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, 
+	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, 
 	PRIMARY KEY (stream_id)
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
@@ -819,4 +819,4 @@ CREATE TABLE joined_counts (
 	row_count BIGINT NOT NULL, 
 	PRIMARY KEY (table_name, word)
 );
-INSERT INTO alembic_version VALUES ('0068');
+INSERT INTO alembic_version VALUES ('0071');

@@ -241,3 +241,17 @@ async def test_no_window_is_passed_over_that_something_may_become_of(unit, statu
     assert (await compacted(unit, 100)).counted == counted
     resumable = await streams.open_windows(unit.connection, STREAM)
     assert [each.run_id for each in resumable] == (["second"] if status == "failed" else [])
+
+
+async def test_a_window_that_was_cancelled_while_it_was_read_opens_none_when_the_answer_comes(unit):
+    await completion.cancel(unit, await the_run(unit, first()))
+    assert await opened(unit) == [1, 2]
+    await take(unit, answer(records=10, cursor=NEXT))
+    assert await opened(unit) == [1, 2]
+    assert (await streams.find(unit.connection, STREAM)).cursor == START  # the next window has begun there
+
+
+async def test_the_time_of_a_window_counts_from_its_first_record_however_long_its_source_was_quiet(unit):
+    unit.now = NOW + dt.timedelta(hours=1)
+    await take(unit, answer(records=3, cursor=NEXT))
+    assert await opened(unit) == [1]

@@ -90,6 +90,8 @@ _API: Mapping[str, Needs] = {
     "POST /runs/{run_id}/evaluate": _CONTENTS,
     "POST /runs/{run_id}/pause": _CONTROL,
     "POST /runs/{run_id}/drain": _CONTROL,
+    "POST /runs/{run_id}/promote": _CONTROL,
+    "POST /runs/{run_id}/rollback": _CONTROL,
     "POST /runs/{run_id}/resume": _CONTROL,
     "POST /runs/{run_id}/cancel": _CONTROL,
     "POST /runs/{run_id}/priority": _CONTROL,

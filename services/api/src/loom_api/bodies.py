@@ -48,6 +48,9 @@ class RunOptions(Body):
         description="What the run may cost, in USD; with the pipeline's `cost_budget`, the lesser of the two.",
     )
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
+    canary: float | None = Field(
+        None, gt=0, lt=1, description="For a stream that is there: the share of its records that it takes on trial."
+    )
 
     @model_validator(mode="after")
     def _load_needs_a_sample(self) -> "RunOptions":

@@ -31,6 +31,7 @@ from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
 from loom_connectors.ports.source import Page, ReceivingSource, Source, VersionedSource
+from loom_extractor import shares
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
 from loom_extractor.identity import identified
@@ -98,6 +99,7 @@ class Extractor:
                 return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._read_until_good(request, plan, context.clock)
+            others = 0 if shares.of_slice(request) is None else len(page.records) - len(records)
             records, window = taken(records, plan)
             records, columns = _shaped(records, plan)
             part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
@@ -113,6 +115,7 @@ class Extractor:
             checks=checked.counts,
             columns=columns,
             window=window,
+            others=others,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
@@ -206,7 +209,7 @@ class Extractor:
             records = [identified(record, keys, carried, sensitive) for record in page.records]
             if keys:
                 records = await self._told_apart(request, plan, source, page, records)
-        return page, records
+        return page, shares.wanted(shares.of_slice(request), page.records, records)
 
     async def _told_apart(
         self, request: ExtractSlice, plan: Plan, source: Source, page: Page, records: Sequence[SliceRecord]
@@ -239,12 +242,12 @@ class Extractor:
         """Return the source as the run may read it: what gives each record once is received and kept."""
         if not isinstance(source, ReceivingSource) or self._received is None:
             return source
-        first = request.cursor is None
+        first, share = request.cursor is None, shares.of_slice(request)
         return await self._received.of(
             source,
             plan.stream or request.run_id,
             first=first,
-            taking=True,
+            taking=share is None or not share.on_trial,  # what is on trial was received for the window beside it
             trial=plan.beside,
             endless=plan.stream is not None,
             closing=request.closing,

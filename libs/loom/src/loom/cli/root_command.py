@@ -20,6 +20,8 @@ _COMMANDS = {
     "schedule": "cluster.schedule:schedule",
     "resume": "starting.resume:resume",
     "drain": "streams.drain:drain",
+    "promote": "streams.canary:promote",
+    "rollback": "streams.canary:rollback",
     "cancel": "run:cancel",
     "validate": "validate:validate",
     "graph": "beginning.graph:graph",

@@ -20,7 +20,7 @@ from loom_common.contracts.v1 import (
     RunRejected,
     RunRequest,
 )
-from loom_common.domain.values.ids import window_run_id
+from loom_common.domain.values.ids import canary_run_id, window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.ports.bus import Bus, Delivery, Subscription
 
@@ -87,26 +87,14 @@ class Session(RunEngine):
                 return
 
     async def follow_stream(self, stream: str, first: int) -> AsyncIterator[Event]:
-        events: asyncio.Queue[Event] = asyncio.Queue()
-        numbers: dict[str, int] = {}
-        at_work: set[str] = set()
-
-        def listen(up_to: int) -> None:
-            for number in range(max(numbers.values(), default=first - 1) + 1, up_to + 1):
-                run_id = window_run_id(stream, number)
-                numbers[run_id] = number
-                told = self._runs.get(run_id)
-                self._runs[run_id] = events
-                while told is not None and not told.empty():  # since the answer to whoever asked for it
-                    events.put_nowait(told.get_nowait())
-
-        listen(first + _WINDOWS_AHEAD)
+        windows = _Windows(stream, first, self._runs)
+        events, numbers, at_work = windows.events, windows.numbers, windows.at_work
         while True:
             event = await events.get()
             run_id = event.run_id
             if run_id not in numbers:
                 continue
-            listen(numbers[run_id] + _WINDOWS_AHEAD)
+            windows.listen(numbers[run_id] + _WINDOWS_AHEAD)
             yield event
             if isinstance(event, RunFinished):
                 at_work.discard(run_id)
@@ -150,6 +138,35 @@ class Session(RunEngine):
 
     def _of(self, run_id: str) -> asyncio.Queue[Event]:
         return self._runs.setdefault(run_id, asyncio.Queue())
+
+
+class _Windows:
+    """Listens to windows of a stream, and to the runs beside them, before they are opened."""
+
+    def __init__(self, stream: str, first: int, runs: dict[str, asyncio.Queue[Event]]) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.numbers: dict[str, int] = {}
+        self.at_work: set[str] = set()
+        self._stream = stream
+        self._runs = runs
+        self._heard = first - 1
+        self.listen(first + _WINDOWS_AHEAD)
+
+    def listen(self, up_to: int) -> None:
+        """Listen to the windows up to this number, and no more to those long before it that nothing came of."""
+        for number in range(self._heard + 1, up_to + 1):
+            window = window_run_id(self._stream, number)
+            for run_id in (window, canary_run_id(window)):
+                self.numbers[run_id] = number
+                told = self._runs.get(run_id)
+                self._runs[run_id] = self.events
+                while told is not None and not told.empty():  # since the answer to whoever asked for it
+                    self.events.put_nowait(told.get_nowait())
+        self._heard = max(self._heard, up_to)
+        old = [each for each, number in self.numbers.items() if number < up_to - 2 * _WINDOWS_AHEAD]
+        for run_id in old:
+            if run_id not in self.at_work:
+                del self.numbers[run_id], self._runs[run_id]
 
 
 def _rejection(said: RunRejected) -> ConfigurationError:

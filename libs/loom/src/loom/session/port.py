@@ -129,6 +129,14 @@ class RunEngine(ABC):
         noted in the row of the stream, which whatever process works on it reads."""
         return await self._of_run(by, run_id=run_id, verb="drain")
 
+    async def promote(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
+        """Give the version on trial all records of its stream, named by its id or that of a window."""
+        return await self._of_run(by, run_id=run_id, verb="promote")
+
+    async def roll_back(self, run_id: str, *, by: Asker = NOBODY) -> RunAccepted:
+        """Give the version on trial no more records of its stream, named as for `promote`."""
+        return await self._of_run(by, run_id=run_id, verb="rollback")
+
     async def replay(
         self,
         run_id: str,

@@ -113,7 +113,8 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
         window=result.window,
-        closed=request.closing and not reported,
+        closed=request.closing and not reported and not result.others,
+        others=result.others,
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 

@@ -73,6 +73,8 @@ class Slice:
     """Lists the stages that the batches visit, by their plan."""
     outputs: Mapping[str, dict[str, Any]] | None = None
     """Holds outputs by the ids of their records, which are then not transformed; None where they are."""
+    others: int = 0
+    """The number of records that were read and are those of another version."""
 
 
 def wanted(request: ExtractSlice, batch_size: int) -> int:
@@ -100,20 +102,22 @@ def cut(
     columns: Columns | None = None,
     window: Window | None = None,
     outputs: Mapping[str, dict[str, Any]] | None = None,
+    others: int = 0,
 ) -> Slice:
-    """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
-    under `abort`."""
+    """Cut the records into batches of `batch_size`, in their order. `others` were read beside them. Raises
+    `PermanentError` for a record with an error under `abort`."""
     chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
     return Slice(
         tuple(_batch(chunk, on_failure) for chunk in chunks),
         cursor,
-        end=end or enough(request, len(records)),
+        end=end or enough(request, len(records) + others),
         unchecked=unchecked,
         checks=checks,
         columns=columns,
         window=window,
         stages=stages,
         outputs=outputs,
+        others=others,
     )
 
 

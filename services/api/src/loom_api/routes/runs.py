@@ -140,6 +140,16 @@ def _commands(source: Source) -> Routes:
         has arrived is loaded."""
         return commanded(await commands.drain(run_id))
 
+    @routes.post("/runs/{run_id}/promote", response_model=RunStatus)
+    async def promote_canary(run_id: str, commands: Commands = ordered) -> Json:
+        """Give the version on trial all records of the stream that the run is a window of."""
+        return commanded(await commands.promote(run_id))
+
+    @routes.post("/runs/{run_id}/rollback", response_model=RunStatus)
+    async def roll_back_canary(run_id: str, commands: Commands = ordered) -> Json:
+        """Give the version on trial no more records of the stream that the run is a window of."""
+        return commanded(await commands.roll_back(run_id))
+
     @routes.post("/runs/{run_id}/priority", response_model=RunStatus)
     async def prioritize_run(run_id: str, options: PriorityOptions, commands: Commands = ordered) -> Json:
         """Change a run's share beside other runs; effective with its next slice."""

@@ -111,6 +111,7 @@ class Commands:
             "budget": options.budget,
             "priority": options.priority,
             "lineage_parent": lineage_parent,
+            "canary": options.canary,
             "idempotency_key": key,
             "requested_by": self._viewer.user,
         }
@@ -168,6 +169,21 @@ class Commands:
         session = await self._sessions.session()
         async with self._noted("drain", f"runs/{run.pipeline_name}", run_id) as act:
             return await session.drain(run_id, by=self._by(act))
+
+    async def promote(self, run_id: str) -> RunAccepted:
+        """Give the version on trial all records of the stream that a run is a window of. Raises `ConfigurationError`
+        where none is on trial."""
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("promote", f"runs/{run.pipeline_name}", run_id) as act:
+            return await session.promote(run_id, by=self._by(act))
+
+    async def roll_back(self, run_id: str) -> RunAccepted:
+        """Give the version on trial no more records of its stream. Raises as `promote` does."""
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("rollback", f"runs/{run.pipeline_name}", run_id) as act:
+            return await session.roll_back(run_id, by=self._by(act))
 
     async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
         """Change a run's share beside other runs."""

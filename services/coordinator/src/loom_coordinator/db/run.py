@@ -121,6 +121,8 @@ class Run:
     lineage_parent: Mapping[str, str | None] | None
     """Names the task of another tool that has asked for it as `run`, and what that belongs to as `root`; None without
     one."""
+    canary_of: str | None
+    """The window beside which it has the records of a version on trial; None for any other run."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -42,6 +42,8 @@ class Stream:
     template: Mapping[str, Any]
     every: float
     records: int
+    canary: Mapping[str, Any] | None
+    """Says which version is on trial, as `streams.canaries.Canary` holds it; None where none is."""
     heard_at: dt.datetime | None
     counted: int
     """Windows up to this one can neither go on nor be resumed. What they came to stands in the next three."""
@@ -130,6 +132,6 @@ async def open_windows(connection: AsyncConnection, stream_id: str) -> list[Open
         .where(runs.stream == stream_id, runs.stream_window > counted)
         .where(runs.replay_of.is_(None), not_(run_rows.OVER))
         .where(runs.status != run_rows.CANCELLED)
-        .order_by(runs.stream_window)
+        .order_by(runs.stream_window, runs.run_id)
     )
     return [OpenWindow(*row) for row in await connection.execute(query)]

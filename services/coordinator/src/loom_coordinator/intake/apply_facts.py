@@ -25,6 +25,7 @@ from loom_common.contracts.v1 import (
     StageFailed,
 )
 from loom_common.domain.run import waiting_text
+from loom_common.domain.values.ids import window_beside
 from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
 from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, steps, usage
@@ -55,7 +56,9 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     """Apply a group of facts. Those that were taken before change nothing, and neither do those that a later one of the
     same batch has overtaken. Return how many batches must end before anything more follows for one of their runs; None
     where nothing will follow from the end of batches alone."""
-    known = await run_rows.lock(unit, {message.correlation_id for message in messages})
+    named = {message.correlation_id for message in messages}
+    # What has ended beside a window of a stream makes room for its next slice.
+    known = await run_rows.lock(unit, named | {window for each in named if (window := window_beside(each)) is not None})
     new = [message for message in messages if message.correlation_id in known]
     applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
     observe.progress(unit, known, applied)
@@ -70,7 +73,9 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
     for fact in new:
         if isinstance(fact, SliceExtracted) and known[fact.run_id].stream is not None:
-            await stream_windows.answered(unit, known[fact.run_id], fact)
+            beside = await stream_windows.answered(unit, known[fact.run_id], fact)
+            if beside is not None:
+                known.setdefault(beside.run_id, beside)
         elif isinstance(fact, SliceExtracted):
             await slices.answered(unit, fact)
         elif isinstance(fact, SourceSplit):
@@ -90,7 +95,8 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
     """Let a run take its next step: fail, finish, or ask for more. Return how many of its batches must end before the
     step after it; None where it does not depend on them."""
     if run.status in run_rows.TERMINAL:
-        await completion.correct(unit, run, facts)
+        if facts:
+            await completion.correct(unit, run, facts)
         return None
     failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run.epoch), None)
     if failure is not None:
@@ -131,7 +137,11 @@ async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str |
 async def advance(unit: UnitOfWork, run: Run) -> int | None:
     """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time. Return
     how many batches must end before there is more to do; None where it waits for something else."""
-    extraction = await slices.release(unit, run)
+    if run.canary_of is not None:
+        extraction = await stream_windows.release_beside(unit, run)
+    else:
+        beside = 0 if run.stream is None else await stream_windows.underway_beside(unit, run)
+        extraction = await slices.release(unit, run, beside=beside)
     if not extraction.ended:
         return extraction.awaited
     await completion.finalize_if_ended(unit, run)

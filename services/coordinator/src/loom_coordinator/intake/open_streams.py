@@ -13,12 +13,16 @@ from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands, stream_commands
+from loom_coordinator.intake.definitions import trials
 from loom_coordinator.lifecycle import slices, stream_windows
 
 
-async def go_on(unit: UnitOfWork, payloads: PayloadStore, plan: Plan, columns: Mapping[str, Any]) -> RunAccepted:
+async def go_on(
+    unit: UnitOfWork, payloads: PayloadStore, plan: Plan, columns: Mapping[str, Any], canary: float | None = None
+) -> RunAccepted:
     """Open the stream of a plan, or let it go on: windows that wait are resumed, and where the plan is another one, the
-    next window has it. `columns` are those of the row of each window."""
+    next window has it, or a `canary` share of its records. `columns` are those of the row of each window. Raises
+    `ConfigurationError` where the plan cannot have a share."""
     stream_id, pipeline = str(plan.stream), plan.pipeline
     limits = pipeline.windows
     assert limits is not None
@@ -35,10 +39,19 @@ async def go_on(unit: UnitOfWork, payloads: PayloadStore, plan: Plan, columns: M
         "closed": True,
         **said,
     }
-    if not await streams.enter(unit, row):
+    if canary is not None:
         await streams.lock_windows(unit, stream_id)
-        await streams.change(unit, stream_id, state=streams.RUNNING, **said)
-        await _replace_unread(unit, stream_id, plan_hash, columns)
+        await trials.begin(unit, stream_id, pipeline, said, canary)
+        await stream_commands.resume(unit, stream_id)
+    elif not await streams.enter(unit, row):
+        await streams.lock_windows(unit, stream_id)
+        there = await streams.lock(unit, stream_id)
+        if there is not None and there.canary is not None:
+            canary = trials.kept(there, columns)
+            await streams.change(unit, stream_id, state=streams.RUNNING)
+        else:
+            await streams.change(unit, stream_id, state=streams.RUNNING, **said)
+            await _replace_unread(unit, stream_id, plan_hash, columns)
         await stream_commands.resume(unit, stream_id)
     await stream_windows.go_on(unit, stream_id, look=True)
     waiting = await streams.open_windows(unit.connection, stream_id)
@@ -51,6 +64,7 @@ async def go_on(unit: UnitOfWork, payloads: PayloadStore, plan: Plan, columns: M
         epoch=run.epoch,
         stream=stream_id,
         window=first.number,
+        canary=canary,
     )
 
 

@@ -140,7 +140,9 @@ class RequestConsumer:
             case DiscardRequest():
                 return lambda unit: discards.accept(unit, message)
             case RunCommand():
-                means_stream = message.verb == "drain" or message.run_id.startswith(STREAM_PREFIX)
+                means_stream = message.verb in ("drain", "promote", "rollback") or message.run_id.startswith(
+                    STREAM_PREFIX
+                )
                 commands = stream_commands if means_stream else run_commands
                 return lambda unit: commands.carry_out(unit, message)
             case _:
@@ -162,7 +164,7 @@ def _inbox_id(delivery: Delivery) -> str:
     return message_id(delivery.routing_key, delivery.message_id)
 
 
-_COMMANDS = ("cancel", "pause", "resume", "priority", "drain")
+_COMMANDS = ("cancel", "pause", "resume", "priority", "drain", "promote", "rollback")
 
 
 def read(delivery: Delivery) -> Message:

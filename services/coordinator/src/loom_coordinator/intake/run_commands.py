@@ -12,7 +12,16 @@ from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import apply_facts, replays
-from loom_coordinator.lifecycle import budget_pause, completion, final_status, finalize, slices, staged_rows, stalls
+from loom_coordinator.lifecycle import (
+    budget_pause,
+    completion,
+    final_status,
+    finalize,
+    slices,
+    staged_rows,
+    stalls,
+    stream_windows,
+)
 from loom_coordinator.lifecycle.run_progress import paused
 
 
@@ -31,13 +40,13 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
             status = await resume(unit, run, command.budget)
         case "priority":
             status = await prioritize(unit, run, command.priority)
-        case "drain":
+        case "drain" | "promote" | "rollback":
             raise ConfigurationError(f"Run {run.run_id} is no window of a stream: it ends with its source.")
     now = (await run_rows.lock(unit, [command.run_id]))[command.run_id]
     return RunAccepted(run_id=command.run_id, pipeline=run.pipeline_name, status=status, epoch=now.epoch)
 
 
-async def cancel(unit: UnitOfWork, run: Run) -> str:
+async def cancel(unit: UnitOfWork, run: Run, *, with_its_stream: bool = False) -> str:
     """End the run. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader
     once more for what the first time asked of it: that message may be lost with a broker."""
     if staged_rows.held(run) and not final_status.adds(run):
@@ -46,6 +55,11 @@ async def cancel(unit: UnitOfWork, run: Run) -> str:
     if run.status == run_rows.CANCELLED:
         finalize.ask(unit, run, run.epoch, complete=False, drop=True)
     elif run.status not in run_rows.TERMINAL:
+        if run.canary_of is not None and not with_its_stream and not await stream_windows.is_read(unit, run):
+            raise ConfigurationError(
+                f"Run {run.run_id} has the records of a version on trial, and more of them come. `loom rollback "
+                f"{run.stream}` ends that first."
+            )
         await completion.cancel(unit, run)
     else:
         return run.status
@@ -101,8 +115,10 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None, *, clo
 
 async def _deadline(unit: UnitOfWork, run: Run) -> dt.datetime | None:
     """Return by when a run that is resumed ends; None for a window of a stream that still reads."""
-    if run.stream is not None and not await slices.exhausted(unit, run.run_id):
-        return None
+    if run.stream is not None:
+        is_read = stream_windows.is_read(unit, run) if run.canary_of else slices.exhausted(unit, run.run_id)
+        if not await is_read:
+            return None
     return unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run))
 
 

@@ -37,8 +37,9 @@ _LARGEST_SAMPLE = 2**31 - 1
 """The most records of a sample: what a column of a database holds, and more than a sample is made for."""
 
 
-OpenStream = Callable[[UnitOfWork, PayloadStore, Plan, Mapping[str, Any]], Awaitable[RunAccepted]]
-"""Opens the stream of a plan, or lets it go on, with what the row of each of its windows says."""
+OpenStream = Callable[[UnitOfWork, PayloadStore, Plan, Mapping[str, Any], float | None], Awaitable[RunAccepted]]
+"""Opens the stream of a plan, or lets it go on, with what the row of each of its windows says. The last is the share of
+the records that the plan has on trial; None for all."""
 
 
 async def accept(
@@ -86,7 +87,12 @@ async def accept(
             priority=request.priority,
             budget=request.budget,
         )
-        return await open_stream(unit, payloads, plan, columns)
+        return await open_stream(unit, payloads, plan, columns, request.canary)
+    if request.canary is not None:
+        raise ConfigurationError(
+            f"The pipeline {pipeline.name} is no stream, or this is a sample of it: a version has a share of the "
+            "records of a stream alone (`mode: streaming`)."
+        )
     await start(
         unit,
         payloads,

@@ -9,6 +9,7 @@ from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands
+from loom_coordinator.intake.definitions import trials
 from loom_coordinator.lifecycle import stream_windows
 
 
@@ -37,6 +38,10 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
             if unit.owner is None:  # embedded, whoever drains it resumes it, too, and works on it
                 await resume(unit, stream_id)
                 await stream_windows.go_on(unit, stream_id)
+        case "promote":
+            status = await trials.promote(unit, stream)
+        case "rollback":
+            status = await trials.roll_back(unit, stream)
         case "priority":
             raise ConfigurationError("A priority is that of a run: name a window of the stream.")
     waiting = await streams.open_windows(unit.connection, stream_id)
@@ -57,7 +62,7 @@ async def resume(unit: UnitOfWork, stream_id: str, budget: float | None = None) 
         run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
         if run.status != run_rows.RUNNING or run.owner != unit.owner:
             more = budget if run.reason is not None else None
-            await run_commands.resume(unit, run, more, closing=run.plan != stream.plan)
+            await run_commands.resume(unit, run, more, closing=run.canary_of is None and run.plan != stream.plan)
 
 
 async def drain(unit: UnitOfWork, stream_id: str) -> str:
@@ -74,7 +79,7 @@ async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
     await streams.change(unit, stream.stream_id, state=streams.DRAINED)
     for each in await streams.open_windows(unit.connection, stream.stream_id):
         run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
-        await run_commands.cancel(unit, run)
+        await run_commands.cancel(unit, run, with_its_stream=True)
     return run_rows.CANCELLED
 
 

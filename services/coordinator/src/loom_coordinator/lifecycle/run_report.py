@@ -61,7 +61,8 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
 async def _window(connection: AsyncConnection, run: Run) -> StreamWindow:
     others = await streams.open_windows(connection, str(run.stream))
     goes_on = any(each.status == run_rows.RUNNING for each in others if each.run_id != run.run_id)
-    return StreamWindow(stream=str(run.stream), number=run.stream_window or 0, goes_on=goes_on)
+    number, canary = run.stream_window or 0, run.canary_of is not None
+    return StreamWindow(stream=str(run.stream), number=number, goes_on=goes_on, canary=canary)
 
 
 def build(

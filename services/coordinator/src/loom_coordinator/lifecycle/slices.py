@@ -27,7 +27,7 @@ from loom_coordinator.flow_control import run_windows
 from loom_coordinator.flow_control.windows import OPENING_SECONDS, ends_awaited, opening_window, slice_size
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import preflight
-from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED, SPLITTING
+from loom_coordinator.lifecycle.partitions import EXTRACTED, HELD, ISSUED, SPLITTING
 
 IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
 """A condition that the index of unanswered slices serves: its value is part of the statement."""
@@ -116,10 +116,11 @@ class Extraction:
     of the last one."""
 
 
-async def release(unit: UnitOfWork, run: Run) -> Extraction:
+async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
     """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
-    One at a time per partition: only the answer tells where the next one begins."""
-    run_id, in_flight = run.run_id, run.totals.underway
+    One at a time per partition: only the answer tells where the next one begins. `beside` is how many batches are in
+    flight of the run that has the share of a version on trial: both have one credit."""
+    run_id, in_flight = run.run_id, run.totals.underway + beside
     if in_flight >= run.credit_window:
         wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=run.credit_window)
         return Extraction(
@@ -217,8 +218,12 @@ def _ask(
 
 async def issued_at(unit: UnitOfWork, fact: SliceExtracted) -> SliceRow | None:
     """Return what the slice was asked for with that a fact answers; None where it is answered already."""
+    return await _found(unit, fact.run_id, fact.partition, fact.slice)
+
+
+async def _found(unit: UnitOfWork, run_id: str, partition: int, number: int) -> SliceRow | None:
     of_partition = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
-    here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
+    here = (slices.c.run_id == run_id, slices.c.partition == partition, slices.c.slice == number)
     found = await unit.connection.execute(
         select(
             slices.c.partition,
@@ -235,6 +240,48 @@ async def issued_at(unit: UnitOfWork, fact: SliceExtracted) -> SliceRow | None:
     return None if row is None else SliceRow(*row)
 
 
+async def enter_held(unit: UnitOfWork, run_id: str, asked: SliceRow) -> None:
+    """Enter a slice as `asked` for another run, to be read in this run, too. It is asked for by `ask_held`."""
+    numbers = select(partitions.c.next_slice).where(partitions.c.run_id == run_id, partitions.c.partition == 0)
+    number = (await unit.connection.execute(numbers)).scalar_one()
+    await unit.connection.execute(
+        _ISSUE,
+        {
+            "run_id": run_id,
+            "partition": 0,
+            "slice": number,
+            "cursor": asked.cursor,
+            "record_limit": asked.limit,
+            "max_batches": asked.max_batches,
+            "state": HELD,
+            "issued_at": unit.now,
+        },
+    )
+    await unit.connection.execute(_NEXT, {"run": run_id, "part": 0, "more": asked.max_batches})
+
+
+async def ask_held(unit: UnitOfWork, run: Run) -> None:
+    """Ask for the slices of a run that are held, unless a question is open that has to be answered before."""
+    if any(place.is_question for place in await _open_places(unit, run.run_id)):
+        return
+    mine = (slices.c.run_id == run.run_id, slices.c.state == HELD, slices.c.slice >= 0)
+    held = list((await unit.connection.execute(select(slices.c.slice).where(*mine))).scalars())
+    if not held:
+        return
+    await unit.connection.execute(update(slices).where(*mine).values(state=ISSUED, issued_at=unit.now))
+    budget = await budget_of(unit, run)
+    for number in sorted(held):
+        asked = await _found(unit, run.run_id, 0, number)
+        assert asked is not None, "it was entered"
+        _ask(unit, run, asked, budget=budget)
+
+
+async def holds_any(unit: UnitOfWork, run_id: str) -> bool:
+    """Tell whether slices of a run are held, or were asked for and are not answered."""
+    mine = select(slices.c.slice).where(slices.c.run_id == run_id, slices.c.state.in_((HELD, ISSUED)))
+    return (await unit.connection.execute(mine.limit(1))).first() is not None
+
+
 async def ask_once_more(unit: UnitOfWork, run: Run, asked: SliceRow, *, closing: bool) -> None:
     """Ask for the same slice again, because its source had nothing yet. With `closing` nothing more is waited for."""
     here = (slices.c.run_id == run.run_id, slices.c.partition == asked.partition, slices.c.slice == asked.number)
@@ -249,8 +296,8 @@ async def answered(unit: UnitOfWork, fact: SliceExtracted) -> bool:
     changed = await unit.connection.execute(_ANSWERED, {**here, "number": fact.slice})
     if not changed.rowcount:
         return False
-    extracted = sum(batch.tally.extracted for batch in fact.batches)
-    await unit.connection.execute(_READ, {**here, "place": fact.cursor, "read": extracted, "end": fact.end})
+    read = fact.others + sum(batch.tally.extracted for batch in fact.batches)
+    await unit.connection.execute(_READ, {**here, "place": fact.cursor, "read": read, "end": fact.end})
     return True
 
 

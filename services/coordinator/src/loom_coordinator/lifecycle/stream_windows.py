@@ -1,27 +1,34 @@
 """Closes the window of a stream when its time has come, and opens the next one at the same place.
 
 A window is a run, and the transaction that seals its partition enters the next run. What a slice was answered with
-decides alone, so that an answer that comes twice, or late, opens no window twice."""
+decides alone, so that an answer that comes twice, or late, opens no window twice.
+
+While a version is on trial, a window reads all records but those of its share. Each of its slices that has left some
+is read once more by a run beside it, at the same cursor and with the same limits, from what was kept of the source. So
+each record is in one of the two, whoever of them is killed, and nobody else reads the source."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import exists, select
 
 from loom_common.contracts.v1 import SliceExtracted
-from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.piece import Piece, Share
 from loom_common.domain.values.durations import seconds
-from loom_common.domain.values.ids import window_run_id
+from loom_common.domain.values.ids import canary_run_id, window_beside, window_run_id
 from loom_coordinator.accounting import schemas
-from loom_coordinator.db import run_rows, streams
+from loom_coordinator.db import run_rows, run_totals, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
+from loom_coordinator.lifecycle.slices import Extraction, SliceRow
+from loom_coordinator.lifecycle.streams import canaries
 from loom_coordinator.lifecycle.streams.compaction import compact
 
 MOST_OPEN = 3
@@ -30,43 +37,61 @@ START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
 
 
-async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> None:
+async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | None:
     """Take note that a slice of a window was read. An answer that leaves the cursor where it was says that the source
     had nothing yet: the same slice is asked for again, so that whoever reads at this cursor makes the same batches of
-    what is there."""
+    what is there. Return the run beside the window that has the records of a version on trial, if there is one."""
     asked = await slices.issued_at(unit, fact)
     if asked is None:
-        return
+        return None
+    if run.canary_of is not None:
+        await slices.answered(unit, fact)
+        await slices.seal(unit, run.run_id)  # what it reads, its window hands over
+        return None
+    share = None if asked.piece is None else Piece.model_validate(asked.piece).share
+    beside = None if share is None else await _beside(unit, run)
     stream = await streams.lock(unit, str(run.stream))
     assert stream is not None, "a window has a stream"
     records = sum(batch.tally.extracted for batch in fact.batches)
-    if not records and fact.cursor == asked.cursor:
+    begun = run.totals.tally.extracted > records or beside is not None
+    if not records and not fact.others and fact.cursor == asked.cursor:
         if fact.epoch == run.epoch and run.status == run_rows.RUNNING:
-            await slices.ask_once_more(unit, run, asked, closing=_is_due(stream, run, unit.now, quiet=True))
-        return
+            due = _is_due(stream, run, unit.now, share=share, begun=begun, quiet=True)
+            await slices.ask_once_more(unit, run, asked, closing=due)
+        return beside
     await slices.answered(unit, fact)
-    if records:
+    if stream.number != run.stream_window or stream.closed:
+        return beside  # it was cancelled while it was read, and the next window begins where it ended
+    if records or fact.others:
         await streams.change(unit, stream.stream_id, heard_at=unit.now)
-        if run.totals.tally.extracted == records:
+        if not begun:
             await run_rows.change(unit, run.run_id, started_at=unit.now)
+    if fact.others:
+        beside = await _hand_over(unit, stream, run, asked, beside)
     full = await slices.exhausted(unit, run.run_id)
-    if full or _is_due(stream, run, unit.now, quiet=fact.closed):
+    began = run if begun else replace(run, started_at=unit.now)
+    begun = begun or bool(records or fact.others)
+    if full or _is_due(stream, began, unit.now, share=share, begun=begun, quiet=fact.closed):
         drained = fact.closed and stream.state == streams.DRAINING and run.plan == stream.plan
-        await _close(unit, stream, run, fact.cursor, drained=drained)
+        await _close(unit, stream, run, fact.cursor, drained=drained, beside=beside)
+    return beside
 
 
-def _is_due(stream: Stream, run: Run, now: dt.datetime, *, quiet: bool) -> bool:
-    """Tell whether a window closes: by its time, because another version of the pipeline waits, or because all has
-    been read that is wanted. Pure."""
-    if run.plan != stream.plan or (quiet and stream.state == streams.DRAINING):
+def _is_due(stream: Stream, run: Run, now: dt.datetime, *, share: Share | None, begun: bool, quiet: bool) -> bool:
+    """Tell whether a window that reads a `share` closes: by its time once a record has `begun` it, because another
+    version of the pipeline waits, or because all has been read that is wanted. Pure."""
+    if run.plan != stream.plan or share != canaries.share_of(stream) or (quiet and stream.state == streams.DRAINING):
         return True
-    return run.totals.tally.extracted > 0 and (now - run.started_at).total_seconds() >= stream.every
+    return begun and (now - run.started_at).total_seconds() >= stream.every
 
 
-async def _close(unit: UnitOfWork, stream: Stream, run: Run, cursor: Any, *, drained: bool) -> None:
+async def _close(
+    unit: UnitOfWork, stream: Stream, run: Run, cursor: Any, *, drained: bool, beside: Run | None = None
+) -> None:
     await slices.seal(unit, run.run_id)
-    limit = dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run))
-    await run_rows.change(unit, run.run_id, deadline=unit.now + limit)
+    for each in (run, *([] if beside is None else [beside])):
+        limit = dt.timedelta(seconds=seconds(stalls.timeouts_of(each).run))
+        await run_rows.change(unit, each.run_id, deadline=unit.now + limit)
     state = streams.DRAINED if drained else stream.state
     await streams.change(unit, stream.stream_id, closed=True, cursor=cursor, state=state)
     await go_on(unit, stream.stream_id)
@@ -81,7 +106,8 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None
     if stream is None or not stream.closed or stream.state == streams.DRAINED:
         return
     others = await streams.open_windows(unit.connection, stream_id)
-    if len(others) >= MOST_OPEN or any(each.status != run_rows.RUNNING for each in others):
+    windows = {window_beside(each.run_id) or each.run_id for each in others}
+    if len(windows) >= MOST_OPEN or any(each.status != run_rows.RUNNING for each in others):
         return
     number = stream.number + 1
     run_id = window_run_id(stream_id, number)
@@ -103,18 +129,12 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None
     await streams.change(unit, stream_id, number=number, closed=False)
     await compact(unit, stream, number)
     cursor = START if stream.cursor is None else stream.cursor
-    await partitions.begin(unit, run_id, stream.records, Piece(start=cursor, whole_keys=True))
+    piece = Piece(start=cursor, whole_keys=True, share=canaries.share_of(stream))
+    await partitions.begin(unit, run_id, stream.records, piece)
     run = (await run_rows.lock(unit, [run_id]))[run_id]
-    if unit.owner is None and (look or not await _looked_at(unit, stream)):
+    if unit.owner is None and (look or not await _looked_at(unit, stream_id, stream.plan)):
         await preflight.ask(unit, run)
     await slices.release(unit, run)
-
-
-async def _looked_at(unit: UnitOfWork, stream: Stream) -> bool:
-    """Tell whether a window of the stream's plan was looked at before it read."""
-    runs = pipeline_runs.c
-    there = exists().where(runs.stream == stream.stream_id, runs.plan == stream.plan, runs.preflight.is_not(None))
-    return bool((await unit.connection.execute(select(there))).scalar_one())
 
 
 async def ended(unit: UnitOfWork, run: Run) -> None:
@@ -125,23 +145,98 @@ async def ended(unit: UnitOfWork, run: Run) -> None:
     if stream is None:
         return
     resumable = any(each.run_id == run.run_id for each in await streams.open_windows(unit.connection, stream_id))
-    if stream.number == run.stream_window and not stream.closed:
+    if stream.number == run.stream_window and not stream.closed and run.canary_of is None:
         if not resumable:
             await streams.change(unit, stream_id, closed=True, cursor=await slices.cursor_of(unit, run.run_id))
         if not (resumable and await slices.asked_for_none(unit, run.run_id)):
             await slices.seal(unit, run.run_id)
     if resumable:
-        await stop(unit, stream_id)
+        await stop(unit, stream_id, f"{run.run_id} of the stream has stopped; `loom status {run.run_id}` says why")
     else:
         await go_on(unit, stream_id)
 
 
-async def stop(unit: UnitOfWork, stream_id: str) -> None:
-    """Pause the windows of a stream that are at work. Nothing is lost."""
+async def stop(unit: UnitOfWork, stream_id: str, notice: str | None = None) -> None:
+    """Pause the windows of a stream that are at work, and say what for. Nothing is lost."""
     running = [
         each.run_id
         for each in await streams.open_windows(unit.connection, stream_id)
         if each.status == run_rows.RUNNING
     ]
     for run in (await run_rows.lock(unit, running)).values():
-        await paused(unit, run)
+        await paused(unit, run, notice)
+
+
+async def _beside(unit: UnitOfWork, run: Run) -> Run | None:
+    """Lock the run beside a window until the unit ends, and return it; None where there is none."""
+    run_id = canary_run_id(run.run_id)
+    return (await run_rows.lock(unit, [run_id])).get(run_id)
+
+
+async def _hand_over(unit: UnitOfWork, stream: Stream, window: Run, asked: SliceRow, known: Run | None) -> Run:
+    """Have the records of a slice read that a window has left. The first of them open the run beside it, with the
+    version on trial; where that was decided on meanwhile, with the one that goes on."""
+    run = known or await _open(unit, stream, window, Piece.model_validate(asked.piece))
+    await slices.enter_held(unit, run.run_id, asked)
+    return run
+
+
+async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> Run:
+    run_id = canary_run_id(window.run_id)
+    canary = canaries.of_stream(stream)
+    plan, template = (stream.plan, stream.template) if canary is None else (canary.plan, canary.template)
+    is_new = unit.owner is None and not await _looked_at(unit, stream.stream_id, plan)
+    await unit.connection.execute(
+        pipeline_runs.insert().values(
+            **template,
+            run_id=run_id,
+            plan=plan,
+            execution_date=unit.now,
+            started_at=unit.now,
+            status=run_rows.RUNNING,
+            epoch=1,
+            owner=unit.owner,
+            stream=stream.stream_id,
+            stream_window=window.stream_window,
+            canary_of=window.run_id,
+        )
+    )
+    await schemas.begin_as(unit, run_id, window.run_id)
+    assert piece.share is not None, "a slice leaves records where they are shared"
+    share = piece.share.model_copy(update={"on_trial": True})
+    await partitions.begin(unit, run_id, None, piece.model_copy(update={"share": share}))
+    await slices.seal(unit, run_id)
+    run = (await run_rows.lock(unit, [run_id]))[run_id]
+    if is_new:
+        await preflight.ask(unit, run)
+    return run
+
+
+async def _looked_at(unit: UnitOfWork, stream_id: str, plan: str) -> bool:
+    """Tell whether source and destination were looked at before a window of this plan read."""
+    runs = pipeline_runs.c
+    there = exists().where(runs.stream == stream_id, runs.plan == plan, runs.preflight.is_not(None))
+    return bool((await unit.connection.execute(select(there))).scalar_one())
+
+
+async def release_beside(unit: UnitOfWork, run: Run) -> Extraction:
+    """Ask for what the slices of the window have left to the run beside it. It has an end when the window has one."""
+    await slices.ask_held(unit, run)
+    extraction = await slices.release(unit, run)
+    return Extraction(ended=False) if extraction.ended and not await is_read(unit, run) else extraction
+
+
+async def is_read(unit: UnitOfWork, run: Run) -> bool:
+    """Tell whether a run beside a window has read all that it will ever have."""
+    if await slices.holds_any(unit, run.run_id):
+        return False
+    window = await run_rows.find(unit.connection, str(run.canary_of))
+    assert window is not None, "it was opened beside a window"
+    return window.status == run_rows.CANCELLED or await slices.exhausted(unit, window.run_id)
+
+
+async def underway_beside(unit: UnitOfWork, window: Run) -> int:
+    """Return how many batches are in flight of the run beside a window."""
+    run_id = canary_run_id(window.run_id)
+    totals = (await run_totals.read(unit, [run_id])).get(run_id)
+    return 0 if totals is None else totals.underway

@@ -41,6 +41,18 @@ def params_of(pairs: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+def share_of(text: str) -> float:
+    """Read a share of records: `10%`, or `0.1`. Raises `typer.BadParameter`."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise typer.BadParameter(f"'{text}': expected more than 0% and less than 100%", param_hint="--canary")
+    return share
+
+
 def limits_of(pairs: list[str]) -> dict[str, str]:
     """Read `NAME=LIMIT` options as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
     from loom_common.domain.quality.fail_on import COUNTS, Allowed

@@ -19,6 +19,7 @@ class RunAccepted(Message):
     epoch: int = Field(1, description="Events of an earlier one are older than this answer.")
     stream: str | None = Field(None, description="The stream that it is a window of, or was opened for.")
     window: int | None = Field(None, description="Its number among the windows of the stream, from 1.")
+    canary: float | None = Field(None, description="The share of a version on trial, while there is one.")
 
     @property
     def message_id(self) -> str:

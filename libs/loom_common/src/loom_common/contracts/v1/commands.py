@@ -74,6 +74,12 @@ class RunRequest(Message):
     lineage_parent: LineageParent | None = Field(
         None, description="The task of another tool that asks, which events of OpenLineage name as the run's parent."
     )
+    canary: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="For a stream that is there: the share of the records that this version takes on trial.",
+    )
     preflight: Preflight | None = Field(
         None, description="What whoever asks has found before, for the audit: `loom manifest`."
     )
@@ -106,12 +112,13 @@ class RegisterPipeline(Message):
 
 
 class RunCommand(Message):
-    """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`, `run.drain`."""
+    """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`, `run.drain`, and
+    `run.promote` and `run.rollback` for the canary of a stream."""
 
     type: ClassVar[str] = "loom.run.command.v1"
 
     run_id: str = Field(description="The run; for all but `priority` also a stream.")
-    verb: Literal["cancel", "pause", "resume", "priority", "drain"]
+    verb: Literal["cancel", "pause", "resume", "priority", "drain", "promote", "rollback"]
     priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
     budget: float | None = Field(None, gt=0, description="For `resume`: what the run may cost in all, in USD.")
     requested_by: str | None = Field(None, description="Who commands it: the user who signed in, or of the broker.")

@@ -120,6 +120,7 @@ class SliceExtracted(Message):
     closed: bool = Field(
         False, description="Whether nothing was taken from the source, because the window of a stream closes."
     )
+    others: int = Field(0, description="How many records of the slice are another version's, while a canary is on.")
 
     @property
     def message_id(self) -> str:

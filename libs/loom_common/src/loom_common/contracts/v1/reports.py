@@ -151,6 +151,7 @@ class StreamWindow(Part):
     stream: str
     number: int
     goes_on: bool = Field(description="Whether another window of the stream is read.")
+    canary: bool = Field(False, description="Whether it has the records of a version on trial, beside the window.")
 
 
 class RunReport(Part):

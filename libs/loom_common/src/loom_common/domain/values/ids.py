@@ -43,6 +43,23 @@ def window_run_id(stream: str, number: int) -> str:
     return run_id_for(f"{stream}/{number}")
 
 
+_CANARY = "c"
+
+
+def canary_run_id(window: str) -> str:
+    """Return the id of the run that reads the share of a version on trial beside a window of its stream. It sorts after
+    that of the window, so that both are locked in one order everywhere."""
+    return f"{window}{_CANARY}"
+
+
+def window_beside(run_id: str) -> str | None:
+    """Return the window beside which a run reads the share of a version on trial; None for any other run."""
+    return run_id[:-1] if len(run_id) == _LONG_RUN_ID and run_id.endswith(_CANARY) else None
+
+
+_LONG_RUN_ID = len("run_") + 12 + len(_CANARY)
+
+
 def bounded(text: str) -> str:
     """Return an id of bounded length and characters. Where it was changed, it ends in a hash of the original."""
     held = storable(text)

@@ -84,6 +84,7 @@ pipeline_runs = Table(
     Column("stream", String(40)),
     Column("stream_window", Integer),
     Column("lineage_parent", Json),
+    Column("canary_of", String(40)),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

@@ -49,11 +49,14 @@ async def compact(unit: UnitOfWork, stream: Stream, newest: int) -> None:
         )
         .where(runs.stream == stream.stream_id, runs.replay_of.is_(None))
         .where(runs.stream_window > stream.counted, runs.stream_window < newest - KEPT_WHOLE)
-        .order_by(runs.stream_window)
+        .order_by(runs.stream_window, runs.run_id)
         .limit(_AT_ONCE)
     )
     rows = (await unit.connection.execute(query)).all()
     final = list(takewhile(lambda row: row.is_final, rows))
+    if len(final) < len(rows) or len(rows) == _AT_ONCE:  # a window counts with the run beside it, or not yet
+        stands = rows[min(len(final), len(rows) - 1)].stream_window
+        final = [row for row in final if row.stream_window < stands]
     if not final:
         return
     for row in final:

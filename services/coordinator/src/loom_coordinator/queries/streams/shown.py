@@ -13,8 +13,11 @@ from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.lifecycle.stream_windows import MOST_OPEN
 from loom_coordinator.queries.run_filter import INTERRUPTED
 from loom_coordinator.queries.runs import Alive, RunSummary, always_alive, summary_of
+from loom_coordinator.queries.streams import versions
+from loom_coordinator.queries.streams.versions import ShownCanary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class ShownStream(Shown):
     """An amount in USD."""
     newest: Sequence[RunSummary]
     """The newest windows, the newest first."""
+    canary: ShownCanary | None
+    """The version on trial and how it does; None where none is on trial."""
 
 
 async def shown(
@@ -74,12 +79,13 @@ async def shown(
         passed=stream.counted_passed + int(passed) + sum(each.records_validated for each in going),
         cost=stream.counted_cost + float(cost) + sum(each.cost_total or 0.0 for each in going),
         newest=last,
+        canary=await versions.compared(connection, stream),
     )
 
 
 def _status(state: str, windows: Sequence[str]) -> str:
     """Return the status of a stream by those of its newest windows. Pure."""
     for stopped in (run_rows.FAILED, run_rows.PAUSED, INTERRUPTED):
-        if stopped in windows[:3]:
+        if stopped in windows[: 2 * MOST_OPEN]:
             return stopped
     return state

@@ -54,6 +54,12 @@ def run(
         str | None,
         typer.Option("--profile", metavar="NAME", help="Take the steps of this profile alone (`profiles`)."),
     ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(
+            "--canary", metavar="SHARE", help="Give this version a share of its stream's records on trial: `10%`."
+        ),
+    ] = None,
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
@@ -69,12 +75,13 @@ def run(
     has it.
 
     A pipeline with `mode: streaming` stays, and shows its windows as they close, until Ctrl-C or `loom drain`. Run
-    again, it goes on where it was.
+    again, it goes on where it was. With --canary, the version that it had goes on beside the file's, and `loom promote`
+    or `loom rollback` ends that; `loom status` compares the two.
 
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli.commands import follow, validate
-    from loom.cli.commands.run import limits_of, params_of
+    from loom.cli.commands.run import limits_of, params_of, share_of
     from loom.cli.commands.starting import chain
     from loom.cli.output.terminal import say
     from loom.project.person import person
@@ -86,12 +93,8 @@ def run(
     flags = common.flags_for(settings)
     given = params_of(param or [])
     limits = limits_of(fail_on or [])
-    if load and sample is None:
-        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
-    if downstream and sample is not None:
-        raise typer.BadParameter("a sample gives those below nothing to read", param_hint="--downstream")
-    if downstream and profile is not None:
-        raise typer.BadParameter("it names steps of this pipeline alone", param_hint="--profile")
+    share = None if canary is None else share_of(canary)
+    _see_that_they_fit(sample, share, profile, load=load, downstream=downstream)
     trial = sample is not None and not load
     below = chain.below(pipeline, settings) if downstream else []
     prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say, profile=profile))
@@ -105,11 +108,12 @@ def run(
         "reuse": reuse,
         "full_refresh": full_refresh,
         "requested_by": person(),
+        "canary": share,
         "lineage_parent": lineage_parent_of(None),
     }
 
     ends = "--downstream" if downstream else "--fail-on" if limits else None
-    request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person()})
+    request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person(), "canary": share})
     follow_stream = partial(_follow_stream, settings, request, ends, form, common, flags, wait=wait)
     if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
         follow_stream()
@@ -149,6 +153,20 @@ def run(
         for each in below
     ]
     raise typer.Exit(chain.carry_out(turns, form))
+
+
+def _see_that_they_fit(
+    sample: int | None, share: float | None, profile: str | None, *, load: bool, downstream: bool
+) -> None:
+    """Raise `typer.BadParameter` for options of which one leaves another nothing to do."""
+    if load and sample is None:
+        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
+    if downstream and sample is not None:
+        raise typer.BadParameter("a sample gives those below nothing to read", param_hint="--downstream")
+    if share is not None and (sample is not None or downstream):
+        raise typer.BadParameter("a share is one of the records of a stream", param_hint="--canary")
+    if downstream and profile is not None:
+        raise typer.BadParameter("it names steps of this pipeline alone", param_hint="--profile")
 
 
 def _follow_stream(

@@ -31,6 +31,8 @@ class _Seen:
     """Says why a window was paused, if it was Loom that paused it."""
     paused: str | None = None
     """The window that is paused."""
+    notice: str | None = None
+    """Says what it waits for."""
 
 
 async def carry_out(
@@ -79,6 +81,7 @@ async def _follow(session: RunEngine, accepted: RunAccepted, screen: WindowDispl
             screen.show(event)
             if event.status == "paused":
                 seen.paused, seen.reason = event.run_id, event.reason or seen.reason
+                seen.notice = event.notice or seen.notice
             else:
                 waits.heard(event.notice)
 
@@ -88,6 +91,8 @@ def _told(stream: str, seen: _Seen, screen: WindowDisplay, *, interrupted: bool,
     last = seen.last
     if seen.paused is not None or interrupted:
         more = " --budget USD" if seen.reason == "budget_exhausted" else ""
+        if seen.notice is not None:
+            terminal.say(seen.notice)
         terminal.say(
             f"{stream} is paused after {screen.totals}; nothing is lost. Go on with: loom resume {stream}{more}{flags}"
         )

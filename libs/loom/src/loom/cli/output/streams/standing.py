@@ -10,6 +10,7 @@ from loom.cli.output.tables import Column, print_rows
 
 if TYPE_CHECKING:
     from loom_coordinator.queries.streams.shown import ShownStream
+    from loom_coordinator.queries.streams.versions import ShownCanary
 
 
 def show(stream: ShownStream, form: Format) -> None:
@@ -28,6 +29,8 @@ def show(stream: ShownStream, form: Format) -> None:
         f"  last record  {heard}",
     ):
         told.print(words, markup=False, highlight=False, soft_wrap=True)
+    if stream.canary is not None:
+        _show_canary(stream.canary, form)
     columns = [
         Column("run_id", "window", keep=True),
         Column("status", "status", keep=True),
@@ -37,3 +40,27 @@ def show(stream: ShownStream, form: Format) -> None:
         Column("cost_total", "cost", terminal.money, number=True, optional=True),
     ]
     print_rows(stream.newest, columns, form, "It has no window yet.")
+
+
+def _show_canary(canary: ShownCanary, form: Format) -> None:
+    words = f"  on trial     {_share(canary.share)} of the records, from window {canary.since} on"
+    terminal.stdout().print(words, markup=False, highlight=False, soft_wrap=True)
+    columns = [
+        Column("role", "version", keep=True),
+        Column("version", "number", keep=True),
+        Column("records", "records", terminal.count, number=True, keep=True),
+        Column("failure_share", "kept back", _share, number=True, keep=True),
+        Column("score", "mean score", _score, number=True, optional=True),
+        Column("latency_p50", "p50", terminal.latency, number=True, optional=True),
+        Column("latency_p95", "p95", terminal.latency, number=True, optional=True),
+        Column("cost_per_record", "cost/record", terminal.money, number=True, optional=True),
+    ]
+    print_rows(canary.versions, columns, form, "")
+
+
+def _share(share: float | None) -> str:
+    return terminal.count(None) if share is None else f"{100 * share:.3g}%"
+
+
+def _score(score: float | None) -> str:
+    return terminal.count(None) if score is None else f"{score:.3f}"

@@ -58,6 +58,11 @@ class WindowDisplay:
     def opened(self, stream: str, accepted: RunAccepted) -> None:
         """The stream was opened, or goes on."""
         self.say(f"{accepted.pipeline}: {stream} goes on with window {accepted.window}, {accepted.run_id}")
+        if accepted.canary is not None:
+            self.say(
+                f"{100 * accepted.canary:.4g}% of the records go to the version on trial; `loom status {stream}` "
+                "compares the two"
+            )
 
     def show(self, progress: RunProgress) -> None:
         """Take in the next word on a window."""
@@ -152,9 +157,10 @@ def line(report: RunReport) -> str:
     """Return a window that has ended as one line, of 80 columns where its numbers are small."""
     records = report.records
     number = 0 if report.window is None else report.window.number
+    beside = " canary" if report.window is not None and report.window.canary else ""
     kept = records["rejected"] + records["quarantined"] + records["skipped"] + records["cancelled"]
     parts = [
-        f"window {number}",
+        f"window {number}{beside}",
         report.run_id,
         f"{terminal.duration(report.duration_seconds)}",
         f"{terminal.count(records['extracted'])} in",
