@@ -7,7 +7,7 @@ import pytest
 from loom_common.domain.checks.field_names import compared
 from loom_common.domain.definition.pipeline import models_of
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.steps.drawing import as_text
+from loom_common.domain.steps.drawn.drawing import as_text
 from loom_common.domain.steps.views import by_step
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import InvalidDefinition, Problem

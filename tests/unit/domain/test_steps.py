@@ -10,7 +10,7 @@ from loom_common.domain.definition.reader import parse
 from loom_common.domain.model_options.asking import Asking
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.replaying import Changes, changed
-from loom_common.domain.steps.drawing import as_mermaid, as_text, levels
+from loom_common.domain.steps.drawn.drawing import as_mermaid, as_text, levels
 from loom_common.domain.steps.expressions import ExpressionMistake, expression
 from loom_common.domain.steps.graph import graph_of
 from loom_common.errors import InvalidDefinition, RecordError

@@ -10,7 +10,7 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.json_values.html_tables import text_of
-from loom_common.domain.steps.drawing import levels
+from loom_common.domain.steps.drawn.drawing import levels
 from loom_common.domain.steps.graph import graph_of
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import redacted

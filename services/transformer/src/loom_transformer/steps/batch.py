@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.steps.graph import GATHER, Graph, Node
 from loom_common.domain.steps.grouping import member_of
+from loom_common.domain.steps.resolving import MEMBERS
 from loom_common.errors import RecordError
 from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
@@ -20,6 +21,7 @@ from loom_transformer.steps.standing import states_before
 from loom_transformer.steps.state import PASSED, RAN, BatchState
 
 if TYPE_CHECKING:
+    from loom_transformer.joining.resolve import Resolve
     from loom_transformer.steps.dedupe import Dedupe
     from loom_transformer.steps.stepping import Output, Step
 
@@ -55,6 +57,8 @@ class BatchInSteps:
         batch.made[name], batch.branch[name] = [None] * size, [None] * size
         batch.state[name] = states_before(batch, step.node)
         chosen = list(self._chosen(step, views))
+        if step.resolve is not None:
+            views = await self._resolve(step, step.resolve, chosen, views)
         if step.apply is not None:
             await self._transform(step, chosen, views)
         elif step.opening is not None or step.gathered is not None:
@@ -122,6 +126,22 @@ class BatchInSteps:
             view if each is None or not each.output else {**view, **each.output}
             for view, each in zip(views, made, strict=True)
         ]
+
+    async def _resolve(self, step: Step, resolve: Resolve, chosen: list[int], views: Sequence[View]) -> list[View]:
+        """Put the records that go on in the place of those of each block. Blocks that fail are taken out of those that
+        are `chosen`."""
+        found = list(views)
+        if chosen:
+            context = replace(self._context, usage=self._context.steps.usage(step.node.name, self._context.usage))
+            given = [ExtractedRecord(id=self._batch.rows.records[at].id, input=views[at]) for at in chosen]
+            made = await resolve.apply(self._run_id, given, context, self._again)
+            for at, parts in zip(list(chosen), made, strict=True):
+                if isinstance(parts, RecordError):
+                    self._fail(step, at, parts)
+                    chosen.remove(at)
+                else:
+                    found[at] = {**views[at], MEMBERS: parts}
+        return found
 
     def _decide(self, step: Step, chosen: Sequence[int], views: Sequence[View]) -> None:
         """Filter or route the records, or add them to groups."""

@@ -17,7 +17,7 @@ from loom_common.domain.definition.transforms.step_fields import is_sealed, made
 from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.plan import Plan
-from loom_common.domain.steps.asking import asks
+from loom_common.domain.steps.asking import AskingKeys, asks
 from loom_common.domain.steps.expressions import Expression, expression
 from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.joining import JoinStep
@@ -32,16 +32,18 @@ from loom_common.domain.steps.operators import (
     UnnestStep,
     number_field,
 )
+from loom_common.domain.steps.resolving import ResolveStep
 from loom_common.errors import RecordError
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Risk
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.joining.join import Join
+from loom_transformer.joining.resolve import Resolve
 from loom_transformer.joining.tables import OtherSources
 from loom_transformer.outcome import Transform, TransformOutcome
 from loom_transformer.recovered import finished, joined, may_be_tried_again
 from loom_transformer.steps.dedupe import SeenStore, dedupe_of
-from loom_transformer.steps.parts import opening_of
+from loom_transformer.steps.parts import opening_of, opening_of_entities
 from loom_transformer.steps.stepping import Applied, Output, Step, StepsTransform
 
 Make = Callable[[Plan], Transform | None]
@@ -64,6 +66,10 @@ def steps_transform(
             if transform is not None and transform.risk is not None:
                 risks.append(transform.risk)
         made = _step(graph, node, step, transform)
+        if isinstance(step, ResolveStep):
+            asked = _asking(plan, config, step, make, judged=False)
+            made = replace(made, resolve=Resolve(step, None if asked is None else asked(0)))
+            risks += [] if step.model is None else [MODEL_CALLS]
         if isinstance(step, JoinStep):
             join = Join(plan, step, sources, _asking(plan, config, step, make, judged=node.name in asking[-1:]))
             made = replace(made, apply=join.apply)
@@ -78,7 +84,7 @@ def _asks_with_a_prompt(step: StepKeys) -> bool:
 
 
 def _asking(
-    plan: Plan, config: StepsTransformConfig, step: JoinStep, make: Make, *, judged: bool
+    plan: Plan, config: StepsTransformConfig, step: AskingKeys, make: Make, *, judged: bool
 ) -> Callable[[int], Applied] | None:
     """Return what makes the transform that asks a step's model about so many candidates; None where it asks none. The
     question about the most is made now, so that its mistakes are found before the first record."""
@@ -86,12 +92,12 @@ def _asking(
         return None
 
     def about(count: int) -> Applied:
-        question = config.question_of(step, count)
+        question = config.question_of(step, count or None)
         transform = make(_alone(plan, question, judged=judged))
         assert transform is not None
         return _applied(transform, question)
 
-    about(step.candidates)
+    about(0)
     return about
 
 
@@ -110,7 +116,7 @@ def _alone(plan: Plan, step: Any, *, judged: bool) -> Plan:
 def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | None) -> Step:
     apply = where = route = opening = gathered = None
     on_failure: OnFailure | None = None
-    if isinstance(config, JoinStep) and config.on_failure in ("skip", "abort"):
+    if isinstance(config, AskingKeys) and config.on_failure in ("skip", "abort"):
         on_failure = config.on_failure
     if isinstance(config, TransformConfig):
         on_failure = config.on_failure if config.on_failure in ("skip", "abort") else None
@@ -121,6 +127,8 @@ def _step(graph: Graph, node: Node, config: StepKeys, transform: Transform | Non
         route = _route(config)
     elif isinstance(config, UnnestStep | SplitStep):
         opening = opening_of(config, gathered=node.name in graph.gathers)
+    elif isinstance(config, ResolveStep):
+        opening = opening_of_entities(config)
     elif isinstance(config, GatherStep):
         gathered = config.fields
     grouping = config if isinstance(config, GroupStep) else None

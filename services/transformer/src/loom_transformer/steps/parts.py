@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loom_common.domain.steps.functions.splitting import by_characters, by_words
 from loom_common.domain.steps.operators import SplitStep, UnnestStep, number_field, part_field
+from loom_common.domain.steps.resolving import MEMBERS, ResolveStep
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 
@@ -28,10 +29,9 @@ class Opening:
     gathered: bool
     """Tells whether a later step gathers the records again, which then do not leave the steps."""
 
-    @property
-    def fields(self) -> tuple[str, ...]:
+    def names(self, parts: Sequence[Any]) -> list[str]:
         """Return the fields that the step makes."""
-        return (self.into, self.number)
+        return [self.into, self.number]
 
     def parts_of(self, view: Mapping[str, Any]) -> list[Any]:
         """Return the parts of a record. Raises `RecordError` where it lacks the field, the field has none, or there are
@@ -53,6 +53,25 @@ class Opening:
     def made(self, part: Any, number: int) -> dict[str, Any]:
         """Return the fields that the step makes."""
         return {self.into: part, self.number: number}
+
+
+class EntityOpening(Opening):
+    """Says what records a step makes of those of a block: each part is a whole record."""
+
+    def data(self, view: Mapping[str, Any], part: Any, number: int) -> dict[str, Any]:
+        return self.made(part, number)
+
+    def made(self, part: Any, number: int) -> dict[str, Any]:
+        return {**part, self.number: number}
+
+    def names(self, parts: Sequence[Any]) -> list[str]:
+        return [*dict.fromkeys(name for part in parts for name in part), self.number]
+
+
+def opening_of_entities(config: ResolveStep) -> EntityOpening:
+    """Return what a step makes of the records of its blocks."""
+    number = number_field(config)
+    return EntityOpening(MEMBERS, part_field(config), number, config.max_block, _items_of(MEMBERS), gathered=False)
 
 
 def opening_of(config: UnnestStep | SplitStep, *, gathered: bool) -> Opening:

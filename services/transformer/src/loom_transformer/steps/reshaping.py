@@ -22,7 +22,7 @@ def opened(batch: BatchState, node: Node, opening: Opening, at: int, view: Mappi
     if not parts and not opening.gathered:
         batch.end(name, at, TransformOutcome(None, 0.0, filtered=name))
         return None
-    derived = Derived(rows.records[at].id, name) if opening.gathered else _derived(batch, node, opening, at)
+    derived = Derived(rows.records[at].id, name) if opening.gathered else _derived(batch, node, opening, at, parts)
     batch.state[name][at] = UNNESTED
     for number, part in enumerate(parts, start=1):
         data = opening.data(view, part, number)
@@ -57,7 +57,7 @@ def _made_of_parts(batch: BatchState, level: Sequence[str]) -> Iterator[list[Tra
             yield batch.made[node.name]
 
 
-def _derived(batch: BatchState, node: Node, opening: Opening, at: int) -> Derived:
+def _derived(batch: BatchState, node: Node, opening: Opening, at: int, parts: Sequence[Any]) -> Derived:
     """Return what has to be known of the records that are made of one, so that the steps up to there are not taken
     again where they are kept back."""
     record = batch.rows.records[at]
@@ -75,5 +75,5 @@ def _derived(batch: BatchState, node: Node, opening: Opening, at: int) -> Derive
         if batch.state[each.name][seen] == OFF:
             off[each.name] = None
     made.pop(opening.field, None)
-    made.update(dict.fromkeys(opening.fields))
+    made.update(dict.fromkeys(opening.names(parts)))
     return Derived(record.id, node.name, tuple(made), branches, tuple(off))

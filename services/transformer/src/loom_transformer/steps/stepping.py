@@ -21,6 +21,7 @@ from loom_common.domain.steps.operators import GroupStep
 from loom_common.errors import PermanentError, RecordError
 from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
+from loom_transformer.joining.resolve import Resolve
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.batch import BatchInSteps
 from loom_transformer.steps.dedupe import Dedupe
@@ -51,6 +52,8 @@ class Step:
     """Makes several records of one."""
     gathered: Mapping[str, str] | None = None
     """Names the fields whose lists it makes of such records, by the names of the lists."""
+    resolve: Resolve | None = None
+    """Says, before `opening`, which records of a block are the same."""
     dedupe: Dedupe | None = None
     """Finds records that have the values of another one, which end there."""
     grouping: GroupStep | None = None

@@ -19,6 +19,7 @@ from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.lookups import ENRICH, looked_up_by, wanted_fields
+from loom_common.domain.steps.resolving import of_the_file, with_blocks
 from loom_common.domain.steps.views import has_steps
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.near import closest
@@ -95,6 +96,7 @@ def compared(
 ) -> Compared:
     """Return every name that is no field of what it should be one of. Where that cannot be known, what was not looked
     at. `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
+    definition = {**definition, "transform": with_blocks(said(definition, "transform"))}
     output = output_fields(definition, source)
     stepped = seen_by_steps(items(said(definition, "transform"), "steps"), source)
     there: dict[Side, Fields | None] = {
@@ -200,8 +202,9 @@ def _named(document: Places, definition: Mapping[str, Any], prompt: WrittenPromp
         yield from at(("transform", "field"), said(transform, "field"), "source")
     for path, name in looked_up_by(transform):
         yield from at(("transform", *path), name, "source")
-    for path, name, step in read_by_steps(items(transform, "steps")):
-        yield from at(("transform", "steps", *path), name, step)
+    steps = items(transform, "steps")
+    for path, name, step in read_by_steps(steps):
+        yield from at(("transform", "steps", *of_the_file(steps, path)), name, step)
     if prompt is not None and (said(transform, "type") in ("ai", "embed") or has_steps(transform)):
         yield from _prompted(prompt, in_steps=has_steps(transform))
     for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):

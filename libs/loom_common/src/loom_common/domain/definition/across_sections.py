@@ -16,9 +16,11 @@ from loom_common.domain.model_options.question_parts import embeddings_named
 from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
+from loom_common.domain.steps.asking import RESOLVE
 from loom_common.domain.steps.graph import GATHER
 from loom_common.domain.steps.joining import JOIN, joined_fields
 from loom_common.domain.steps.operators import DEDUPE, GROUP, OPENING, by_fields, number_field, part_field
+from loom_common.domain.steps.resolving import resolve_of, with_blocks
 from loom_common.domain.steps.views import definitions_by_step
 
 Place = tuple[str | int, ...]
@@ -27,6 +29,7 @@ _STEPS: Place = ("transform", "steps")
 
 def mistakes_between(written: Mapping[str, Any]) -> Iterable[Mistake]:
     """Yield what does not fit together in different sections of a definition."""
+    written = {**written, "transform": with_blocks(said(written, "transform"))}
     yield from _overwriting(written)
     yield from _updating_by_no_key(written)
     yield from _losing_what_was_read(written)
@@ -174,14 +177,18 @@ def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
     if by is None:
         return
     for at, step in enumerate(steps):
-        if said(step, "type") == GROUP and items(written, "sensitive"):
-            expected = "no `group` in a pipeline with `sensitive` fields: members of groups are not encrypted"
+        kind = said(step, "type")
+        if kind not in (GROUP, RESOLVE) or resolve_of(steps, at) is not None:
+            continue
+        if items(written, "sensitive"):
+            expected = f"no `{kind}` in a pipeline with `sensitive` fields: members of groups are not encrypted"
             yield mistake((*_STEPS, at), "sensitive", expected, said(step, "name"))
-        elif said(step, "type") == GROUP and said(written, "mode") == "streaming":
-            expected = "no `group` in a stream, whose records never are all there"
+        elif said(written, "mode") == "streaming":
+            expected = f"no `{kind}` in a stream, whose records never are all there"
             yield mistake((*_STEPS, at), "strange_for_type", expected, said(step, "name"))
     made = {field for step in steps for field in made_by(step) or ()}
-    for at, field in enumerate(items(load, "include")):
+    unknown = any(said(step, "type") == RESOLVE and made_by(step) is None for step in steps)
+    for at, field in enumerate(() if unknown else items(load, "include")):
         if field not in made:
             expected = "a field that a group has: what is loaded is made of many records of the source"
             yield mistake(("load", "include", at), "grouped", expected, field)

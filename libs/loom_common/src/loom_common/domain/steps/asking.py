@@ -13,7 +13,12 @@ from loom_common.domain.values.durations import Limit
 MATCH = "matching_candidate"
 """The field of an answer that holds the number of the candidate that matches, or 0."""
 CANDIDATES = "candidates"
-_JOIN = "join"
+OTHER = "other"
+SAME, SURE = "same", "confidence"
+"""The fields of an answer that tell whether two records are the same, and how sure the model is."""
+JOIN, RESOLVE = "join", "resolve"
+BESIDE = {JOIN: (CANDIDATES,), RESOLVE: (OTHER,)}
+"""Holds the names that the templates of a step see beside `input`, by its type."""
 _PROMPT = """\
 Which of the candidates is the same as the record? Answer with its number, or with 0 where none of them is.
 
@@ -22,6 +27,15 @@ Candidates:
 {% for number, row in candidates.items() %}
 {{ number }}: {{ row }}
 {% endfor %}"""
+_PAIR = """\
+Are these two records about the same thing? Say how sure you are, from 0 to 1.
+
+One: {{ input }}
+The other: {{ other }}"""
+_OF_A_PAIR: dict[str, dict[str, Any]] = {
+    SAME: {"type": "boolean"},
+    SURE: {"type": "number", "minimum": 0, "maximum": 1},
+}
 _ASKED = (
     "name",
     "model",
@@ -43,7 +57,9 @@ ONLY_WITH_A_MODEL = ("prompt", "system", "max_tokens", "base_url", "api_key", "t
 class Asked(dict[str, Any]):
     """Holds the question of an operator, as written, with the names that its templates see beside `input`."""
 
-    beside: tuple[str, ...] = (CANDIDATES,)
+    def __init__(self, values: Mapping[str, Any], beside: tuple[str, ...]) -> None:
+        super().__init__(values)
+        self.beside = beside
 
 
 class AskingKeys(StepKeys):
@@ -81,7 +97,7 @@ class AskingKeys(StepKeys):
 
 def asks(step: Any) -> bool:
     """Tell whether a step, as written or as a model, is an operator that asks a model."""
-    return said(step, "type") == _JOIN and isinstance(said(step, "model"), str)
+    return said(step, "type") in BESIDE and isinstance(said(step, "model"), str)
 
 
 def asked_of(step: Any, most: int | None = None) -> Asked | None:
@@ -92,13 +108,21 @@ def asked_of(step: Any, most: int | None = None) -> Asked | None:
     written = {key: value for key in _ASKED if (value := said(step, key)) is not None}
     if not isinstance(step, Mapping) or "temperature" in step:
         written["temperature"] = said(step, "temperature")
-    candidates = said(step, "candidates")
-    number = {"type": "integer", "minimum": 0, "maximum": most or (candidates if isinstance(candidates, int) else 5)}
+    properties, usual = _OF_A_PAIR, _PAIR
+    if said(step, "type") == JOIN:
+        candidates = said(step, "candidates")
+        number = {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": most or (candidates if isinstance(candidates, int) else 5),
+        }
+        properties, usual = {MATCH: number}, _PROMPT
     output = {
         "type": "object",
-        "properties": {MATCH: number},
-        "required": [MATCH],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
     prompt = said(step, "prompt")
-    return Asked({**written, "type": "ai", "prompt": _PROMPT if prompt is None else prompt, "output": output})
+    asked = {**written, "type": "ai", "prompt": usual if prompt is None else prompt, "output": output}
+    return Asked(asked, BESIDE[said(step, "type")])

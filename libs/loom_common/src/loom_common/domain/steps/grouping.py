@@ -12,6 +12,7 @@ from typing import Any
 
 from loom_common.domain.steps.functions.aggregates import Folded
 from loom_common.domain.steps.operators import GroupStep, number_field
+from loom_common.domain.steps.resolving import WHOLE
 from loom_common.domain.values.ids import bounded
 from loom_common.errors import RecordError
 
@@ -40,9 +41,10 @@ def member_of(step: GroupStep, record_id: str, view: Mapping[str, Any]) -> Group
     by = [value_of(view, name) for name in step.by]
     functions = step.functions
     for name, (_, field) in functions.items():
-        if field is not None and field not in view:
+        if field not in (None, WHOLE) and field not in view:
             raise RecordError(f"the record has no field '{field}', which `{name}` is made of", code="missing_field")
-    values = {field: view[field] for _, field in functions.values() if field is not None}
+    wanted = {field for _, field in functions.values() if field is not None}
+    values = {field: {"id": record_id, "record": dict(view)} if field == WHOLE else view[field] for field in wanted}
     return GroupMember(group_hash(by), "", record_id, by, values)
 
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from loom_common.domain.section import Location, Mistake, items, mistake, said
-from loom_common.domain.steps.asking import ONLY_WITH_A_MODEL, AskingKeys
+from loom_common.domain.steps.asking import JOIN, ONLY_WITH_A_MODEL, AskingKeys
 
-JOIN = "join"
+__all__ = ["JOIN", "JoinStep", "compared_pairs", "join_steps", "joined_fields"]
 
 
 class JoinStep(AskingKeys):

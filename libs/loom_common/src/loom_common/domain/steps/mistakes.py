@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from loom_common.domain.section import Mistake, mistake, said
+from loom_common.domain.steps.asking import RESOLVE
 from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, comparisons, constant, expression
 from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
 from loom_common.domain.steps.joining import JOIN, compared_pairs
@@ -14,6 +15,7 @@ from loom_common.domain.steps.keys import PHASES
 from loom_common.domain.steps.levels import level_mistakes
 from loom_common.domain.steps.lookups import looked_up_by
 from loom_common.domain.steps.operators import DEDUPE, GROUP, aggregates, by_fields
+from loom_common.domain.steps.resolving import WHOLE, listed
 from loom_common.domain.values.near import closest
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -62,6 +64,8 @@ def fields_read(graph: Graph, steps: Sequence[Any], inputs: Inputs = _NONE) -> I
             except ExpressionMistake:
                 continue
         yield from _keys(node, steps[node.at], inputs)
+        if node.kind == RESOLVE:  # of these fields its group gives it the records
+            yield from (((node.at, "compare"), name) for name in listed(steps[node.at], "compare"))
 
 
 def _names(graph: Graph) -> Iterator[Mistake]:
@@ -160,7 +164,7 @@ def _keys(node: Node, step: Any, inputs: Inputs) -> Iterator[tuple[_Place, str]]
     if node.kind in (GROUP, DEDUPE):
         single = isinstance(said(step, "by"), str)
         yield from (((node.at, "by") if single else (node.at, "by", at), by) for at, by in enumerate(by_fields(step)))
-        of = ((into, field) for into, (_, field) in aggregates(step).items() if field is not None)
+        of = ((into, field) for into, (_, field) in aggregates(step).items() if field not in (None, WHOLE))
         yield from (((node.at, "fields", into), field) for into, field in of)
 
 

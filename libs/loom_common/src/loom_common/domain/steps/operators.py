@@ -9,9 +9,11 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.section import Mistake, items, mistake, said
-from loom_common.domain.steps.functions.aggregates import FUNCTIONS
+from loom_common.domain.steps.asking import RESOLVE
+from loom_common.domain.steps.functions.aggregates import FUNCTIONS, is_aggregate
 from loom_common.domain.steps.joining import JOIN, JoinStep
 from loom_common.domain.steps.keys import StepKeys, is_name
+from loom_common.domain.steps.resolving import ResolveStep, own_fields
 
 GROUP = "group"
 DEDUPE = "dedupe"
@@ -176,7 +178,7 @@ class GroupStep(StepKeys):
         known = [by] if isinstance(by, str) else list(by) if isinstance(by, list) else []
         known += [number_field(written)] if said(written, "size") is not None else []
         for name, each in fields.items() if isinstance(fields, Mapping) else ():
-            if not _is_aggregate(each):
+            if not is_aggregate(each):
                 expected = f"`count`, or one function of a field, e.g. `{{mean: stars}}` ({', '.join(FUNCTIONS)})"
                 yield mistake(("fields", name), "aggregate", expected, each)
             if name in known:
@@ -185,12 +187,6 @@ class GroupStep(StepKeys):
         if number is not None and said(written, "size") is None:
             expected = "no `number` without `size`: one record is made of each group"
             yield mistake(("number",), "strange_for_type", expected, number)
-
-
-def _is_aggregate(each: Any) -> bool:
-    if isinstance(each, Mapping):
-        return len(each) == 1 and all(name in FUNCTIONS and isinstance(of, str) for name, of in each.items())
-    return isinstance(each, str) and each == "count"
 
 
 class DedupeStep(StepKeys):
@@ -209,7 +205,7 @@ class DedupeStep(StepKeys):
         return [value] if isinstance(value, str) else value
 
 
-OPENING = frozenset({"unnest", "split"})
+OPENING = frozenset({"unnest", "split", RESOLVE})
 """Names the types of steps that make several records of one."""
 OPERATORS: dict[str, type[StepKeys]] = {
     "filter": FilterStep,
@@ -220,6 +216,7 @@ OPERATORS: dict[str, type[StepKeys]] = {
     GROUP: GroupStep,
     DEDUPE: DedupeStep,
     JOIN: JoinStep,
+    RESOLVE: ResolveStep,
 }
 """Holds the steps that are no transforms, by their `type`."""
 
@@ -227,6 +224,8 @@ OPERATORS: dict[str, type[StepKeys]] = {
 def number_field(step: Any) -> str:
     """Return the field in which an opening step, as written or as a model, puts the number of a part, or one that
     groups records the number of one among those of its group."""
+    if said(step, "type") == RESOLVE:
+        return own_fields(step)["number"]
     if said(step, "type") == GROUP:
         return str(said(step, "number") or f"{said(step, 'name')}_number")
     return str(said(step, "number") or f"{said(step, 'field')}_number")
@@ -244,7 +243,7 @@ def aggregates(step: Any) -> dict[str, tuple[str, str | None]]:
     fields = said(step, "fields")
     found: dict[str, tuple[str, str | None]] = {}
     for name, each in fields.items() if isinstance(fields, Mapping) else ():
-        if isinstance(each, Mapping) and _is_aggregate(each):
+        if isinstance(each, Mapping) and is_aggregate(each):
             found[str(name)] = next(iter(each.items()))
         elif each == "count":
             found[str(name)] = ("count", None)
@@ -252,5 +251,8 @@ def aggregates(step: Any) -> dict[str, tuple[str, str | None]]:
 
 
 def part_field(step: Any) -> str:
-    """Return the field in which an opening step, as written or as a model, puts a part."""
+    """Return the field in which an opening step, as written or as a model, puts a part; of one that resolves that of
+    the entity's id."""
+    if said(step, "type") == RESOLVE:
+        return own_fields(step)["id"]
     return str(said(step, "into") or said(step, "field"))

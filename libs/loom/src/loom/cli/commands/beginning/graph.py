@@ -41,7 +41,7 @@ def graph(
     from loom.cli.output import terminal
     from loom.project import definition_file
     from loom.project.run_state import no_run
-    from loom_common.domain.steps.drawing import as_mermaid, as_text
+    from loom_common.domain.steps.drawn.drawing import as_mermaid, as_text
     from loom_common.domain.steps.graph import graph_of
 
     settings = configuration(config, target=target).allowing(allow_path or ())

@@ -10,6 +10,7 @@ from loom_common.domain.model_options.scorers import fields_of
 from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.asking import RESOLVE
 from loom_common.domain.steps.functions.aggregates import SCHEMAS
 from loom_common.domain.steps.graph import GATHER, graph_of
 from loom_common.domain.steps.joining import joined_fields
@@ -25,6 +26,7 @@ from loom_common.domain.steps.operators import (
     part_field,
 )
 from loom_common.domain.steps.registered.adding import inputs_by_step
+from loom_common.domain.steps.resolving import blocks_of, listed, own_fields
 from loom_common.domain.values.fields import Fields
 
 Made = Mapping[str, Mapping[str, Any] | None]
@@ -35,8 +37,7 @@ def made_by(step: Any) -> Made | None:  # noqa: C901 - one case for each kind
     """Return what is known of the fields that a step makes, as written or as a model; None where nothing is."""
     kind, spec = said(step, "type"), said(step, "output")
     if kind in OPENING:
-        part = {"type": "string"} if kind == "split" else None
-        return {part_field(step): part, number_field(step): {"type": "integer", "minimum": 0}}
+        return _of_parts(step)
     if kind == GROUP:
         number = {number_field(step): {"type": "integer", "minimum": 1}} if said(step, "size") is not None else {}
         folded = {name: SCHEMAS[function] for name, (function, _) in aggregates(step).items()}
@@ -62,6 +63,20 @@ def made_by(step: Any) -> Made | None:  # noqa: C901 - one case for each kind
     if kind == "embed":
         return {str(said(step, "into") or "embedding"): {"type": "array", "items": {"type": "number"}}}
     return fields_of(step) if kind == "scorer" else None
+
+
+def _of_parts(step: Any) -> Made | None:
+    """Return the fields of the records that a step makes of one. None stands for those of entities where all records
+    go on, with the fields that they have."""
+    if said(step, "type") != RESOLVE:
+        part = {"type": "string"} if said(step, "type") == "split" else None
+        return {part_field(step): part, number_field(step): {"type": "integer", "minimum": 0}}
+    if said(step, "fields") is None:
+        return None
+    own = own_fields(step)
+    numbers = {own[each]: {"type": "integer", "minimum": 0} for each in ("block", "number", "uncompared")}
+    folded = {name: SCHEMAS[function] for name, (function, _) in aggregates(step).items()}
+    return {**dict.fromkeys(listed(step, "block")), **folded, own["id"]: {"type": "string"}, **numbers}
 
 
 def _added(step: Any) -> dict[str, Mapping[str, Any]]:
@@ -160,8 +175,10 @@ def seen_by_steps(steps: Sequence[Any], source: Fields | None) -> dict[int, Fiel
     nothing = Fields((), certain=True)
     seen: dict[int, Fields | None] = {}
     for node in graph.nodes:
-        above = [steps[graph.by_name[name].at] for name in graph.visible.get(node.name, ())]
-        first = nothing if graph.grouped_by(node.name) else source
+        # What a pair of records is asked by are the fields before its block was made.
+        seer = blocks_of(steps[node.at]) if node.kind == RESOLVE else node.name
+        above = [steps[graph.by_name[name].at] for name in graph.visible.get(seer, ())]
+        first = nothing if graph.grouped_by(seer) else source
         if first is None or any(not is_sealed(step) for step in above):
             seen[node.at] = None
             continue

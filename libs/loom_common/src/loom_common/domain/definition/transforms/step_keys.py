@@ -13,7 +13,7 @@ from loom_common.domain.definition.transforms.kinds import TRANSFORMS, of_the_ty
 from loom_common.domain.definition.transforms.own_code import registered_model
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, refusal, said
-from loom_common.domain.steps.asking import Asked, asked_of
+from loom_common.domain.steps.asking import BESIDE, JOIN, RESOLVE, asked_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import OPERATORS
 from loom_common.domain.steps.registered.find import is_own, package_of, step_names, usable_step
@@ -71,17 +71,24 @@ def step_model(written: Any) -> type[StepKeys]:
     return with_step_keys(transform_model(written))
 
 
-class OperatorQuestion(AiTransformConfig):
-    """A model is asked by an operator."""
+class CandidatesQuestion(AiTransformConfig):
+    """A model is asked which of some candidates matches a record."""
 
-    beside: ClassVar[tuple[str, ...]] = Asked.beside
+    beside: ClassVar[tuple[str, ...]] = BESIDE[JOIN]
+
+
+class PairQuestion(AiTransformConfig):
+    """A model is asked whether two records are the same."""
+
+    beside: ClassVar[tuple[str, ...]] = BESIDE[RESOLVE]
 
 
 def question_of(step: Any, most: int | None = None) -> StepKeys | None:
     """Return the question of an operator, as written or as a model, as a transform of type `ai`; None where it asks no
     model. `most` is how many candidates it is about. Raises `ValidationError`."""
     asked = asked_of(step, most)
-    return None if asked is None else with_step_keys(OperatorQuestion).model_validate(dict(asked))
+    kind = CandidatesQuestion if said(step, "type") == JOIN else PairQuestion
+    return None if asked is None else with_step_keys(kind).model_validate(dict(asked))
 
 
 def _question_mistakes(step: Any) -> list[Mistake]:

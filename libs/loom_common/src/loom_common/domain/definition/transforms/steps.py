@@ -16,6 +16,7 @@ from loom_common.domain.steps.mistakes import step_mistakes
 from loom_common.domain.steps.operators import GroupStep
 from loom_common.domain.steps.registered.adding import dependency_mistakes, inputs_by_step, written_out
 from loom_common.domain.steps.registered.find import is_own
+from loom_common.domain.steps.resolving import of_the_file, with_blocks
 
 STEPS = "steps"
 """The `type` of a transform that has steps, which nobody has to write."""
@@ -58,7 +59,7 @@ class StepsTransformConfig(TransformConfig):
     @classmethod
     def long_form(cls, written: Any) -> Any:
         """The steps say what the type is, and registered ones what comes with them."""
-        written = written_out(TransformConfig.long_form(written))
+        written = with_blocks(written_out(TransformConfig.long_form(written)))
         return {"type": "steps", **written} if isinstance(written, Mapping) else written
 
     @cached_property
@@ -109,7 +110,7 @@ class StepsTransformConfig(TransformConfig):
             made = {name: made_by(step) for step in steps if isinstance(name := said(step, "name"), str)}
             found = step_mistakes(steps, made, inputs_by_step(steps))
             for each in (*found, *dependency_mistakes(steps)):
-                yield {**each, "loc": ("steps", *each.get("loc", ()))}
+                yield {**each, "loc": ("steps", *of_the_file(steps, each.get("loc", ())))}
         for key, where in (("calibration", "the step whose output it is for"), ("fallback", "the step that may fail")):
             if said(written, key) is not None:
                 yield mistake((key,), "strange_for_type", f"no `{key}` beside `steps`; it belongs to {where}")

@@ -145,6 +145,13 @@ SCHEMAS: Mapping[str, Mapping[str, Any] | None] = {
 """Holds the JSON Schemas of what they make; None for what the records decide."""
 
 
+def is_aggregate(each: Any) -> bool:
+    """Tell whether this is one function of a field, or `count`, as written."""
+    if isinstance(each, Mapping):
+        return len(each) == 1 and all(name in FUNCTIONS and isinstance(of, str) for name, of in each.items())
+    return isinstance(each, str) and each == "count"
+
+
 class Folded:
     """Computes the fields of one group, to which its records are added one after the other."""
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from loom_common.domain.section import said
+from loom_common.domain.steps.asking import RESOLVE
 from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.lookups import ENRICH, key_fields, place_of
 from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
+from loom_common.domain.steps.resolving import listed
 from loom_common.domain.values.urls import redacted
 
 _SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}"), GROUP: ("[(", ")]")}
@@ -94,6 +96,9 @@ def _what(step: Any) -> str:
         )
         asks = f", {said(step, 'model')}" if isinstance(said(step, "model"), str) else ""
         return _short(f"{redacted(str(said(step, 'source')))} by {pairs}{asks}")
+    if said(step, "type") == RESOLVE:
+        asks = f", {said(step, 'model')}" if isinstance(said(step, "model"), str) else ""
+        return _short(f"by {', '.join(listed(step, 'compare'))}{asks}")
     for key in ("where", "model", "scorer", "function"):
         value = said(step, key)
         if isinstance(value, str):

@@ -1,0 +1,1 @@
+"""Draws graphs of steps."""
