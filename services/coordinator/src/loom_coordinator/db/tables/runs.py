@@ -3,7 +3,7 @@ context files, and the requests that were refused."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from loom_coordinator.db.tables.columns import Usd, metadata, row_id, run_key
 from loom_migrations.types import Json, UtcDateTime
@@ -83,7 +83,7 @@ pipeline_runs = Table(
     Column("target", String(40)),
     Column("stream", String(40)),
     Column("stream_window", Integer),
-    Column("lineage_parent", Json),
+    Column("lineage_parent", JSON(none_as_null=True)),
     Column("canary_of", String(40)),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
