@@ -93,7 +93,7 @@ async def test_few_records_are_answered_with_what_each_of_them_came_to(project):
     ("path", "body", "kind", "status", "words"),
     [
         (GIVE, "a,b", "text/plain", 415, "Records come as one of application/json, application/x-ndjson"),
-        (GIVE, "{}", "application/json", 422, "the body begins with an object"),
+        (GIVE, "7", "application/json", 422, "the body is no JSON array"),
         (GIVE, "[]", "application/json", 400, "The body has no record."),
         (GIVE, "", "text/csv", 400, "The body has no record."),
         (f"{GIVE}?param=x", "[]", "application/json", 400, "param: 'x' is not KEY=VALUE."),

@@ -819,4 +819,22 @@ CREATE TABLE joined_counts (
 	row_count BIGINT NOT NULL, 
 	PRIMARY KEY (table_name, word)
 );
-INSERT INTO alembic_version VALUES ('0071');
+CREATE TABLE inbox_records (
+	number INTEGER NOT NULL, 
+	inbox VARCHAR(400) NOT NULL, 
+	record_id VARCHAR(36) NOT NULL, 
+	body BLOB NOT NULL, 
+	added_at DATETIME NOT NULL, 
+	PRIMARY KEY (number)
+);
+CREATE INDEX idx_inbox_records_inbox ON inbox_records (inbox, number);
+CREATE UNIQUE INDEX idx_inbox_records_record ON inbox_records (inbox, record_id);
+CREATE TABLE inbox_keys (
+	inbox VARCHAR(400) NOT NULL, 
+	digest VARCHAR(32) NOT NULL, 
+	record_id VARCHAR(36) NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (inbox, digest)
+);
+CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
+INSERT INTO alembic_version VALUES ('0069');

@@ -27,6 +27,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 | `redis://${USER}:${PASSWORD}@host/0?stream=reviews&group=triage` | a stream of Redis, as a source |
+| `api://reviews` | records that are given to a stream over HTTP, as a source |
 | `python:shop:orders` | a function of your own, as a source or a destination |
 | `rest+https://host/v1/orders` | a REST API that speaks JSON |
 
@@ -236,6 +237,13 @@ adds them limits it (`XADD ... MAXLEN`), and what is removed before it is taken 
 
 A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes entries as they come, and another one those that
 stood in the stream when its run began. A trial (`--sample`) looks at the entries that come next, and takes none.
+""",
+    "Records over HTTP": """
+`api://tickets` is the source of a pipeline with `mode: streaming` that is given its records by `POST
+/api/v1/pipelines/NAME/records` ([api.md](api.md#records-into-a-stream)). They wait in Loom's database until the stream
+has kept them, whether it is at work or not. The name is one of your own: letters, digits, `-` and `_`. Records wait for
+one pipeline and one name, so that another name begins with nothing. A trial (`--sample`) looks at those that wait, and
+takes none.
 """,
     "REST APIs": """
 JSON over HTTP. The location is the address of the API after `rest+`; user and password in it are sent as `basic`.

@@ -21,6 +21,7 @@ from loom_connectors.built_in import (
     DESTINATIONS,
     EXTRAS,
     FORMATS,
+    INBOX,
     NO_TRIAL,
     PACKAGES,
     PYTHON,
@@ -40,6 +41,7 @@ class Family(StrEnum):
     BROKER = "broker"
     FUNCTION = "function"
     API = "api"
+    INBOX = "inbox"
     PLUGIN = "plugin"
 
 
@@ -77,6 +79,7 @@ _OPTIONS: Mapping[str, tuple[str, str, str | None]] = {
     "bigquery": ("loom_connectors.bigquery.options", "BigQuerySourceOptions", "BigQueryDestinationOptions"),
     "snowflake": ("loom_connectors.snowflake.options", "SnowflakeSourceOptions", "SnowflakeDestinationOptions"),
     Family.BROKER: ("loom_connectors.rabbitmq.options", "QueueOptions", "ExchangeOptions"),
+    Family.INBOX: ("loom_connectors.inbox.options", "InboxOptions", None),
     "redis": ("loom_connectors.redis_streams.options", "RedisStreamOptions", None),
     Family.API: ("loom_connectors.rest.http.options", "RestSourceOptions", "RestDestinationOptions"),
 }
@@ -94,6 +97,7 @@ def connectors() -> list[Connector]:
         *_of(Family.BROKER, {name: target for name, target in systems.items() if name in BROKERS}),
         *_of(Family.FUNCTION, {PYTHON: systems[PYTHON]}),
         *_of(Family.API, {name: target for name, target in systems.items() if name in APIS}),
+        *_of(Family.INBOX, {INBOX: systems[INBOX]}),
         *_plugins(),
     ]
 

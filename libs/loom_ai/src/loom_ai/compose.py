@@ -25,10 +25,12 @@ from loom_ai.settings import BatchSettings, BudgetSettings, ModelSettings
 from loom_ai.stores.sealed import SealedClaims, SealedJournal
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
+from loom_common.domain.definition.streams.api_source import inbox_of
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
 from loom_common.ports.group_members import GroupMembers
+from loom_common.ports.inbox import Inbox
 from loom_common.ports.joined_tables import JoinedTables
 from loom_common.ports.marks import Marks
 from loom_common.ports.received_pages import ReceivedPages
@@ -164,6 +166,28 @@ def open_received_pages(settings: Settings) -> ReceivedPages:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlReceivedPages(postgres_engine(url), redacted(url))
+
+
+def open_inbox(settings: Settings, pipeline: str, location: str, keyring: Keyring | None = None) -> Inbox:
+    """Open the inbox of a pipeline whose source has this location, in the database of the budgets. Its records are
+    encrypted where a `keyring` is given."""
+    from loom_ai.stores.sql.inbox import SqlInbox
+
+    url, name = settings.budgets, inbox_of(pipeline, location)
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        inbox = SqlInbox(sqlite_engine(path, survives_power_cuts=True), str(path), name)
+    else:
+        from loom_ai.stores.sql.postgres import postgres_engine
+
+        inbox = SqlInbox(postgres_engine(url), redacted(url), name)
+    if keyring is None:
+        return inbox
+    from loom_common.sealing.inbox import SealedInbox
+
+    return SealedInbox(inbox, keyring, pipeline)
 
 
 def received_at(settings: Settings) -> str:

@@ -46,6 +46,7 @@ ONLY_READ = frozenset({"yaml", "yml", "toml"})
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
+        "api": "loom_connectors.inbox.connector:open_source",
         "sqlite": "loom_connectors.sqlite.connector:open_source",
         "duckdb": "loom_connectors.duckdb.connector:open_source",
         "mysql": "loom_connectors.mysql.connector:open_source",
@@ -106,7 +107,7 @@ KEPT: Mapping[str, str] = MappingProxyType({"loom-rows": "loom_connectors.given.
 """The destination of a run on a cluster whose rows go back to the Python code that started it; a pipeline's file cannot
 name it."""
 
-READ_ONLY = frozenset({"http", "https", "redis", "rediss", "toml", "yaml", "yml"})
+READ_ONLY = frozenset({"api", "http", "https", "redis", "rediss", "toml", "yaml", "yml"})
 """Storages, formats and systems that are no destination."""
 
 BROKERS = frozenset({"amqp", "amqps", "rabbitmq", "redis", "rediss"})
@@ -118,7 +119,10 @@ PYTHON = "python"
 APIS = frozenset({"rest"})
 """Systems that are services of other people, spoken to over HTTP."""
 
-NO_TRIAL = BROKERS | APIS | {PYTHON}
+INBOX = "api"
+"""The scheme of a source that is given its records over HTTP."""
+
+NO_TRIAL = BROKERS | APIS | {PYTHON, INBOX}
 """Destinations that have no place beside them, so that a trial writes to a file instead."""
 
 PACKAGES: Mapping[str, str] = MappingProxyType(

@@ -34,7 +34,10 @@ def _ignored(_run_id: str) -> None:
 class Api:
     """Answers requests on a socket of its own. Any number may run side by side."""
 
-    def __init__(self, application: FastAPI, listening: socket.socket, engine: AsyncEngine, sessions: Sessions) -> None:
+    def __init__(
+        self, application: FastAPI, listening: socket.socket, engine: AsyncEngine, source: Source, sessions: Sessions
+    ) -> None:
+        self._source = source
         self._application = application
         self.listening = listening
         """The socket that it answers at."""
@@ -52,6 +55,7 @@ class Api:
         finally:
             self.listening.close()
             await self._sessions.close()
+            await self._source.close()
             await self._engine.dispose()
 
 
@@ -64,8 +68,9 @@ def build(platform: Platform) -> Api:
     engine = open_engine(platform.settings.state.url.get_secret_value(), reads=True, ping_after=_PING_AFTER_SECONDS)
     platform.stats.needs["state database"] = lambda: reachable(engine)
     sessions = of_cluster(platform.bus)
-    application = app.build(Source(engine, config, platform.bus, sessions), settings)
-    return Api(application, server.listen(settings, controlled=config.access.controlled), engine, sessions)
+    source = Source(engine, config, platform.bus, sessions)
+    listening = server.listen(settings, controlled=config.access.controlled)
+    return Api(app.build(source, settings), listening, engine, source, sessions)
 
 
 @asynccontextmanager
@@ -77,9 +82,11 @@ async def opened(
     run that was under way in this process."""
     async with open_views(config) as views, _broker(config) as bus:
         sessions = EmbeddedSessions(config) if bus is None else of_cluster(bus)
+        source = Source(views.engine, config, bus, sessions)
         try:
-            yield app.build(Source(views.engine, config, bus, sessions), settings)
+            yield app.build(source, settings)
         finally:
+            await source.close()
             for run_id in await sessions.close():
                 paused(run_id)
 

@@ -12,6 +12,7 @@ from loom.project.config import LoomConfig
 from loom_api.access import viewer_of
 from loom_api.following import Following, news_of
 from loom_api.reads import Reads
+from loom_api.running.inboxes import Inboxes
 from loom_api.running.labels import Labelling
 from loom_api.running.record_runs import RecordRuns
 from loom_api.running.scoring import Scoring
@@ -38,9 +39,13 @@ class Source:
         """The OpenID provider that people sign in at; None where there is none."""
         self._reads = Reads(engine, config, bus)
         self._following = Following(partial(news_of, self._reads))
-        self._commands = RecordRuns(config, sessions, self._reads)
+        self._commands = RecordRuns(config, sessions, self._reads, Inboxes(config))
         self._labelling = Labelling(config, self._reads)
         self._scoring = Scoring(config, self._reads)
+
+    async def close(self) -> None:
+        """Close what requests have opened."""
+        await self._commands.inboxes.close()
 
     def reads_of(self, viewer: Viewer) -> Reads:
         """Return what answers somebody."""

@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from loom_ai.compose import open_group_members, open_received_pages, received_at
+from loom_ai.compose import open_group_members, open_inbox, open_received_pages, received_at
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, SplitSource
 from loom_common.domain.checks.check import Check
+from loom_common.domain.definition.streams.api_source import inbox_in
 from loom_common.domain.incremental.window import Point, least_taken
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
@@ -22,6 +23,7 @@ from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.plugins.kinds import Kind
+from loom_common.ports.inbox import Inbox
 from loom_common.sealing.payloads import SealedPayloads
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
@@ -105,8 +107,17 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         else platform.payloads,
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
+        inbox=_inbox(plan, platform),
         reader=None if plan.stream is None else f"{plan.stream}-{received_at(platform.settings)}",
     )
+
+
+def _inbox(plan: Plan, platform: Platform) -> Inbox | None:
+    pipeline = plan.pipeline
+    if inbox_in(pipeline.extract.source) is None:
+        return None
+    keyring = platform.keyring if pipeline.sensitive else None
+    return open_inbox(platform.settings, pipeline.name, pipeline.extract.source, keyring)
 
 
 def _start(plan: Plan) -> Point | None:

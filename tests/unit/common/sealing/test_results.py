@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
+
 from loom_common.contracts.v1 import (
     BatchTransformed,
     EvaluatedRecord,
@@ -14,7 +17,10 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.sealing.tokens import is_sealed, masked
+from loom_common.sealed_stages.batches import opened_place, opened_slice, sealed_place
+from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.sealed_stages.results import sealed_result
+from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.keys import Key, Keys
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.slices import Slice, SlicedRecords
@@ -45,6 +51,34 @@ def test_places_of_a_source_are_sealed():
     [piece] = sealed_result([Piece(start=None, until=["ada"])], REQUEST, SEALER)
     assert piece.start is None
     assert is_sealed(piece.until)
+
+
+def test_of_a_place_among_what_was_received_the_page_is_shown():
+    place = {"page": 7, "record": 2, "state": {"file": "ada.jsonl"}}
+    sealed = sealed_result(Slice((), place, end=False), REQUEST, SEALER).cursor
+    assert {**sealed, "state": None} == {"page": 7, "record": 2, "state": None}
+    assert is_sealed(sealed["state"])
+    request = REQUEST.model_copy(update={"cursor": sealed, "piece": Piece(start=sealed, until=None)})
+    opened = opened_slice(request, SEALER)
+    assert (opened.cursor, opened.piece.start) == (place, place)
+    quiet = {"page": 7, "record": 2, "state": None}
+    assert sealed_result(Slice((), quiet, end=False), REQUEST, SEALER).cursor == quiet
+
+
+async def test_a_slice_that_has_gone_no_further_keeps_the_cursor_that_it_was_asked_with():
+    plan = SimpleNamespace(pipeline=SimpleNamespace(sensitive=["email"], name="people", evaluate=None))
+    plan.pipeline.sensitive_fields = SEALER.fields
+    stages = SealedStages(SimpleNamespace(get=AsyncMock(return_value=plan)), Keyring({}, None))
+    stages.sealer = AsyncMock(return_value=SEALER)
+    place = {"page": 7, "record": 2, "state": {"file": "ada.jsonl"}}
+    request = REQUEST.model_copy(update={"cursor": sealed_place(place, SEALER)})
+
+    async def read(opened, _):
+        return Slice((), {**opened.cursor, "record": opened.cursor["record"] + opened.slice}, end=False)
+
+    assert (await stages.of(read)(request, None)).cursor == request.cursor
+    further = (await stages.of(read)(request.model_copy(update={"slice": 1}), None)).cursor
+    assert opened_place(further, SEALER) == {**place, "record": 3}
 
 
 def test_what_a_model_said_is_sealed_and_what_a_rule_said_is_told():

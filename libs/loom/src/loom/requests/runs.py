@@ -99,6 +99,12 @@ async def prepare_over_records(name: str, config: LoomConfig, params: Mapping[st
     return RunRequest(definition=loaded.definition, params=dict(params), files=loaded.files, base=base)
 
 
+async def named(name: str, config: LoomConfig) -> RunRequest:
+    """Find the pipeline of this name, whatever parameters it needs. Raises `ConfigurationError`."""
+    loaded = catalog.find(name, config, await _registered(config, name), by_name=True)
+    return RunRequest(pipeline=loaded) if isinstance(loaded, str) else RunRequest(definition=loaded.definition)
+
+
 async def refuse_at_work(config: LoomConfig, pipeline: Pipeline) -> None:
     """Raise `ConfigurationError` where another process is at work on the stream of a pipeline."""
     from loom.project.engines import alive

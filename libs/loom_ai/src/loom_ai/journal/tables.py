@@ -94,6 +94,27 @@ received_messages = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
 )
 
+inbox_records = sa.Table(
+    "inbox_records",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("inbox", sa.String(400), nullable=False),  # pipeline/name
+    sa.Column("record_id", sa.String(36), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Index("idx_inbox_records_inbox", "inbox", "number"),
+    sa.Index("idx_inbox_records_record", "inbox", "record_id", unique=True),
+)
+
+inbox_keys = sa.Table(
+    "inbox_keys",
+    metadata,
+    sa.Column("inbox", sa.String(400), primary_key=True),
+    sa.Column("digest", sa.String(32), primary_key=True),  # of the key of a record
+    sa.Column("record_id", sa.String(36), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+)
+
 model_claims = sa.Table(
     "model_claims",
     metadata,

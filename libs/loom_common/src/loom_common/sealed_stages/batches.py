@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,10 @@ from loom_common.sealing.sealer import Sealer
 CURSOR = "cursor"
 """The path of a place in a source, which may hold values of records."""
 
+_STATE = "state"
+_RECEIVED = {"page", "record", _STATE}
+"""Names what a place among received messages consists of."""
+
 Batch = BatchExtracted | BatchTransformed | BatchEvaluated
 
 
@@ -33,9 +37,29 @@ def opened_slice(request: ExtractSlice, sealer: Sealer) -> ExtractSlice:
     """Return the request with the places that its source knows. Raises `PermanentError`."""
     piece = request.piece
     if piece is not None:
-        places = {name: sealer.opened_value(CURSOR, getattr(piece, name)) for name in ("start", "until")}
+        places = {name: opened_place(getattr(piece, name), sealer) for name in ("start", "until")}
         piece = piece.model_copy(update=places)
-    return request.model_copy(update={"cursor": sealer.opened_value(CURSOR, request.cursor), "piece": piece})
+    return request.model_copy(update={"cursor": opened_place(request.cursor, sealer), "piece": piece})
+
+
+def sealed_place(place: Any, sealer: Sealer) -> Any:
+    """Return a place in a source, sealed. Of a place among what was received, the number of its page is shown, by which
+    the coordinator knows which pages are not needed any more."""
+    if _is_received(place):
+        state = place[_STATE]
+        return {**place, _STATE: None if state is None else sealer.value(CURSOR, state)}
+    return None if place is None else sealer.value(CURSOR, place)
+
+
+def opened_place(place: Any, sealer: Sealer) -> Any:
+    """Return the place that `sealed_place` sealed. Raises `PermanentError`."""
+    if _is_received(place):
+        return {**place, _STATE: sealer.opened_value(CURSOR, place[_STATE])}
+    return sealer.opened_value(CURSOR, place)
+
+
+def _is_received(place: Any) -> bool:
+    return isinstance(place, Mapping) and place.keys() == _RECEIVED
 
 
 def values_of(message: Message, fields: SensitiveFields) -> Iterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from cachetools import LRUCache
@@ -20,6 +21,7 @@ from loom_common.sealing.sealer import Sealer
 from loom_common.user_code.stage_runner import Plans
 from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
+from loom_common.worker.slices import Slice
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
@@ -48,7 +50,8 @@ class SealedStages:
             redactor = Redactor(values_of(opened, sealer.fields))
             with _concealed(redactor):
                 result = await handler(opened, context)
-            return sealed_result(result, opened, sealer, judges_in(plan))
+            sealed = sealed_result(result, opened, sealer, judges_in(plan))
+            return _where_it_was(sealed, result, message, opened)
 
         return handled
 
@@ -65,6 +68,15 @@ class SealedStages:
                 ) from error
             sealer = self._sealers[name] = Sealer(name, plan.pipeline.sensitive_fields, keys)
         return sealer
+
+
+def _where_it_was(sealed: R, result: R, message: Message, opened: Message) -> R:
+    """Return a sealed slice with the cursor of its request where it has gone no further, because one place is never
+    sealed twice in the same way: who has asked sees by it that there was nothing."""
+    if not isinstance(result, Slice) or not isinstance(message, ExtractSlice) or not isinstance(opened, ExtractSlice):
+        return sealed
+    stayed = result.cursor is not None and result.cursor == opened.cursor
+    return cast("R", replace(cast("Any", sealed), cursor=message.cursor)) if stayed else sealed
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.schema.contract import SCHEMA_CONTRACT
 from loom_common.domain.sealing.fields import leaves
 from loom_common.domain.sealing.redaction import Redactor
-from loom_common.sealed_stages.batches import CURSOR, values_of_record
+from loom_common.sealed_stages.batches import sealed_place, values_of_record
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, Transformed
@@ -179,7 +179,7 @@ class _Sealing:
         return found
 
     def _place(self, cursor: Any) -> Any:
-        return None if cursor is None else self._sealer.value(CURSOR, cursor)
+        return sealed_place(cursor, self._sealer)
 
 
 def _redacted(value: Any, redact: Redactor) -> Any:

@@ -12,6 +12,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.incremental.window import Point
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.inbox import Inbox
 from loom_common.ports.payloads import PayloadStore
 from loom_common.user_code.threads import Threads
 
@@ -40,6 +41,8 @@ class ConnectorContext:
     pace: Pace | None = None
     """Says how records are waited for where the source is read as a stream; None for a source that is read to its
     end."""
+    inbox: Inbox | None = None
+    """Holds the records that were given to the pipeline over HTTP; None before a run, and for another source."""
     reader: str | None = None
     """Names who reads the source as a stream, the same for all processes that may go on with it, and for no other
     stream. None where nobody goes on."""

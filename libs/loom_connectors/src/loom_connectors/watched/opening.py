@@ -16,8 +16,8 @@ from loom_connectors.watched.table import PolledTable
 
 _EXPECTED = (
     "a source that can be read as a stream: a queue of RabbitMQ (`amqp://`), a stream of Redis "
-    "(`redis://`), files of this machine by a folder or a pattern (`inbox/*.jsonl`), or a table or an API with "
-    "`extract.incremental`"
+    "(`redis://`), what is given over HTTP (`api://tickets`), files of this machine by a folder or a pattern "
+    "(`inbox/*.jsonl`), or a table or an API with `extract.incremental`"
 )
 
 

@@ -65,3 +65,24 @@ class RunWithOutputs(RunDocument, Known):
     outputs: list[RecordOutcomeDocument] | None = Field(
         description="In the order of the records; null for more than 100, and for who may not `read_data`."
     )
+
+
+class KnownRecord(BaseModel):
+    """Names a record of a request that the stream was given before, within the window of its pipeline."""
+
+    position: int = Field(description="Where it stands in the request, counted from 0.")
+    key: str | None = Field(description="Its key, by `ingest.key` of the pipeline.")
+    id: str = Field(description="The id of the record that has the key.")
+
+
+class RecordsKept(BaseModel):
+    """Says that a stream has been given records, which are stored durably."""
+
+    pipeline: str
+    stream: str = Field(description="The id of the stream, as `loom status` takes it.")
+    ids: list[str] = Field(
+        description="The id of each record, in their order; that of the earlier record where it is known. It stands in "
+        "the position of the record, which messages about it show."
+    )
+    duplicates: list[KnownRecord] = Field(description="The first 100 of those that are known, in their order.")
+    duplicate_count: int

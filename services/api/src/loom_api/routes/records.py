@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,16 +13,33 @@ from loom_api.http.answers import Json, Routes, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, carry_out_once, key_of, start_key
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
-from loom_api.results.given_records import NothingNew, RecordOutcomeDocument, RecordsTaken, RunWithOutputs
-from loom_api.running.known_records import KeysTaken
+from loom_api.results.given_records import (
+    NothingNew,
+    RecordOutcomeDocument,
+    RecordsKept,
+    RecordsTaken,
+    RunWithOutputs,
+)
+from loom_api.results.problems import Mistake
+from loom_api.running.inboxes import TooManyRecords, UnfitRecords
+from loom_api.running.known_records import SHOWN, KeysTaken
 from loom_api.running.outputs import outputs
 from loom_api.running.record_bodies import MEDIA_TYPES, RecordBody, UnknownMediaType, received
 from loom_api.running.record_runs import RecordRuns
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.errors import ConfigurationError
+from loom_common.ports.inbox import InboxFull
+from loom_coordinator.db import streams
+
+Answer = Coroutine[Any, Any, Response]
 
 _AGAIN_SECONDS = 5
+_FULL_SECONDS = 1
+"""Says when a request may be sent again that found as many records waiting as may."""
+_STREAM_BYTES = 64 << 20
+"""The largest body of a request that gives records to a stream."""
 _RECORD = {"id": "r-17", "review": "Arrived broken."}
 _SCHEMAS: dict[str, Any] = {
     "application/json": {"schema": {"type": "array", "items": {"type": "object"}}, "example": [_RECORD]},
@@ -43,8 +61,8 @@ def router(source: Source, settings: ApiSettings) -> Routes:
         "/pipelines/{name}/records",
         tags=["pipelines"],
         status_code=202,
-        response_model=RecordsTaken,
-        responses={**_ENDED, **documented(404, 409, 415)},
+        response_model=RecordsTaken | RecordsKept,
+        responses={**_ENDED, **documented(404, 409, 413, 415, 422, 429)},
         openapi_extra=_BODY,
     )
     async def give_records(
@@ -68,7 +86,14 @@ def router(source: Source, settings: ApiSettings) -> Routes:
         """Run a pipeline over the records in the body, in place of its source. The answer comes when they are stored
         durably and the run has begun: none of them is lost then. What is no record is kept in quarantine. A record
         that a run has had within the window that the pipeline names is left out, and named in `duplicates`. 429 says
-        that too many runs of the pipeline are under way."""
+        that too many runs of the pipeline are under way.
+
+        A pipeline whose stream reads `api://...` is given the records in place of a run. All of them are stored durably
+        when the answer comes, and none where one is no record. 429 says then that as many wait to be taken as may."""
+        if (pipeline := await commands.stream(name)) is not None:
+            if wait not in ("0", "0s") or param:
+                raise ConfigurationError("wait, param: records of a stream are not waited for, and have no parameters.")
+            return await _give_to_stream(source, request, commands, pipeline)
         if await commands.under_way(name, settings.runs_at_once) >= settings.runs_at_once:
             words = f"As many runs of '{name}' are under way as may be: {settings.runs_at_once:,}."
             return problem(429, words, headers={"Retry-After": str(_AGAIN_SECONDS)})
@@ -85,15 +110,7 @@ def router(source: Source, settings: ApiSettings) -> Routes:
                 return Json({**news.document, **told, "outputs": await commands.outputs(begun)})
             return started(begun.accepted, also=told)
 
-        try:
-            async with received(request.stream(), request.headers.get("content-type", "")) as body:
-                if (chosen := key_of(request)) is None:
-                    return await start(body, request)
-                return await carry_out_once(source.engine, request, chosen, body.hash.encode(), partial(start, body))
-        except UnknownMediaType as error:
-            return problem(415, str(error))
-        except KeysTaken as error:
-            return problem(409, str(error), headers={"Retry-After": str(_AGAIN_SECONDS)})
+        return await _with_body(source, request, start)
 
     @routes.get(
         "/runs/{run_id}/outputs",
@@ -107,6 +124,47 @@ def router(source: Source, settings: ApiSettings) -> Routes:
         return Json(await outputs(reads, run_id))
 
     return routes
+
+
+async def _with_body(source: Source, request: Request, handle: Callable[[RecordBody, Request], Answer]) -> Response:
+    """Receive the body of a request, and carry out what is done with it; once, where the client has chosen a key."""
+    try:
+        async with received(request.stream(), request.headers.get("content-type", "")) as body:
+            if (chosen := key_of(request)) is None:
+                return await handle(body, request)
+            return await carry_out_once(source.engine, request, chosen, body.hash.encode(), partial(handle, body))
+    except UnknownMediaType as error:
+        return problem(415, str(error))
+    except KeysTaken as error:
+        return problem(409, str(error), headers={"Retry-After": str(_AGAIN_SECONDS)})
+
+
+async def _give_to_stream(source: Source, request: Request, commands: RecordRuns, pipeline: Pipeline) -> Response:
+    """Keep the records of a request for the stream of a pipeline."""
+
+    async def keep(body: RecordBody, sent: Request) -> Response:
+        if body.size > _STREAM_BYTES:
+            raise TooManyRecords(
+                f"A request may give a stream {_STREAM_BYTES:,} bytes at most: give the records in several."
+            )
+        kept = await commands.inboxes.keep(pipeline, body.records(), start_key(sent))
+        document = RecordsKept(
+            pipeline=pipeline.name,
+            stream=streams.id_of(pipeline),
+            ids=list(kept.ids),
+            duplicates=list(kept.duplicates[:SHOWN]),
+            duplicate_count=len(kept.duplicates),
+        )
+        return Json(document, 202)
+
+    try:
+        return await _with_body(source, request, keep)
+    except TooManyRecords as error:
+        return problem(413, str(error))
+    except UnfitRecords as error:
+        return problem(422, str(error), [Mistake(message=each) for each in error.reasons])
+    except InboxFull as error:
+        return problem(429, str(error), headers={"Retry-After": str(_FULL_SECONDS)})
 
 
 def _params(pairs: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from email.message import Message
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from loom_common.errors import ConfigurationError
+from loom_common.errors import ConfigurationError, RecordError, SourceError
 from loom_connectors.files.format import FilePosition, OpenFile
 from loom_connectors.files.reading.text_reading import TextReading
+from loom_connectors.files.text_lines import LONGEST_LINE
 from loom_connectors.formats.csv import CsvFormat
 from loom_connectors.formats.json_array import JsonArrayFormat
+from loom_connectors.formats.json_records import Unfit, object_of
 from loom_connectors.formats.jsonl import JsonLinesFormat
 from loom_connectors.ports.source import ReadRecord
 
@@ -27,6 +30,8 @@ MEDIA_TYPES: Mapping[str, type[JsonArrayFormat] | type[JsonLinesFormat] | type[C
     "text/csv": CsvFormat,
 }
 _PAGE = 500
+_KEPT = 64 * 1024
+"""The number of characters that are kept of a body that is no record."""
 _CHUNK = 1 << 20
 
 
@@ -41,10 +46,19 @@ class RecordBody:
     stream: BinaryIO
     hash: str
     reader: TextReading
+    is_json: bool = False
+
+    @property
+    def size(self) -> int:
+        """Return the number of its bytes."""
+        return self.stream.seek(0, os.SEEK_END)
 
     async def records(self) -> AsyncGenerator[ReadRecord, None]:
         """Yield the records; what cannot be read as one has the error that keeps it back. Raises `SourceError` where
         the body as a whole cannot be read, and `ConfigurationError` where it has no record."""
+        if self.is_json and (one := await asyncio.to_thread(self._one)) is not None:
+            yield one
+            return
         file, mark, number = OpenFile(self.stream, "the body", ""), FilePosition(), 0
         while True:
             page, mark = await asyncio.to_thread(self.reader.read, file, mark, _PAGE)
@@ -55,6 +69,31 @@ class RecordBody:
                 break
         if not number:
             raise ConfigurationError("The body has no record.")
+
+    def _one(self) -> ReadRecord | None:
+        """Return the record that the body is, where it is one JSON object and no array. What is none has the error that
+        keeps it back. Raises `SourceError` where it is longer than a record may be."""
+        self.stream.seek(0)
+        text = self.stream.read(LONGEST_LINE + 1).lstrip()
+        if not text.startswith(b"{"):
+            return None
+        if len(text) > LONGEST_LINE:
+            raise SourceError(
+                f"The body is one JSON object of more than {LONGEST_LINE:,} bytes, which no record may be."
+            )
+        try:
+            return ReadRecord("the body", object_of(text.decode()))
+        except UnicodeDecodeError as error:
+            words = f"byte {error.start + 1} is no UTF-8."
+            return _kept_back(text, Unfit("encoding", words))
+        except Unfit as unfit:
+            return _kept_back(text, unfit)
+
+
+def _kept_back(text: bytes, unfit: Unfit) -> ReadRecord:
+    column = "" if unfit.column is None else f" column {unfit.column}"
+    error = RecordError(f"the body{column}: {unfit}", code=unfit.code)
+    return ReadRecord("the body", {"raw": text.decode("utf-8", "backslashreplace")[:_KEPT]}, error)
 
 
 @asynccontextmanager
@@ -71,7 +110,13 @@ async def received(chunks: AsyncIterator[bytes], media_type: str) -> AsyncIterat
                 await asyncio.to_thread(stream.write, bytes(held))
                 held.clear()
         stream.write(held)
-        yield RecordBody(stream, said.hexdigest(), reader)
+        yield RecordBody(stream, said.hexdigest(), reader, is_json=_kind_in(media_type) == "application/json")
+
+
+def _kind_in(media_type: str) -> str:
+    read = Message()
+    read["content-type"] = media_type
+    return read.get_content_type()
 
 
 def _reader_of(media_type: str) -> TextReading:

@@ -7,16 +7,23 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
+from cachetools import TTLCache
+
 from loom.project.catalog import nothing_named
+from loom.project.config import LoomConfig
 from loom.requests import runs
 from loom.stored_records import stored
+from loom_api.reads import Reads
 from loom_api.running.commands import Commands
 from loom_api.running.given import GivenRecords, RunOver
+from loom_api.running.inboxes import Inboxes
 from loom_api.running.known_records import KeysTaken, KnownRecords
 from loom_api.running.outputs import outputs_in_order
+from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import RunRequest
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.streams.api_source import is_api_source
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_connectors.ports.source import ReadRecord
 from loom_coordinator.db.run_rows import RUNNING
@@ -24,12 +31,30 @@ from loom_coordinator.queries import pipelines
 from loom_coordinator.queries.outcomes.of_records import RecordOutcome
 from loom_coordinator.queries.run_filter import RunFilter
 
+_REMEMBERED, _FRESH_SECONDS = 1000, 2.0
+"""Say how many pipelines are remembered, and for how long."""
 _PATIENCE_SECONDS = 10.0
 """Says how long a request waits for another one that has one of its records."""
 
 
 class RecordRuns(Commands):
     """Adds to the commands those that carry records in their body."""
+
+    def __init__(self, config: LoomConfig, sessions: Sessions, reads: Reads, inboxes: Inboxes) -> None:
+        super().__init__(config, sessions, reads)
+        self.inboxes = inboxes
+        self._streams: TTLCache[str, Pipeline | None] = TTLCache(_REMEMBERED, _FRESH_SECONDS)
+        """Holds pipelines by name, because streams are given records all the time; None for one that reads no inbox."""
+
+    async def stream(self, name: str) -> Pipeline | None:
+        """Return the pipeline of this name where its stream is given its records over HTTP; None for another one.
+        Raises `NotFound` where there is none, and `ConfigurationError` where its definition has mistakes."""
+        if name not in self._streams:
+            request = await self._found(name, lambda: runs.named(name, self._config))
+            pipeline = parse(await self._definition(request))
+            streams = pipeline.mode == "streaming" and is_api_source(pipeline.extract.source)
+            self._streams[name] = pipeline if streams else None
+        return self._streams[name]
 
     async def run_over(
         self,

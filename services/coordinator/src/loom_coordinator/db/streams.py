@@ -90,12 +90,17 @@ async def first_pages(connection: AsyncConnection) -> dict[str, int]:
     """Return for each stream the number of the first page of what it received that a window may still read."""
     pages: dict[str, int] = {}
     for stream_id, cursor in await connection.execute(select(streams.c.stream_id, streams.c.cursor)):
-        starts = [] if cursor is None else [cursor["page"]]
+        starts = [] if cursor is None else [_page(cursor)]
         waiting = [each.run_id for each in await open_windows(connection, stream_id)]
         pieces = await connection.execute(select(partitions.c.piece).where(partitions.c.run_id.in_(waiting)))
-        starts += [piece["start"]["page"] for piece in pieces.scalars()]
+        starts += [_page(piece["start"]) for piece in pieces.scalars()]
         pages[stream_id] = min(starts, default=0)
     return pages
+
+
+def _page(place: Any) -> int:
+    """Return the number of the page of a place; 0 where all of it is sealed, as earlier versions did."""
+    return int(place["page"]) if isinstance(place, Mapping) else 0
 
 
 async def lock(unit: UnitOfWork, stream_id: str) -> Stream | None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from loom_common.domain.definition.streams.api_source import is_api_source
 from loom_common.domain.section import Mistake, Section, mistake, said
 from loom_common.domain.values import durations
 from loom_common.domain.values.durations import Limit
@@ -60,15 +61,7 @@ def completed(written: Any) -> Any:
 def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield what a pipeline says of a stream that is none, and what a stream cannot do."""
     if said(written, "mode") != "streaming":
-        extract = said(written, "extract")
-        for key in ("window", "batch"):
-            if said(written, key) is not None:
-                expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
-                yield mistake((key,), "strange_for_type", expected, said(written, key))
-        for key in ("poll", "settle"):
-            if said(extract, key) is not None:
-                expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
-                yield mistake(("extract", key), "strange_for_type", expected, said(extract, key))
+        yield from _of_no_stream(written)
         return
     yield from _of_the_source(written)
     why = "because each window of a stream adds to those before it"
@@ -82,6 +75,25 @@ def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if execution == "batch" or said(execution, "type") == "batch":
             expected = "`direct` in a stream: a batch of a provider is answered after hours"
             yield mistake((section, "execution"), "strange_for_type", expected, execution)
+
+
+def _of_no_stream(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    extract = said(written, "extract")
+    for key in ("window", "batch"):
+        if said(written, key) is not None:
+            expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
+            yield mistake((key,), "strange_for_type", expected, said(written, key))
+    for key in ("poll", "settle"):
+        if said(extract, key) is not None:
+            expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
+            yield mistake(("extract", key), "strange_for_type", expected, said(extract, key))
+    source = said(extract, "source")
+    if isinstance(source, str) and is_api_source(source):
+        expected = (
+            "another source, or `mode: streaming` beside it: records can be given to any pipeline over HTTP, and "
+            "a run of one that is none reads them in place of its source"
+        )
+        yield mistake(("extract", "source"), "strange_for_type", expected, source)
 
 
 def _of_the_source(written: Mapping[str, Any]) -> Iterator[Mistake]:
