@@ -155,6 +155,12 @@ def test_a_replay_names_its_run_and_given_records_have_no_source():
     assert event["inputs"][0]["namespace"] == "loom"
 
 
+def test_the_sources_that_steps_join_with_are_inputs_too():
+    joins = [{"name": each, "type": "join", "source": "data/teams.csv"} for each in ("team", "again")]
+    event = made(definition={"transform": {"type": "steps", "steps": joins}})
+    assert [each["name"] for each in event["inputs"]] == ["/project/in.csv", "/project/data/teams.csv"]
+
+
 def test_the_error_of_a_run_that_failed_is_told():
     assert made("FAIL", status="failed", error_message="no")["run"]["facets"]["errorMessage"]["message"] == "no"
 

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from loom_common.contracts.v1 import PreflightColumn, RunReport
 from loom_common.domain.section import items, said
+from loom_common.domain.steps.asking import JOIN
 from loom_common.domain.steps.lookups import ENRICH, place_of
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
@@ -91,12 +92,12 @@ def _sources(run: Run, extract: Any, folder: Path) -> list[Dataset]:
 
 
 def _looked_up(run: Run, folder: Path) -> list[Dataset]:
-    """Return what the steps of a run look records up in."""
+    """Return what the steps of a run look records up in, or join them with."""
     transform = run.definition["transform"]
     found = [
         dataset
         for step in (transform, *items(transform, "steps"))
-        if said(step, "type") == ENRICH and (place := place_of(step)) is not None
+        if said(step, "type") in (ENRICH, JOIN) and (place := place_of(step)) is not None
         for dataset in datasets_of(place if said(step, "url") is None else f"rest+{place}", folder, said(step, "query"))
     ]
     return list(dict.fromkeys(found))
