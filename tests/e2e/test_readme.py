@@ -20,13 +20,15 @@ from support.documents import ROOT, of_page
 
 README = list(of_page(ROOT / "README.md"))
 EXAMPLE = "examples/customer_sentiment"
+STREAM = "examples/support_tickets"
 WRITTEN_BY_RUNS = ("results", ".loom", "__pycache__")
 
 
 @pytest.fixture
 def checkout(tmp_path):
     """Provide the part of a fresh checkout that the README's commands look at."""
-    shutil.copytree(ROOT / EXAMPLE, tmp_path / EXAMPLE, ignore=shutil.ignore_patterns(*WRITTEN_BY_RUNS))
+    for example in (EXAMPLE, STREAM):
+        shutil.copytree(ROOT / example, tmp_path / example, ignore=shutil.ignore_patterns(*WRITTEN_BY_RUNS))
     return tmp_path
 
 
@@ -61,7 +63,16 @@ def test_the_example_ends_with_the_report_that_the_readme_shows(checkout):
     ("page", "told"),
     [
         ("README.md", ["succeeded 3708"]),
-        ("docs/python.md", ["succeeded 2", "1 {'sentiment': 'positive'", "[{'id': 'b', 'mood': 'good'}]", "None 0.0 "]),
+        (
+            "docs/python.md",
+            [
+                "succeeded 2",
+                "1 {'sentiment': 'positive'",
+                "1 succeeded 3",
+                "[{'id': 'b', 'mood': 'good'}]",
+                "None 0.0 ",
+            ],
+        ),
     ],
 )
 def test_the_scripts_of_a_page_run_as_they_are_printed(checkout, page, told):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from loom.comparing.diff import Diff
     from loom.rescoring.report import Rescored
     from loom.streaming.stream import Handler, RecordStream
+    from loom.streaming.windows import WindowStream
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
 
@@ -161,6 +162,30 @@ class Loom(RunControl):
             self._config, self._meant(pipeline), dict(params or {}), input_records, reuse, wait, max_concurrent
         )
         return RecordStream(asked, handler)
+
+    def open_stream(
+        self,
+        pipeline: Pipeline | str | Path,
+        params: Mapping[str, Any] | None = None,
+        *,
+        canary: float | None = None,
+        budget: float | None = None,
+        reuse: bool = True,
+        cluster: bool = False,
+        wait: bool = False,
+    ) -> WindowStream:
+        """Open the stream of a pipeline with `mode: streaming`, or go on with it: `async with loom.open_stream(...) as
+        stream`, and in the block `async for window in stream` yields the report of each window as it ends. `stream` has
+        `drain`, `pause`, `cancel`, `promote` and `rollback`. At the end of the block an embedded stream is paused; a
+        cluster works on.
+
+        With `canary`, a share such as 0.1, this version of the pipeline has that share of the records on trial. Each
+        window may cost `budget` USD. Entering the block raises `ConfigurationError` where the stream cannot be opened,
+        and the loop `PermanentError` where a window has stopped it."""
+        from loom.streaming.windows import AskedStream, WindowStream
+
+        config = self._config.for_cluster() if cluster else self._config
+        return WindowStream(AskedStream(config, self._meant(pipeline), dict(params or {}), budget, canary, reuse, wait))
 
     async def evaluate(
         self,

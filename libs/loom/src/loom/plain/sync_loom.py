@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from loom.api import Loom
 from loom.frames.given import Records
 from loom.plain.waiting import each_of, wait_for
+from loom.plain.windows import PlainWindowStream
 from loom.sdk.pipeline import Pipeline
 from loom.sdk.run_result import RunResult
 from loom.streaming.settled import Record
@@ -88,6 +89,24 @@ class SyncLoom:
             wait=wait,
         )
         return each_of(aiter(stream))
+
+    def open_stream(
+        self,
+        pipeline: Pipeline | str | Path,
+        params: Mapping[str, Any] | None = None,
+        *,
+        canary: float | None = None,
+        budget: float | None = None,
+        reuse: bool = True,
+        cluster: bool = False,
+        wait: bool = False,
+    ) -> PlainWindowStream:
+        """Open the stream of a pipeline with `mode: streaming`, or go on with it, as `Loom.open_stream` does: `with
+        loom.open_stream(...) as stream`, and in the block `for window in stream`."""
+        asked = self._loom.open_stream(
+            pipeline, params, canary=canary, budget=budget, reuse=reuse, cluster=cluster, wait=wait
+        )
+        return PlainWindowStream(asked)
 
 
 def run(

@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Return what the coroutine returns, or raise what it raises. An interrupt cancels it."""
-    with _loop() as loop:
+    with event_loop() as loop:
         return loop.result_of(work)
 
 
 def each_of(records: AsyncIterator[T]) -> Iterator[T]:
     """Yield what the asynchronous iterator yields. Leaving the loop closes it."""
-    with _loop() as loop:
+    with event_loop() as loop:
         try:
             while True:
                 try:
@@ -41,7 +41,7 @@ async def _close(records: AsyncIterator[Any]) -> None:
         await close()
 
 
-class _Loop:
+class Loop:
     """Runs an event loop in a thread of its own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -67,12 +67,13 @@ class _Loop:
 
 
 @contextmanager
-def _loop() -> Iterator[_Loop]:
+def event_loop() -> Iterator[Loop]:
+    """Run an event loop within the block."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="loom", daemon=True)
     thread.start()
     try:
-        yield _Loop(loop)
+        yield Loop(loop)
     finally:
         asyncio.run_coroutine_threadsafe(_end(loop), loop).result()
         loop.call_soon_threadsafe(loop.stop)
