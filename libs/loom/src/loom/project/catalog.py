@@ -34,6 +34,7 @@ class Entry:
     description: str
     path: Path
     depends_on: tuple[str, ...] = ()
+    spawn: tuple[str, ...] = ()
     source: str | None = None
     """None where the file names none, or reads it by a query."""
     destination: str | None = None
@@ -159,13 +160,14 @@ def _entry(path: Path, config: LoomConfig) -> Entry | None:
         str(data.get("description") or ""),
         path,
         depends_on=names_in(data.get("depends_on")),
+        spawn=names_in(data.get("spawn")),
         source=None if said(extract, "query") is not None else _text(said(extract, "source")),
         destination=_text(said(load, "destination")),
     )
 
 
 def names_in(written: object) -> tuple[str, ...]:
-    """Return the names that a `depends_on` has, as far as it can be read."""
+    """Return the names that a `depends_on` or a `spawn` has, as far as it can be read."""
     listed = [written] if isinstance(written, str) else written if isinstance(written, list) else []
     return tuple(name for name in listed if isinstance(name, str))
 

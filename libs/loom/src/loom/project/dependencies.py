@@ -1,4 +1,5 @@
-"""Tells which pipelines of a project depend on which, by `depends_on` and by what one writes and another reads."""
+"""Tells which pipelines of a project come after which, by `depends_on`, by `spawn`, and by what one writes and another
+reads."""
 
 from __future__ import annotations
 
@@ -19,6 +20,9 @@ from loom_common.errors import ConfigurationError, Problem
 from loom_connectors.overlaps import feeds
 from loom_connectors.ports.context import ConnectorContext
 
+DEPENDS_ON = "depends_on"
+SPAWN = "spawn"
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -27,7 +31,7 @@ class Link:
     above: str
     below: str
     why: str
-    """`depends_on`, or what the one writes and the other reads."""
+    """`depends_on`, `spawn`, or what the one writes and the other reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,12 @@ class Related(Shown):
 
 
 def declared(entries: Iterable[Entry]) -> list[Link]:
-    """Return the links that `depends_on` says, in the order of their names."""
-    found = {Link(parent, entry.name, "depends_on") for entry in entries for parent in entry.depends_on}
-    return sorted(found, key=lambda link: (link.above, link.below))
+    """Return the links that `depends_on` and `spawn` say, in the order of their names."""
+    found = set[Link]()
+    for entry in entries:
+        found |= {Link(parent, entry.name, DEPENDS_ON) for parent in entry.depends_on}
+        found |= {Link(entry.name, child, SPAWN) for child in entry.spawn}
+    return sorted(found, key=lambda link: (link.above, link.below, link.why))
 
 
 def read_from_each_other(entries: Iterable[Entry], config: LoomConfig) -> list[Link]:
@@ -99,23 +106,36 @@ def related(name: str, links: Iterable[Link], direction: str) -> list[Related]:
 
 
 def problems(document: Document, definition: Mapping[str, Any], config: LoomConfig) -> list[Problem]:
-    """Return what is wrong with the `depends_on` of a file: names of no pipeline, and circles."""
-    name, written = said(definition, "name"), said(definition, "depends_on")
+    """Return what is wrong with the `depends_on` and the `spawn` of a file: names of no pipeline, and circles."""
+    name = said(definition, "name")
     if not isinstance(name, str):
         return []
     entries = catalog.entries(config)
-    links = [link for link in declared(entries) if link.below != name]
     known = {entry.name for entry in entries} | {name}
+    own = {key: catalog.names_in(said(definition, key)) for key in (DEPENDS_ON, SPAWN)}
+    links = [link for link in declared(entries) if name not in _writer(link)]
+    links += [Link(parent, name, DEPENDS_ON) for parent in own[DEPENDS_ON]]
+    links += [Link(name, child, SPAWN) for child in own[SPAWN]]
     found = []
-    for at, parent in enumerate(catalog.names_in(written)):
-        path = ("depends_on",) if isinstance(written, str) else ("depends_on", at)
-        if parent not in known:
-            words = f"the name of a pipeline of this project: {', '.join(sorted(known - {name})) or 'it has no other'}"
-            found.append(document.problem(path, repr(parent), words, closest(parent, known - {name})))
-        elif (circle := _circle(name, parent, links)) is not None:
-            words = f"a pipeline that does not depend on this one ({' -> '.join(circle)} is a circle)"
-            found.append(document.problem(path, repr(parent), words))
+    for key, names in own.items():
+        for at, other in enumerate(names):
+            path = (key,) if isinstance(said(definition, key), str) else (key, at)
+            if other not in known:
+                there = ", ".join(sorted(known - {name})) or "it has no other"
+                words = f"the name of a pipeline of this project: {there}"
+                found.append(document.problem(path, repr(other), words, closest(other, known - {name})))
+                continue
+            above, below = (other, name) if key == DEPENDS_ON else (name, other)
+            rest = [link for link in links if link.why != key or (link.above, link.below) != (above, below)]
+            if (circle := _circle(below, above, rest)) is not None:
+                words = f"a pipeline that does not depend on this one ({' -> '.join(circle)} is a circle)"
+                found.append(document.problem(path, repr(other), words))
     return found
+
+
+def _writer(link: Link) -> tuple[str, ...]:
+    """Return the pipeline in whose file a link is written."""
+    return (link.below,) if link.why == DEPENDS_ON else (link.above,)
 
 
 def _circle(name: str, parent: str, links: Iterable[Link]) -> list[str] | None:

@@ -11,7 +11,7 @@ from loom.project.definition_file import LoadedPipeline, built
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 
-_OUTSIDE = ("monitoring", "depends_on", "fail_on")
+_OUTSIDE = ("monitoring", "depends_on", "spawn", "fail_on")
 """Sections that tell somebody, or are about other runs. A budget changes questions near its end, so that recorded
 answers would not be found: the tests have a budget of their own."""
 _OF_THE_SOURCE = ("query", "options", "partitions", "incremental")

@@ -29,7 +29,7 @@ from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.definitions.given_records import definition_of_run, keeping_rows
 from loom_coordinator.intake.definitions.prompt_versions import contexts_of, prompt_version, version_of
-from loom_coordinator.intake.definitions.registered import definition_meant, enter
+from loom_coordinator.intake.definitions.registered import definition_meant, enter, see_what_it_spawns
 from loom_coordinator.lifecycle import partitions, stalls
 from loom_coordinator.lifecycle import preflight as preflight_questions
 
@@ -76,6 +76,7 @@ async def accept(
     plan = await incremental.begin(unit, plan, full=request.full_refresh)
     if mistakes := [*plan_mistakes(plan), *frozen_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
+    await see_what_it_spawns(unit, pipeline)
     await enter(unit, plan, given)
     if _is_stream(plan):
         plan = plan.model_copy(update={"stream": streams.id_of(pipeline), "window": None})

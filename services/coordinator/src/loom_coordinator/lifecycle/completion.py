@@ -72,6 +72,8 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     await incremental.advance(unit, run)
     shown = tallies.shown(tally, placed, ended=True)
     await _end(unit, run, reached.status, shown, error=reached.error)
+    if reached.status == run_rows.SUCCEEDED:
+        run_ends.ask_for_spawned(unit, run)
     if tally.staged and not finalized.kept:
         await staged_rows.supersede(unit, run)
 

@@ -11,6 +11,7 @@ from loom_common.contracts.v1 import PreflightColumn, RunReport
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.asking import JOIN
 from loom_common.domain.steps.lookups import ENRICH, place_of
+from loom_common.domain.values.ids import spawner_of
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -64,6 +65,9 @@ def event_of(
     said = facets.of_run(run, report)
     if run.replay_of:
         parent = {"run": {"runId": event_id(run.replay_of)}, "job": {"namespace": namespace, "name": run.pipeline_name}}
+        said |= facets.facet("parent", **parent)
+    elif (spawner := spawner_of(run.idempotency_key)) is not None:
+        parent = {"run": {"runId": event_id(spawner[1])}, "job": {"namespace": namespace, "name": spawner[0]}}
         said |= facets.facet("parent", **parent)
     elif run.lineage_parent:
         said |= facets.parent_of(run.lineage_parent)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.run.calls import CHEAP
+from loom_common.domain.values.ids import run_id_for, spawn_key, spawned_in, spawner_of
 from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -33,6 +34,16 @@ class ReplayOf(Shown):
     status: str
     loaded: int | None
     """Counts the records that the replay has loaded; None before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned(Shown):
+    """Describes a run that another one has spawned."""
+
+    run_id: str
+    pipeline: str
+    status: str
+    """`not started` as long as nobody has started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,10 @@ class Lineage(Shown):
     started_at: dt.datetime
     replays: Sequence[ReplayOf]
     """Holds the replays in the order in which they were started."""
+    spawned_by: str | None = None
+    """The run that has spawned it; None where none has."""
+    spawned: Sequence[Spawned] = ()
+    """Holds the runs that it has spawned, in the order of its pipeline."""
     answered_by: Sequence[TierCount] = ()
     """Says how many records each tier of each cascade answered; empty for a run without cascades."""
     target: str | None = None
@@ -121,6 +136,8 @@ async def of_pipeline(
                 status=run.status,
                 started_at=run.started_at,
                 replays=replays[run.run_id],
+                spawned_by=(spawner_of(run.idempotency_key) or (None, None))[1],
+                spawned=await spawned_by(connection, run, alive),
                 answered_by=await _tiers(connection, run),
                 target=run.target,
             )
@@ -149,6 +166,18 @@ async def _tiers(connection: AsyncConnection, run: Run) -> list[TierCount]:
         for each in await counts.summaries(connection, run, ())
         for tier, records in each.answered.items()
     ]
+
+
+async def spawned_by(connection: AsyncConnection, run: Run, alive: Alive = always_alive) -> list[Spawned]:
+    """Return the runs that a run which has succeeded spawns, be they started or not."""
+    if run.status != run_rows.SUCCEEDED or run.sample is not None or run.replay_of is not None:
+        return []
+    names = spawned_in(run.definition)
+    children = {run_id_for(spawn_key(run.pipeline_name, run.run_id, each)): each for each in names}
+    query = run_rows.RUNS.where(pipeline_runs.c.run_id.in_(list(children)))
+    there = [Run.of(row) for row in (await connection.execute(query)).mappings()] if children else []
+    statuses = {each.run_id: str(status_of(each, alive)) for each in there}
+    return [Spawned(run_id, child, statuses.get(run_id, "not started")) for run_id, child in children.items()]
 
 
 async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:

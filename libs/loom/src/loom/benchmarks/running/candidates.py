@@ -106,7 +106,11 @@ def definition_of_run(candidate: Candidate, setting: Setting, destination: Path)
     state, whatever the gate would say of it; it tells nobody, and starts nothing else. It has a name of its own, so
     that the pipeline's history stays as it is."""
     written = candidate.loaded.definition
-    kept = {key: value for key, value in written.items() if key not in ("depends_on", "fail_on", "monitoring", "load")}
+    kept = {
+        key: value
+        for key, value in written.items()
+        if key not in ("depends_on", "spawn", "fail_on", "monitoring", "load")
+    }
     budget = candidate.pipeline.monitoring.cost_budget
     definition = {
         **kept,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from loom.cli.output.tables import Column
     from loom.project.config import LoomConfig
-    from loom_coordinator.queries.lineage import Lineage, ReplayOf, TierCount
+    from loom_coordinator.queries.lineage import Lineage, ReplayOf, Spawned, TierCount
     from loom_coordinator.queries.runs import RunSummary
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
@@ -169,6 +169,8 @@ def lineage(
         *_target(rows),
         *([Column("replay_of", "replay of", keep=True)] if any(row.replay_of for row in rows) else []),
         *([Column("replays", "replayed by", _runs, keep=True)] if any(row.replays for row in rows) else []),
+        *([Column("spawned_by", "spawned by", keep=True)] if any(row.spawned_by for row in rows) else []),
+        *([Column("spawned", "spawned", _spawned, keep=True)] if any(row.spawned for row in rows) else []),
         Column("input_source", "source", optional=True),
         Column("input_record_count", "read", terminal.count, number=True, keep=True),
         Column("model", "by", optional=True),
@@ -179,6 +181,10 @@ def lineage(
     ]
     among = None if run_id else Among(total, "run", "`--run-id RUN` shows another")
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
+
+
+def _spawned(runs: Sequence[Spawned]) -> str:
+    return ", ".join(f"{each.pipeline} {each.run_id} ({each.status})" for each in runs) or "-"
 
 
 def _print_related(config: LoomConfig, name: str, form: Format, *, upstream: bool, downstream: bool) -> None:

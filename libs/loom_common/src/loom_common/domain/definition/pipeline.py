@@ -66,6 +66,11 @@ class Pipeline(Section):
         description="Pipelines of the project that run before this one: `loom run NAME --downstream` runs this one "
         "after them. One name or a list.",
     )
+    spawn: list[str] = Field(
+        default_factory=list,
+        description="Pipelines that run once after each run of this one that has succeeded, such as one that reads "
+        "what it loads. One name or a list.",
+    )
     params: dict[str, ParamSpec] = Field(
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
@@ -212,7 +217,7 @@ class Pipeline(Section):
         key = self.ingest.key
         return self.extract.keys if key is None else (key,) if isinstance(key, str) else tuple(key)
 
-    @field_validator("depends_on", mode="before")
+    @field_validator("depends_on", "spawn", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

@@ -29,6 +29,27 @@ def run_id_for(idempotency_key: str) -> str:
     return f"run_{_hex(readable(f'run/{idempotency_key}'))[:12]}"
 
 
+_SPAWNED = "spawned"
+
+
+def spawn_key(pipeline: str, run_id: str, child: str) -> str:
+    """Return the idempotency key of the run of `child` that a run of `pipeline` spawns: it has one, whoever asks for it
+    and how often."""
+    return f"{_SPAWNED}/{pipeline}/{run_id}/{child}"
+
+
+def spawned_in(definition: Mapping[str, Any]) -> list[str]:
+    """Return the pipelines that one spawns, as written."""
+    written = definition.get("spawn") or []
+    return [written] if isinstance(written, str) else list(written)
+
+
+def spawner_of(idempotency_key: str | None) -> tuple[str, str] | None:
+    """Return the pipeline and the run that have spawned the run of a key; None for one that none has."""
+    parts = (idempotency_key or "").split("/")
+    return (parts[1], parts[2]) if len(parts) == 4 and parts[0] == _SPAWNED else None
+
+
 STREAM_PREFIX = "stream_"
 """Begins the id of a stream, which no run has."""
 

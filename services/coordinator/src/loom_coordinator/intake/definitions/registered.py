@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.model_options.params import example, resolved
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.ids import spawned_in
 from loom_common.errors import InvalidDefinition, Problem
 from loom_coordinator.db.tables.runs import pipelines
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -38,6 +40,7 @@ async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegis
     plan = Plan(pipeline=pipeline, files=given.files, base=given.base, params=resolved(pipeline.params, values))
     if mistakes := [*plan_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
+    await see_what_it_spawns(unit, pipeline)
     await enter(unit, plan, given, explicit=True)
     return PipelineRegistered(pipeline=pipeline.name, version=pipeline.version)
 
@@ -61,6 +64,36 @@ async def definition_meant(unit: UnitOfWork, request: RunRequest) -> Registered:
         expected = f"a registered pipeline: {', '.join(names)}" if names else "a registered pipeline; there is none yet"
         raise InvalidDefinition([Problem(("pipeline",), repr(request.pipeline), expected)])
     return Registered(row["definition"], row["files"], row["base"])
+
+
+async def see_what_it_spawns(unit: UnitOfWork, pipeline: Pipeline) -> None:
+    """See that the pipelines that one spawns on a cluster are registered, and that they do not spawn it in turn. Raises
+    `InvalidDefinition`. An embedded engine starts none of them."""
+    if unit.owner is not None or not pipeline.spawn:
+        return
+    rows = (await unit.connection.execute(select(pipelines.c.name, pipelines.c.definition))).all()
+    spawned = {name: spawned_in(definition) for name, definition in rows}
+    problems: list[Problem] = []
+    for at, child in enumerate(pipeline.spawn):
+        if child not in spawned and child != pipeline.name:
+            expected = f"a registered pipeline: {', '.join(sorted(spawned)) or 'there is none yet'}"
+            problems.append(Problem(("spawn", at), repr(child), expected))
+        elif pipeline.name in _below(child, spawned):
+            expected = f"a pipeline that does not spawn {pipeline.name} in turn"
+            problems.append(Problem(("spawn", at), repr(child), expected))
+    if problems:
+        raise InvalidDefinition(problems)
+
+
+def _below(name: str, spawned: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return a pipeline with all that it spawns, and those in turn."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (one := waiting.pop()) not in found:
+            found.add(one)
+            waiting += spawned.get(one, ())
+    return found
 
 
 def _carrying(given: Registered) -> Registered:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from loom.cli.commands.follow import Outcome
     from loom.project.config import LoomConfig
     from loom.project.definition_file import LoadedPipeline
+    from loom.project.dependencies import Link
     from loom_common.contracts.v1 import RunReport
     from loom_common.errors import Problem
 
@@ -37,7 +38,10 @@ def below(target: str, config: LoomConfig) -> list[LoadedPipeline]:
 
     found = catalog.find(target, config, [target] if config.distributed else ())
     name = found if isinstance(found, str) else found.pipeline.name
-    names = dependencies.below_in_order(name, dependencies.declared(catalog.entries(config)))
+    links = dependencies.declared(catalog.entries(config))
+    named = dependencies.below_in_order(name, _by(links, dependencies.DEPENDS_ON))
+    spawned = {each.pipeline for each in dependencies.related(name, _by(links, dependencies.SPAWN), "downstream")}
+    names = [each for each in named if each not in spawned]  # those run already
     if not names:
         raise ConfigurationError(
             f"No pipeline of this project depends on '{name}'. Write `depends_on: {name}` into one, or leave "
@@ -56,6 +60,10 @@ def below(target: str, config: LoomConfig) -> list[LoadedPipeline]:
     if problems:
         raise InvalidDefinition(problems)
     return loaded
+
+
+def _by(links: Sequence[Link], why: str) -> list[Link]:
+    return [link for link in links if link.why == why]
 
 
 @dataclass(frozen=True, slots=True)

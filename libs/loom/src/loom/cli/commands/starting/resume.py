@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from loom.cli.commands.run import RunId, Wait
 from loom.cli.options.common import Form, WithFiles
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom.project.definition_file import LoadedPipeline
+    from loom.session import RunEngine
 
 
 @grouped
@@ -29,6 +33,12 @@ def resume(
     `latest` is the newest run. One that spent its budget goes on with `--budget`. A stream goes on where it was; a
     window is one of its stream."""
     from loom.cli.commands import follow, state
+    from loom.cli.commands.starting import chain, spawned
+    from loom.cli.output.terminal import say
+    from loom.project.person import person
+    from loom.requests.runs import prepare
+    from loom_common.contracts.v1 import RunAccepted
+    from loom_common.domain.values.ids import spawned_in
 
     settings = common.configuration()
     run_id = follow.wait_for(state.named_run(settings, run_id))
@@ -47,14 +57,38 @@ def resume(
             )
         )
         raise typer.Exit(code)
-    outcome = follow.wait_for(
-        follow.carry_out(
-            settings,
-            lambda session: session.resume(run_id, budget),
-            form,
-            verbose=common.verbose,
-            flags=common.flags,
-            wait=wait,
+    run = None if settings.distributed else follow.wait_for(state.ask(settings, lambda views: views.row(run_id)))
+    is_trial = run is None or run.sample is not None or run.replay_of is not None
+    names = [] if run is None or is_trial else spawned_in(run.definition)
+    spawn = [] if run is None else spawned.below(run.pipeline_name, names, settings)
+
+    def carry_out(begin: follow.Begin) -> follow.Outcome:
+        return follow.wait_for(
+            follow.carry_out(
+                settings,
+                begin,
+                form,
+                verbose=common.verbose,
+                flags=common.flags,
+                wait=wait,
+                report=not (spawn and form is Format.JSON),
+            )
         )
-    )
-    raise typer.Exit(outcome.code)
+
+    async def resumed(session: RunEngine) -> RunAccepted:
+        if run is not None and spawn and run.status == "succeeded":  # what it spawns may not have
+            return RunAccepted(run_id=run_id, pipeline=run.pipeline_name, status=run.status)
+        return await session.resume(run_id, budget)
+
+    if not spawn or run is None:
+        raise typer.Exit(carry_out(resumed).code)
+
+    def carry_out_spawned(loaded: LoadedPipeline, key: str) -> follow.Outcome:
+        if (begin := spawned.going_on(settings, key)) is not None:
+            return carry_out(begin)
+        prepared = follow.wait_for(prepare(str(loaded.path), settings, {}, sample=False, wait=wait, say=say))
+        request = prepared.request.model_copy(update={"idempotency_key": key, "requested_by": person()})
+        return carry_out(lambda session: session.start(request))
+
+    first = chain.Turn(run.pipeline_name, (), lambda: carry_out(resumed))
+    raise typer.Exit(chain.carry_out(list(spawned.turns(spawn, first, carry_out_spawned)), form))

@@ -70,6 +70,8 @@ def run(
     A sample is a trial: it is loaded into `scores.sample.csv` for `scores.csv`, and into the table `scores_sample` for
     `scores`, in the place of the sample before it, and its report shows rows.
 
+    The pipelines that it spawns (`spawn`) run after it where it has succeeded, on a cluster by themselves.
+
     With --downstream, the pipelines that depend on it, directly or not, run after it, one after the other, each once
     all that it depends on among them have succeeded. The options count for each; --param sets a parameter of each that
     has it.
@@ -82,7 +84,7 @@ def run(
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli.commands import follow, validate
     from loom.cli.commands.run import limits_of, params_of, share_of
-    from loom.cli.commands.starting import chain
+    from loom.cli.commands.starting import chain, spawned
     from loom.cli.output.terminal import say
     from loom.project.person import person
     from loom.requests.lineage_parent import lineage_parent_of
@@ -98,8 +100,11 @@ def run(
     trial = sample is not None and not load
     below = chain.below(pipeline, settings) if downstream else []
     prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say, profile=profile))
+    name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
+    spawn = [] if prepared.loaded is None or trial else spawned.below(name, prepared.loaded.pipeline.spawn, settings)
+    after = [*below, *(each.loaded for each in spawn)]
     if dry_run:
-        validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in below])
+        validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in after])
         return
     reuse = settings.cache.enabled and not no_cache
     how = {
@@ -118,36 +123,44 @@ def run(
     if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
         follow_stream()
 
-    def carry_out(prepared: Prepared) -> follow.Outcome:
-        request = prepared.request.model_copy(update=how)
+    several = downstream or bool(spawn)
+
+    def carry_out(prepared: Prepared, key: str | None = None) -> follow.Outcome:
+        whole = {} if key is None else {"sample": None, "load": False, "idempotency_key": key}
+        request = prepared.request.model_copy(update={**how, **whole})
         known = [number for number in (prepared.expected, sample) if number is not None]
+        expected = min(known) if prepared.expected is not None else None
+        return followed(lambda session: session.start(request), expected)
+
+    def followed(begin: follow.Begin, expected: int | None = None) -> follow.Outcome:
         return follow.wait_for(
             follow.carry_out(
                 settings,
-                lambda session: session.start(request),
+                begin,
                 form,
                 verbose=common.verbose,
                 flags=flags,
-                expected=min(known) if prepared.expected is not None else None,
+                expected=expected,
                 fail_on=limits,
                 wait=wait,
-                report=not (downstream and form is Format.JSON),
+                report=not (several and form is Format.JSON),
             )
         )
 
-    if not downstream:
+    if not several:
         try:
             raise typer.Exit(carry_out(prepared).code)
         except StreamOpened:  # a pipeline that the cluster alone knows
             follow_stream()
 
-    def carry_out_below(loaded: LoadedPipeline) -> follow.Outcome:
-        own = {name: value for name, value in given.items() if name in loaded.pipeline.params}
+    def carry_out_below(loaded: LoadedPipeline, key: str | None = None) -> follow.Outcome:
+        if key is not None and (begin := spawned.going_on(settings, key)) is not None:
+            return followed(begin)
+        own = {} if key is not None else {name: each for name, each in given.items() if name in loaded.pipeline.params}
         path = str(loaded.path)
-        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait, say=say)))
+        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait, say=say)), key)
 
-    name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
-    turns = [chain.Turn(name, (), partial(carry_out, prepared))]
+    turns = list(spawned.turns(spawn, chain.Turn(name, (), partial(carry_out, prepared)), carry_out_below))
     turns += [
         chain.Turn(each.pipeline.name, tuple(each.pipeline.depends_on), partial(carry_out_below, each))
         for each in below

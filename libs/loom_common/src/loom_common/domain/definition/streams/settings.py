@@ -70,6 +70,13 @@ def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
         yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
     elif said(load, "mode") == "replace":
         yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", "replace")
+    if said(written, "spawn"):
+        expected = "nothing in a stream, whose windows end again and again; a schedule runs what reads them"
+        yield mistake(("spawn",), "strange_for_type", expected, said(written, "spawn"))
+    yield from _of_batches(written)
+
+
+def _of_batches(written: Mapping[str, Any]) -> Iterator[Mistake]:
     for section in ("transform", "evaluate"):
         execution = said(said(written, section), "execution")
         if execution == "batch" or said(execution, "type") == "batch":
