@@ -11,7 +11,9 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
@@ -19,6 +21,7 @@ import structlog
 
 from loom_dev.backends import MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS
 from loom_dev.backends.container import docker_answers
+from loom_dev.emulators.mssql import MssqlServer
 from loom_dev.emulators.snowflake import Snowflake
 from support.buckets import bucket_of
 from support.computing import computing
@@ -194,6 +197,19 @@ def snowflake(servers: Servers) -> Snowflake:
 def snowflake_url(snowflake: Snowflake) -> str:
     """Provide an empty schema of the test's own."""
     return snowflake.schema()
+
+
+@pytest.fixture(scope="session")
+def mssql(servers: Servers) -> Iterator[MssqlServer]:
+    """Provide an emulator of SQL Server, whose databases are those of Postgres: `url_of`."""
+    with MssqlServer(servers.postgres.url).serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def mssql_url(mssql: MssqlServer, postgres_url: str, tmp_path: Path) -> str:
+    """Provide an empty database of the test's own, and the server's certificate in the folder of the test."""
+    return mssql.url_of(urlsplit(postgres_url).path.strip("/"), tmp_path)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from loom_connectors.ports.destination import LoadResult
-from support.destinations import EVERY, IN_TABLES, SNOWFLAKE, batch, places, row
+from support.destinations import EVERY, IN_TABLES, MSSQL, SNOWFLAKE, batch, places, row
 
 
-@places(*EVERY, (SNOWFLAKE, "upsert"))
+@places(*EVERY, (SNOWFLAKE, "upsert"), (MSSQL, "upsert"))
 async def test_a_batch_loaded_twice_is_there_once(at):
     first = await at.load(batch(0, row(1), row(2)))
     again = await at.load(batch(0, row(1), row(2)))
@@ -17,7 +17,7 @@ async def test_a_batch_loaded_twice_is_there_once(at):
     assert await at.rows() == [row(1), row(2)]
 
 
-@places(*EVERY, (SNOWFLAKE, "append"))
+@places(*EVERY, (SNOWFLAKE, "append"), (MSSQL, "append"))
 async def test_a_batch_loaded_by_many_at_once_is_there_once(at):
     results = await asyncio.gather(*(at.load(batch(0, row(1), row(2))) for _ in range(4)))
     await at.finalize()

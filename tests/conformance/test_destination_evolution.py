@@ -10,7 +10,7 @@ import pytest
 from loom_common.errors import DestinationError
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.needs import Needs
-from support.destinations import IN_TABLES, SNOWFLAKE, batch, places, row
+from support.destinations import IN_TABLES, MSSQL, SNOWFLAKE, batch, places, row
 
 BIG = 2**63
 NARROW = "CREATE TABLE scores (id integer PRIMARY KEY, text varchar(20), n integer)"
@@ -22,7 +22,7 @@ async def columns(at, name="n"):
     return [value for (value,) in await at.database.run(f"SELECT {name} FROM scores ORDER BY id")]
 
 
-@places(*IN_TABLES, (SNOWFLAKE, "append"))
+@places(*IN_TABLES, (SNOWFLAKE, "append"), (MSSQL, "append"))
 async def test_columns_that_a_table_lacks_are_added_and_the_rows_before_have_null(at):
     at.schema = "auto"
     await at.load(batch(0, row(1)), batch(1, {**row(2), "n": 5}, row(3)), batch(2, {**row(4), "n": None, "ok": True}))
@@ -41,7 +41,7 @@ async def test_a_column_of_integers_is_widened_and_keeps_what_it_holds(at):
     assert [int(each) for each in await columns(at)] == [7, BIG, -8]
 
 
-@places(*ADDED, (SNOWFLAKE, "append"))
+@places(*ADDED, (SNOWFLAKE, "append"), (MSSQL, "append"))
 async def test_a_table_of_somebody_else_is_widened(at):
     await at.make_table(NARROW)
     at.schema = "auto"

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from loom_connectors.ports.destination import Row
-from support.destinations import ADDING, SNOWFLAKE, batch, places, row
+from support.destinations import ADDING, MSSQL, SNOWFLAKE, batch, places, row
+
+IN_SYSTEMS = [*(place for place in ADDING if "?table" in place[0]), (SNOWFLAKE, "append"), (MSSQL, "append")]
 
 
 def replayed(*numbers, run, position=0, origin="run_0"):
@@ -60,7 +62,7 @@ async def test_another_run_over_the_same_records_is_no_replay(at):
     assert await at.rows() == [row(1)] * (1 if at.mode == "upsert" else 3)  # one row per key, whoever loads it
 
 
-@pytest.mark.parametrize("where", [*(place for place in ADDING if "?table" in place[0]), (SNOWFLAKE, "append")])
+@pytest.mark.parametrize("where", IN_SYSTEMS)
 async def test_a_row_that_was_refused_can_be_loaded_by_the_next_replay(at):
     await at.make_table()
     wrong = replace(replayed(1, run="run_1"), rows=[Row("r1", row(1)), Row("r2", {"id": 2000, "text": "x"})])

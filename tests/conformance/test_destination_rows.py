@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from loom_connectors.ports.destination import LoadResult
-from support.destinations import IN_TABLES, SNOWFLAKE, batch, places, row
+from support.destinations import IN_TABLES, MSSQL, SNOWFLAKE, batch, places, row
 
 
-@places(*IN_TABLES, (SNOWFLAKE, "append"))
+@places(*IN_TABLES, (SNOWFLAKE, "append"), (MSSQL, "append"))
 async def test_a_bad_row_fails_alone_and_the_same_way_again(at):
     await at.make_table()
     rows = [row(1), {"id": 2, "text": None}, row(3), row(1000), row(4)]
@@ -31,7 +31,7 @@ async def test_of_two_rows_with_one_key_the_first_is_kept(at):
     assert await at.rows() == [row(1), row(2)]
 
 
-@places(*[each for each in IN_TABLES if each[1] == "upsert"], (SNOWFLAKE, "upsert"))
+@places(*[each for each in IN_TABLES if each[1] == "upsert"], (SNOWFLAKE, "upsert"), (MSSQL, "upsert"))
 async def test_an_upsert_keeps_the_last_row_of_a_key(at):
     results = await at.load(
         batch(0, row(1), {"id": 2, "text": "b"}, {"id": 2, "text": "c"}), batch(1, {"id": 1, "text": "new"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loom_connectors.ports.destination import Guarantee, LoadResult
-from support.destinations import ADDING, EVERY, IN_TABLES, REPLACING, SNOWFLAKE, batch, places, row
+from support.destinations import ADDING, EVERY, IN_TABLES, MSSQL, REPLACING, SNOWFLAKE, batch, places, row
 
 
 @places(*EVERY)
@@ -53,7 +53,7 @@ async def test_a_cancelled_run_shows_what_was_loaded_and_can_go_on(at):
     assert await at.rows() == [row(1), row(2)]
 
 
-@places(*REPLACING, (SNOWFLAKE, "replace"))
+@places(*REPLACING, (SNOWFLAKE, "replace"), (MSSQL, "replace"))
 async def test_a_second_run_replaces_the_first(at):
     await at.load(batch(0, row(1)))
     await at.finalize()
@@ -65,7 +65,7 @@ async def test_a_second_run_replaces_the_first(at):
     assert await at.rows() == [row(2)]
 
 
-@places(*REPLACING, (SNOWFLAKE, "replace"))
+@places(*REPLACING, (SNOWFLAKE, "replace"), (MSSQL, "replace"))
 async def test_a_cancelled_run_replaces_nothing_and_can_go_on(at):
     await at.load(batch(0, row(1)))
     await at.finalize()

@@ -9,6 +9,7 @@ from loom_common.domain.definition.transforms.enrich import EnrichTransformConfi
 from loom_common.errors import InvalidDefinition, RecordError
 from loom_connectors.lookups.opening import open_lookup
 from loom_connectors.ports.context import ConnectorContext
+from support.destinations import SERVERS
 from support.sql_systems import SQL_SYSTEMS, Database
 
 SYSTEMS = {each.location.partition(":")[0]: each for each in SQL_SYSTEMS}
@@ -32,7 +33,7 @@ async def find(place, tmp_path):
     database = Database.of(system, tmp_path, url)
     await database.run(f"CREATE TABLE customers ({COLUMNS})")
     await database.run(f"INSERT INTO customers VALUES {ROWS}{TWICE}")
-    names = ("DB", "MARIADB", "SNOWFLAKE")
+    names = SERVERS
     context = ConnectorContext(tmp_path, Credentials({"env": EnvProvider(dict.fromkeys(names, url))}))
 
     async def found(by, keys, fields=("id",)):

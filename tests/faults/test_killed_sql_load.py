@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.destinations import SERVERS
 from support.sql_systems import SQL_SYSTEMS, Database
 
 BATCHES, ROWS, KILLS = 8, 40, 2
@@ -56,7 +57,7 @@ async def test_a_process_killed_while_it_loads_leaves_each_row_once(tmp_path: Pa
 def load(folder: Path, database: Database, kill: int | None) -> None:
     """Load all batches in a process that is killed when it says that the batch `kill` is loaded."""
     command = [sys.executable, "-c", CHILD, str(folder), database.system.location]
-    environ = dict.fromkeys(("DB", "MARIADB", "SNOWFLAKE"), database.url)
+    environ = dict.fromkeys(SERVERS, database.url)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, text=True)
     assert child.stdout is not None
     for line in child.stdout:

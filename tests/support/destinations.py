@@ -35,8 +35,10 @@ APIS = ("rest+${API}/sink",)
 SNOWFLAKE = "${SNOWFLAKE}&table=scores"
 """The table in the emulator of Snowflake. It takes a fifth of a second for each statement, so the tests that run
 against it are those of what its connector does in a way of its own, once each."""
-TABLES = tuple(system.location for system in SQL_SYSTEMS if system.location != SNOWFLAKE)
-SERVERS = ("DB", "MARIADB", "SNOWFLAKE")
+MSSQL = "${MSSQL}&table=scores"
+"""The table in the emulator of SQL Server, which is slow for its own reason: it translates each statement."""
+TABLES = tuple(system.location for system in SQL_SYSTEMS if system.location not in (SNOWFLAKE, MSSQL))
+SERVERS = ("DB", "MARIADB", "MSSQL", "SNOWFLAKE")
 """The variables that locations of tables refer to."""
 
 ADDING = [(location, "append") for location in (*FILES, OBJECTS[0], GOOGLE[0])] + [

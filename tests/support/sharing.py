@@ -20,7 +20,7 @@ from support.syntax import parsed
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
-NOT_SHARED = ("snowflake", "broker_was_away", "in_a_browser")
+NOT_SHARED = ("snowflake", "mssql", "broker_was_away", "in_a_browser")
 """Holds what tests have in their names that use what no worker shares with others: an emulator, a broker that they end,
 a browser. It takes seconds to start, so one worker does."""
 MADE_ONCE = "tests/conformance/test_sources.py"

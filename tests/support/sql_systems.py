@@ -2,7 +2,7 @@
 else made.
 
 A new system is one more entry of `SQL_SYSTEMS`: every conformance suite of SQL destinations then runs against it,
-unless it is slow (`support.destinations.SNOWFLAKE`)."""
+unless it is slow (`SNOWFLAKE` and `MSSQL` in `support.destinations`)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import asyncpg
 import duckdb
 import pymysql
 
+from loom_dev.emulators.mssql import asked as asked_by_tds
 from loom_dev.emulators.snowflake import asked
 from loom_dev.waiting import within
 
@@ -98,6 +99,10 @@ async def in_snowflake(url: str, sql: str) -> Sequence[Sequence[Any]]:
     return await asyncio.to_thread(asked, url, sql)
 
 
+async def in_mssql(url: str, sql: str) -> Sequence[Sequence[Any]]:
+    return await asyncio.to_thread(asked_by_tds, url, sql)
+
+
 SQL_SYSTEMS = (
     SqlSystem("sqlite:///out/scores.db?table=scores", None, in_sqlite, "SELECT name FROM sqlite_schema"),
     SqlSystem("duckdb:///out/scores.duckdb?table=scores", None, in_duckdb),
@@ -107,6 +112,13 @@ SQL_SYSTEMS = (
         "mariadb_url",
         in_mysql,
         "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+    ),
+    SqlSystem(
+        "${MSSQL}&table=scores",
+        "mssql_url",
+        in_mssql,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
+        table="CREATE TABLE scores (id int PRIMARY KEY, text nvarchar(max) NOT NULL, CHECK (id < 1000))",
     ),
     SqlSystem(
         "${SNOWFLAKE}&table=scores",

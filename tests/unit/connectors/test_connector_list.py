@@ -35,6 +35,7 @@ def one(name):
         ("az", True, "objects", "account"),
         ("sqlite", True, None, "timeouts"),
         ("mariadb", True, "mysql", "timeouts"),
+        ("mssql", True, "mssql", "timeouts"),
         ("snowflake", True, "snowflake", "timeouts"),
         ("amqp", True, None, "prefetch"),
         ("redis", False, None, "claim_after"),

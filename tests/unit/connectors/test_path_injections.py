@@ -155,6 +155,7 @@ FILES_OF_URLS = (
     "postgres://me@h/d?table=t&sslrootcert={}",
     "postgres://me@h/d?table=t&passfile={}",
     "mysql://me@h/d?table=t&ssl_key={}",
+    "mssql://me:@h/d?table=t&ca={}",
     "snowflake://me@account/d?table=t&private_key_file={}",
     "bigquery://project/d?table=t&credentials_file={}",
     "amqps://h/?queue=q&ssl_cert={}",

@@ -3,6 +3,7 @@
 import pytest
 
 from loom_connectors.duckdb.widening import wider as duckdb
+from loom_connectors.mssql.widening import wider as mssql
 from loom_connectors.mysql.widening import wider as mysql
 from loom_connectors.postgres.widening import wider as postgres
 from loom_connectors.snowflake.widening import wider as snowflake
@@ -53,6 +54,12 @@ BIG = 2**63
         (sqlite, "INTEGER", [BIG - 1, 2.5, "x"], None),
         (sqlite, "bigint", [BIG], "TEXT"),
         (sqlite, "REAL", [BIG], None),
+        (mssql, "smallint", [40_000], "bigint"),
+        (mssql, "bigint", [2**63], "decimal(38,0)"),
+        (mssql, "int", [1.5], "float"),
+        (mssql, "decimal(5,2)", ["1.234"], "decimal(6,3)"),
+        (mssql, "decimal(38,0)", ["0.5"], None),
+        (mssql, "nvarchar(3)", ["long"], "nvarchar(max)"),
         (snowflake, "NUMBER(5,2)", [123456], "NUMBER(8,2)"),
         (snowflake, "NUMBER(5,2)", ["1.234"], None),
         (snowflake, "NUMBER(38,0)", [10**38], None),

@@ -34,6 +34,7 @@ PROJECT = Path("/project")
         ("postgres://db/shop", "SELECT 1", [("postgres://db:5432", "shop.public.query")]),
         ("mysql://db/shop?table=orders", None, [("mysql://db:3306", "shop.orders")]),
         ("sqlite:///a.db?table=t", None, [("sqlite:/project/a.db", "t")]),
+        ("mssql://db/shop?table=orders", None, [("mssql://db:1433", "shop.dbo.orders")]),
         ("snowflake://acc/DB/RAW?table=T", None, [("snowflake://acc", "DB.RAW.T")]),
         ("bigquery://my-project/shop?table=orders", None, [("bigquery", "my-project.shop.orders")]),
         ("rest+https://api.example.com/v1/items?token=secret", None, [("https://api.example.com", "/v1/items")]),

@@ -41,6 +41,7 @@ def connectors_page() -> str:
         "YAML files": (YamlOptions, NoOptions),
         "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+        "SQL Server": (SqlSourceOptions, SqlDestinationOptions),
         "Snowflake": (SnowflakeSourceOptions, SnowflakeDestinationOptions),
         "BigQuery": (BigQuerySourceOptions, BigQueryDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),

@@ -22,6 +22,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 | `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
+| `mssql://${USER}:${PASSWORD}@host/database?table=reviews` | Microsoft SQL Server (extra `mssql`) |
 | `snowflake://${USER}:${PASSWORD}@account/db/schema?warehouse=wh&table=reviews` | Snowflake (extra `snowflake`) |
 | `bigquery://project/dataset?table=reviews` | BigQuery (extra `bigquery`) |
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
@@ -151,6 +152,32 @@ another unique index, row by row. A table without `extract.key` is read by its p
 `ssl_cert`, `ssl_key` and `ssl_verify_identity`; TLS is used where the server offers it, except on the same machine. All
 of it is tested with MariaDB 10.11, and with no server of MySQL.
 """,
+    "SQL Server": """
+`mssql://user:password@host:1433/database`, with the authentication of SQL Server; that of Windows and of Entra is not
+offered. SQL Server 2016 and later, and Azure SQL, at a compatibility level of 130 or more.
+
+**Not tried on a real server.** No SQL Server runs where Loom is tested. All of it is tested against an emulator: the
+protocol by `pysqlbridge`, which was measured beside a SQL Server by its authors, over databases of Postgres whose
+transactions, locks and constraints are real, and into whose SQL the statements are translated. What only a real server
+would refuse in a statement has not been seen: try a pipeline with `--sample` first, and report what you find.
+
+The connection is always encrypted, and the server's certificate is verified: by the authorities that everybody trusts,
+or by those in a file that `ca=server.pem` names, which may hold the server's own certificate. The certificate must name
+the host, unless `verify_host=false`.
+
+**As a source**: a table, or a `query` that can stand in brackets, which in SQL Server is one without `WITH` and without
+`ORDER BY` at its end; put either into a view. Pages are read by `extract.key`, or by the primary key of the table, or
+another unique index in which no column may be NULL. A table without one needs `extract.key`. Texts are compared by the
+collation of their column, so where that takes `a` for `A`, so do pages; none is lost or read twice. Blanks at the end
+of a text count nothing in any comparison of SQL Server.
+
+**As a destination**: rows and the load ledger are written in one transaction, with `XACT_ABORT`; where a row is
+refused, a new transaction does the same again without it. Rows come as one text of JSON, which `OPENJSON` takes
+apart. An upsert is a `MERGE` with `HOLDLOCK`, and needs a unique index on the key. A deadlock, and a lock that is
+waited for longer than `timeouts.load`, are tried again. What an identity or a computed column holds is not written.
+Texts of tables that Loom makes are `NVARCHAR(MAX)` with the collation `Latin1_General_100_BIN2`, in a key
+`NVARCHAR(450)`.
+""",
     "Snowflake": """
 `snowflake://user:password@account/database/schema?warehouse=wh`, and `role=name` where the user's default role is not
 the one. The host is the account's identifier: `myorg-myaccount`. Without a schema it is `PUBLIC`. Instead of a password
@@ -173,7 +200,7 @@ the transaction did, which is then done again. What a role may do is seen when i
 that it may not write.
 
 All of it is tested against an emulator of Snowflake (fakesnow, which keeps the data in DuckDB), and with no account of
-Snowflake. Microsoft SQL Server is not offered: no server and no emulator of it runs where Loom is tested.
+Snowflake.
 """,
     "BigQuery": """
 `bigquery://project/dataset`. Without more it takes the credentials of the machine, as `gcloud auth application-default

@@ -19,6 +19,7 @@ PURPOSES = {
     "embeddings": "the evaluator embedding_similarity, and the nearest solved examples",
     "excel": "Excel workbooks",
     "mcp": "loom mcp: pipelines as tools of agents",
+    "mssql": "Microsoft SQL Server",
     "mysql": "MySQL and MariaDB",
     "objects": "buckets: s3://, gs://, az://",
     "oidc": "signing in at an OpenID provider",

@@ -26,6 +26,7 @@ from loom_connectors.storage.objects.patterns import is_read
 _POSTGRES = ("postgres", "postgresql")
 _OBJECTS = ("s3", "gs", "az")
 _MYSQL = ("mysql", "mariadb")
+_MSSQL = "mssql"
 _SNOWFLAKE = "snowflake"
 _BIGQUERY = "bigquery"
 _FILES = ("sqlite", "duckdb")
@@ -247,6 +248,16 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
         host = "" if place.host.lower() in _HERE else place.host.lower()
         schema = (place.table.schema if place.table else None) or place.database
         return _named(("mysql", host, str(place.port)), schema, place.table.name if place.table else "")
+    if scheme == _MSSQL:
+        from loom_connectors.mssql.address import Address as MssqlAddress
+
+        server = MssqlAddress.of(location, context)
+        if named and server.table is None:
+            return None
+        host = "" if server.host.lower() in _HERE else server.host.lower()
+        schema = (server.table.schema if server.table else None) or "dbo"
+        database = (_MSSQL, host, str(server.port), server.database.lower())
+        return _named(database, schema.lower(), server.table.name.lower() if server.table else "")
     if scheme in (_SNOWFLAKE, _BIGQUERY):
         return _in_warehouse(location, scheme, context, named=named)
     return None

@@ -129,6 +129,7 @@ ENDS: Mapping[str, End] = {
                 ("postgres", "Postgres", "PG", None),
                 ("mysql", "MySQL", "MYSQL", "mysql"),
                 ("mariadb", "MariaDB", "MARIADB", "mysql"),
+                ("mssql", "SQL Server", "MSSQL", "mssql"),
             )
         ),
         End(

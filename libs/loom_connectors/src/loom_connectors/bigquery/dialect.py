@@ -232,7 +232,7 @@ class BigQueryDialect(WarehouseDialect[Server]):
     def _meaning(self, error: Exception) -> LoomError | None:
         return meaning(error, self._server.address, DestinationError) if isinstance(error, BigQueryError) else None
 
-    def _is_of_a_null(self, error: Exception) -> bool:
+    def _is_of_a_constraint(self, error: Exception) -> bool:
         return str(error).endswith("may not be NULL.")
 
     def _sentence(self, error: Exception) -> str:

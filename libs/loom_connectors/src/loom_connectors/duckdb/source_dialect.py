@@ -14,7 +14,7 @@ from loom_connectors.duckdb import tables
 from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.duckdb.reading import read_column
 from loom_connectors.sql.blocking import finished
-from loom_connectors.sql.keyset_paging import ROW, compared_as_rows
+from loom_connectors.sql.keyset_paging import ROW, compared_as_rows, limited_to
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
@@ -80,6 +80,9 @@ class DuckdbSourceDialect:
 
     def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
         return compared_as_rows(columns, comparison, values)
+
+    def limited(self, rows: int) -> str:
+        return limited_to(rows)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         return sql

@@ -15,7 +15,7 @@ from loom_connectors.mysql.reading import mark_column, read_column
 from loom_connectors.mysql.server import Server
 from loom_connectors.mysql.statements import Markers, quoted
 from loom_connectors.sql.blocking import finished
-from loom_connectors.sql.keyset_paging import ROW, compared_as_rows
+from loom_connectors.sql.keyset_paging import ROW, compared_as_rows, limited_to
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
@@ -91,6 +91,9 @@ class MysqlSourceDialect:
 
     def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
         return compared_as_rows(columns, comparison, values)
+
+    def limited(self, rows: int) -> str:
+        return limited_to(rows)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         """An enum is ordered by its numbers and compared by its text, so its text orders it here."""

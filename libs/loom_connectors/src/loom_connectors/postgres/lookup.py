@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from loom_connectors.postgres.server import Server
 from loom_connectors.postgres.values import Column, columns_of
-from loom_connectors.sql.keyset_paging import ROW
+from loom_connectors.sql.keyset_paging import ROW, limited_to
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.lookup_dialect import LookupWork
 from loom_connectors.sql.reading.source_dialect import ReadColumn
@@ -52,6 +52,9 @@ class PostgresLookupDialect:
 
     def written(self, query: str) -> str:
         return query
+
+    def limited(self, rows: int) -> str:
+        return limited_to(rows)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         return sql

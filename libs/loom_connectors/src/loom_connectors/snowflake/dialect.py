@@ -221,7 +221,7 @@ class SnowflakeDialect(WarehouseDialect[Server]):
             return None
         return meaning(error, self._server.address, DestinationError)
 
-    def _is_of_a_null(self, error: Exception) -> bool:
+    def _is_of_a_constraint(self, error: Exception) -> bool:
         return is_of_a_null(error)
 
     def _sentence(self, error: Exception) -> str:

@@ -9,7 +9,7 @@ from loom_common.domain.values.fields import ColumnFit
 from loom_connectors.sql.columns import Kind
 
 _CLASSES = (
-    (re.compile(r"bool|tinyint\(1\)"), Kind.BOOLEAN),
+    (re.compile(r"bool|tinyint\(1\)|bit$"), Kind.BOOLEAN),
     (re.compile(r"interval|point|.*\[\]"), None),
     (re.compile(r".*int|.*serial|bignum|oid"), Kind.INTEGER),
     (re.compile(r"numeric|decimal|real|double|float"), Kind.NUMBER),

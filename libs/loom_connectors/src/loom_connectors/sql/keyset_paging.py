@@ -26,6 +26,11 @@ def compared_as_rows(columns: Sequence[str], comparison: str, values: Sequence[s
     return f"({', '.join(columns)}) {comparison} ({', '.join(values)})"
 
 
+def limited_to(rows: int) -> str:
+    """Return the end of a query that gives so many rows at most, as most databases have it."""
+    return f"LIMIT {rows}"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Says how a database writes what a page needs."""
@@ -39,6 +44,8 @@ class Dialect:
     """SQL for the cursor's n-th value (from 1, after the query's own), comparable to a key column; "" for row text."""
     compared: Callable[[Sequence[str], str, Sequence[str]], str] = compared_as_rows
     """SQL for the comparison, `>=` or `<`, of key columns with the values of a cursor."""
+    limited: Callable[[int], str] = limited_to
+    """SQL for the end of an ordered query that gives so many rows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ def page_sql(
             conditions.append(dialect.compared(columns[: len(compared)], comparison, values))
             bound_before += len(compared)
     order = ", ".join([*columns, *([dialect.row_text] if dialect.row_text else [])])
-    return _sql(f"{ROW}.*", query, " AND ".join(conditions), order, limit + cursor.given)
+    return _sql(f"{ROW}.*", query, " AND ".join(conditions), order, dialect.limited(limit + cursor.given))
 
 
 def _nulls_sql(
@@ -101,12 +108,12 @@ def _nulls_sql(
     if cursor.last is not None:
         where += f" AND {dialect.row_text} >= {dialect.value(bound_before + 1, '')}"
     columns = f"{ROW}.*, {dialect.row_text} AS {ROW_TEXT}"
-    return _sql(columns, query, where, dialect.row_text, limit + cursor.given)
+    return _sql(columns, query, where, dialect.row_text, dialect.limited(limit + cursor.given))
 
 
-def _sql(columns: str, query: str, where: str, order: str, limit: int) -> str:
+def _sql(columns: str, query: str, where: str, order: str, limited: str) -> str:
     # The line break ends a comment on the query's last line.
-    return f"SELECT {columns} FROM (\n{query}\n) AS {ROW} WHERE {where} ORDER BY {order} LIMIT {limit}"
+    return f"SELECT {columns} FROM (\n{query}\n) AS {ROW} WHERE {where} ORDER BY {order} {limited}"
 
 
 def advance(cursor: KeyCursor, keys: Sequence[tuple[Any, ...]], limit: int) -> tuple[KeyCursor, bool]:

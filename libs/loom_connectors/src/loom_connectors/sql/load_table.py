@@ -154,7 +154,9 @@ class LoadTable:
         """Tell whether the table is there and not empty."""
         if not await session.columns(self.name):
             return False
-        return bool(await session.fetch(f"SELECT 1 FROM {self._sql(self.name)} LIMIT 1"))
+        sql = f"SELECT CASE WHEN EXISTS (SELECT 1 FROM {self._sql(self.name)}) THEN 1 ELSE 0 END"
+        ((holds,),) = await session.fetch(sql)
+        return bool(int(holds))
 
     async def exchange(self, session: TableSession, run_id: str) -> None:
         """Put what the run staged in the place of all rows, in the session's transaction. The table itself stays, with

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from loom_connectors.ports.lookup import Scalar
 from loom_connectors.sql.blocking import finished
+from loom_connectors.sql.keyset_paging import limited_to
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.lookup_dialect import LookupWork
 from loom_connectors.sql.reading.source_dialect import ReadColumn
@@ -53,6 +54,9 @@ class SqliteLookupDialect:
 
     def written(self, query: str) -> str:
         return query
+
+    def limited(self, rows: int) -> str:
+        return limited_to(rows)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         return sql

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from loom_common.domain.values.urls import query_of, redacted
 
-_PORTS = {"postgres": 5432, "mysql": 3306}
+_PORTS = {"postgres": 5432, "mysql": 3306, "mssql": 1433}
+_USUAL = {"postgres": "public", "mssql": "dbo"}
 _ALIASES = {"postgresql": "postgres", "mariadb": "mysql"}
 _IN_FILES = ("sqlite", "duckdb")
 _TABLES = re.compile(
@@ -50,8 +51,8 @@ def datasets_of(location: str, folder: Path, query: str | None = None) -> list[D
         return [Dataset(f"{scheme}:{database}", table) for table in _tables(shown, query)]
     if scheme in _PORTS:
         place = host if ":" in host else f"{host}:{_PORTS[scheme]}"
-        usual = "public" if scheme == "postgres" else None
-        return [Dataset(f"{scheme}://{place}", _qualified(path, usual, table)) for table in _tables(shown, query)]
+        named = [_qualified(path, _USUAL.get(scheme), table) for table in _tables(shown, query)]
+        return [Dataset(f"{scheme}://{place}", name) for name in named]
     if scheme == "snowflake":
         database, _, schema = path.partition("/")
         named = [_qualified(database, schema or None, table) for table in _tables(shown, query)]

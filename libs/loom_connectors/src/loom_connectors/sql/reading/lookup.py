@@ -150,7 +150,9 @@ class SqlLookup:
             compared.append(right[0] if len(right) == 1 else f"({' AND '.join(f'{a} = {b}' for a, b in pairs)})")
         where = f"{left[0]} IN ({', '.join(compared)})" if len(left) == 1 else " OR ".join(compared)
         forms = [each.form(self._column(each)) for each in (*shape.wanted.values(), *shape.keys)]
-        return f"SELECT {', '.join(forms)} FROM (\n{self._query}\n) AS {ROW} WHERE {where} LIMIT {most}"
+        return (
+            f"SELECT {', '.join(forms)} FROM (\n{self._query}\n) AS {ROW} WHERE {where} {self._dialect.limited(most)}"
+        )
 
     def _row(self, shape: _Shape, row: Sequence[Any]) -> Row:
         wanted = len(shape.wanted)

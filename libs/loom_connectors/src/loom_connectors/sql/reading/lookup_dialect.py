@@ -45,6 +45,10 @@ class LookupDialect(Protocol):
         """Return a user's query as it may stand within a statement that has markers."""
         ...
 
+    def limited(self, rows: int) -> str:
+        """Return the end of a query without an order that gives so many rows at most."""
+        ...
+
     def key(self, column: ReadColumn, sql: str) -> str:
         """Return SQL by which a column is compared."""
         ...

@@ -180,6 +180,7 @@ class QuerySource:
             key=lambda name: self._dialect.key(shape.columns[name], self._column(name)),
             value=value,
             compared=self._dialect.compared,
+            limited=self._dialect.limited,
         )
 
     def _place(self, shape: _Shape, keys: Sequence[Any], ordinal: int, *, nulls: bool) -> str:

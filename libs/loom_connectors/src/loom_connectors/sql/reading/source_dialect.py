@@ -91,6 +91,10 @@ class SourceDialect(Protocol):
         """Return SQL for the comparison, `>=` or `<`, of key columns with values, the first of which counts most."""
         ...
 
+    def limited(self, rows: int) -> str:
+        """Return the end of an ordered query that gives so many rows at most."""
+        ...
+
     def key(self, column: ReadColumn, sql: str) -> str:
         """Return SQL by which rows are ordered and compared."""
         ...

@@ -79,7 +79,7 @@ class WarehouseDialect(ABC, Generic[AnyServer]):
     def failed_row(self, row: Row, error: Exception) -> FailedRow:
         if isinstance(error, UnicodeEncodeError):
             return FailedRow(row.record_id, "type", "A text holds half a surrogate pair, which is no character.")
-        code = "constraint" if self._is_of_a_null(error) else "type"
+        code = "constraint" if self._is_of_a_constraint(error) else "type"
         hint = EMPTY_TEXT if code == "type" and "" in row.values.values() else ""
         return FailedRow(row.record_id, code, f"{self._sentence(error)}{hint}")
 
@@ -107,8 +107,8 @@ class WarehouseDialect(ABC, Generic[AnyServer]):
         """Return what an error is to Loom; None where it is about the values of a row."""
 
     @abstractmethod
-    def _is_of_a_null(self, error: Exception) -> bool:
-        """Tell whether an error is about a column that may not be NULL."""
+    def _is_of_a_constraint(self, error: Exception) -> bool:
+        """Tell whether an error is about a constraint of the table, such as a column that may not be NULL."""
 
     @abstractmethod
     def _sentence(self, error: Exception) -> str:

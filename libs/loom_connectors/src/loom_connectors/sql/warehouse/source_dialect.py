@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from loom_common.errors import SourceError
+from loom_connectors.sql.keyset_paging import limited_to
 from loom_connectors.sql.reading.source_dialect import Order, Work
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.sql.warehouse import statements
@@ -55,6 +56,9 @@ class WarehouseSourceDialect(ABC, Generic[AnyServer]):
 
     def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
         return statements.compared(columns, comparison, values)
+
+    def limited(self, rows: int) -> str:
+        return limited_to(rows)
 
     async def read(self, work: Work[Result], seconds: float) -> Result:
         return await asyncio.to_thread(self._visit, work, seconds)

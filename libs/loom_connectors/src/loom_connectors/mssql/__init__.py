@@ -1,0 +1,1 @@
+"""Contains the connector of Microsoft SQL Server: `mssql://`. It comes with the extra `mssql`."""
