@@ -175,6 +175,13 @@ statistics: $(VENV)/.dev ## test the step package of packages/loom_statistics, i
 		--reinstall-package loom-statistics pytest . ./packages/loom_statistics
 	@cd packages/loom_statistics && ../../.integrations/statistics/bin/python -m pytest -q -p no:cacheprovider $(ARGS)
 
+prefect-engine: $(VENV)/.dev ## hold the engine of packages/loom_prefect to the suite of engines, on a server of Prefect (some minutes)
+	@test -x .integrations/prefect-engine/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/prefect-engine
+	@$(BIN)/uv pip install --quiet --python .integrations/prefect-engine/bin/python --reinstall-package loom-pipelines \
+		--reinstall-package loom-prefect . ./packages/loom_prefect
+	@cd packages/loom_prefect && LOOM_PREFECT=$(CURDIR)/.integrations/prefect-engine/bin PYTHONPATH=$(CURDIR)/tests \
+		$(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(ARGS)
+
 airflow: $(VENV)/.dev ## try the provider for Airflow on a real one: its services, a failed gate, killed workers (some minutes)
 	@test -x .integrations/airflow/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .integrations/airflow
 	@$(BIN)/uv pip install --quiet --python .integrations/airflow/bin/python --reinstall-package loom-pipelines \

@@ -38,6 +38,7 @@ NAV: Entries = {
         "Write a quality gate": "docs/how-to/gate.md",
         "Write a connector": "docs/how-to/connector.md",
         "Write a scorer": "docs/how-to/scorer.md",
+        "Write an engine": "docs/how-to/engine.md",
         "Compare two prompts": "docs/how-to/prompts.md",
         "Choose thresholds": "docs/how-to/thresholds.md",
         "Cut costs": "docs/how-to/costs.md",
