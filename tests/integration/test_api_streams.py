@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from loom_api import service
 from loom_api.settings import ApiSettings
 from loom_dev.waiting import within
 from support.api import client_of
+from support.documents import ROOT
 from support.served_api import served
 from support.streamed import ids, ids_loaded, opened, state, streaming, windows
 
@@ -152,6 +155,34 @@ async def test_sensitive_fields_wait_encrypted(tmp_path, monkeypatch):
         async with opened(made) as stream:
             await stream.drained()
     assert ids_loaded(made) == ids(range(2))
+
+
+async def test_the_example_answers_urgent_tickets_that_are_given_over_http(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "examples/support_tickets", tmp_path / "tickets")
+    monkeypatch.chdir(tmp_path / "tickets")
+    give = "/pipelines/support_desk/records"
+    async with served() as (client, _):
+        begun = await client.post("/pipelines/support_desk/run")
+        assert begun.status_code == 202, begun.text
+        down = {"ticket": "T-2001", "subject": "Site is down", "text": "Nobody can log in."}
+        assert (await client.post(give, json=down)).status_code == 202
+        lines = (tmp_path / "tickets/more-tickets.jsonl").read_text()
+        await client.post(give, content=lines, headers=NDJSON)
+        assert (await client.post(give, json=down)).json()["duplicate_count"] == 1
+        while len(answers := _answers(tmp_path / "tickets/tickets.db")) < 3:
+            await asyncio.sleep(0.02)
+    assert answers == {
+        "T-2001": "We are looking into 'Site is down' now. Your ticket is T-2001.",
+        "T-1004": None,
+        "T-1005": "We are looking into 'Payment failed' now. Your ticket is T-1005.",
+    }
+
+
+def _answers(path: Path) -> dict[str, str | None]:
+    with closing(sqlite3.connect(path, timeout=10)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answered'").fetchone():
+            return {}
+        return dict(database.execute("SELECT ticket, answer FROM answered"))
 
 
 def _forget_answer(made) -> None:

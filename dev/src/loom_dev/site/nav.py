@@ -10,6 +10,7 @@ Entries: TypeAlias = Mapping[str, "str | Entries"]
 
 EXAMPLES = (
     "ticket_router",
+    "support_tickets",
     "contract_fields",
     "product_catalogue",
     "rag_grading",
