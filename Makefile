@@ -131,7 +131,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow dbt pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow dbt pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short stream-endurance screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -260,6 +260,9 @@ bench-peers: $(VENV)/.dev compiled ## Loom beside dlt, Celery, Curator, DocETL a
 	@$(BIN)/python -m bench.peers $(ARGS)
 	@$(BIN)/python -m bench.peers.model_bound
 	@$(BIN)/python -m bench.figures
+
+stream-endurance: $(VENV)/.dev compiled ## a stream of 10,000 windows, killed on the way (ARGS="--windows 1000 --seconds 300")
+	@$(BIN)/python -m bench.stream_endurance $(ARGS)
 
 bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.2
