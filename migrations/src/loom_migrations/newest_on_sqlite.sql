@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), day_budget JSON, resumes_at DATETIME, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -837,4 +837,4 @@ CREATE TABLE inbox_keys (
 	PRIMARY KEY (inbox, digest)
 );
 CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
-INSERT INTO alembic_version VALUES ('0069');
+INSERT INTO alembic_version VALUES ('0070');

@@ -71,7 +71,7 @@ def open_models(
 
     prices = Prices()
     if reservations is None and budgets is not None:
-        reservations = BudgetReservations(budgets, prices)
+        reservations = BudgetReservations(budgets, prices, clock)
     fleet = None if claims is None else SingleFlight(claims, clock)
     asked = through_recorder(FirstCallClient(client))
     return JournalledModels(asked, journal, prices, clock, settings.concurrency, reservations, fleet, batches)

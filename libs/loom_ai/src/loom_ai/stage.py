@@ -47,7 +47,7 @@ def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
     """Open the model stage on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     url = platform.settings.journal.url.get_secret_value()
     journal = open_journal(url, platform.project)
-    reservations = BudgetReservations(open_budgets(platform.settings), Prices())
+    reservations = BudgetReservations(open_budgets(platform.settings), Prices(), platform.clock)
     batches = open_batches(platform.settings, journal, reservations, platform.credentials, platform.clock)
     models = open_models(
         journal,

@@ -23,7 +23,7 @@
     │   ├── StateUnusable            the files of Loom's own state cannot be read or written
     │   ├── CheckBroken              a record misses a quality check that tolerates none
     │   └── UserCodeError            a Python function of the user's could not be loaded
-    ├── BudgetExhausted              the run's budget does not cover the next model call
+    ├── BudgetExhausted              a budget does not cover the next model call
     ├── AnswersPending               a provider's batch has not answered yet; waiting counts no attempt
     ├── PluginFailed                 the code of a plugin raised an error that is none of these
     ├── RecordError                  this one record is at fault; its neighbours are not
@@ -39,6 +39,7 @@ where, and what to do about it.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -239,14 +240,23 @@ class PluginFailed(LoomError):
 
 
 class BudgetExhausted(LoomError):
-    """The run's budget does not cover the next model call, which was not made. The run pauses until the budget is
-    raised."""
+    """A budget does not cover the next model call, which was not made. The run pauses until the budget is raised, or
+    until the next day begins."""
 
     def __init__(
-        self, limit: float, gone: float, worst: float, lost: float = 0.0, owed: float = 0.0, run_id: str = ""
+        self,
+        limit: float,
+        gone: float,
+        worst: float,
+        lost: float = 0.0,
+        owed: float = 0.0,
+        account: str = "",
+        until: dt.datetime | None = None,
     ) -> None:
-        self.run_id = run_id
-        """The run whose budget it is."""
+        self.account = account
+        """The run whose budget it is, or the day of a stream, as the ledger names it."""
+        self.until = until
+        """The moment at which a budget of a day begins anew; None for the budget of a run."""
         self.limit = limit
         """The budget in USD."""
         self.gone = gone

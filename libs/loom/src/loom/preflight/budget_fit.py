@@ -16,7 +16,9 @@ from loom_common.domain.definition.transforms.ai import AiTransformConfig
 
 def told(pipeline: Pipeline) -> str | None:
     """Say in words what the budget means for one call of the transform; return None without a budget or a model."""
-    budget, transform = pipeline.monitoring.cost_budget, pipeline.transform
+    of_day, transform = pipeline.monitoring.cost_budget_per_day, pipeline.transform
+    budget = pipeline.monitoring.cost_budget or (None if of_day is None else of_day.usd)
+    span = "a day" if pipeline.monitoring.cost_budget is None else "a run" if pipeline.windows is None else "a window"
     if budget is None or not isinstance(transform, AiTransformConfig):
         return None
     endpoint = next(endpoints(pipeline))
@@ -28,9 +30,9 @@ def told(pipeline: Pipeline) -> str | None:
     usd = Prices().quote(call, Tokens(answered=tokens), pipeline.prices).usd
     limit = "`max_tokens`" if transform.max_tokens else f"no `max_tokens`, so {MOST_ANSWERED:,} tokens"
     if usd <= budget:
-        return f"${budget:g} for a run; the longest answer ({limit}) costs {money(usd)}"
+        return f"${budget:g} for {span}; the longest answer ({limit}) costs {money(usd)}"
     return (
-        f"${budget:g} for a run, and the longest answer ({limit}: {tokens:,} tokens) would cost {money(usd)}: calls "
+        f"${budget:g} for {span}, and the longest answer ({limit}: {tokens:,} tokens) would cost {money(usd)}: calls "
         "are made with a limit that the rest bears, and what that cuts off is asked again"
     )
 

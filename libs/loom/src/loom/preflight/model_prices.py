@@ -13,7 +13,8 @@ _MILLION = 1_000_000
 def told(pipeline: Pipeline) -> tuple[bool, str] | None:
     """Tell whether the run may go ahead, and the prices of its models in words; return None where no model is asked. An
     unknown price stands in the way of a budget only."""
-    prices = Prices()
+    prices, monitoring = Prices(), pipeline.monitoring
+    limits = " and ".join(name for name in ("cost_budget", "cost_budget_per_day") if getattr(monitoring, name))
     words, unknown = [], []
     for endpoint in dict.fromkeys(endpoints(pipeline)):
         call = ModelCall(
@@ -33,7 +34,7 @@ def told(pipeline: Pipeline) -> tuple[bool, str] | None:
         return None
     if unknown:
         names = ", ".join(dict.fromkeys(unknown))
-        what = "so cost_budget cannot be kept" if pipeline.monitoring.cost_budget else "their calls count as $0"
+        what = f"so {limits} cannot be kept" if limits else "their calls count as $0"
         remedy = f"Say it: `prices: {{{unknown[0]}: {{input: 0.15, output: 0.60}}}}`"
         words.append(f"no price is known for {names}: {what}. {remedy}")
-    return not (unknown and pipeline.monitoring.cost_budget), "; ".join(dict.fromkeys(words))
+    return not (unknown and limits), "; ".join(dict.fromkeys(words))

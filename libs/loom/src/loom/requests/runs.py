@@ -113,7 +113,7 @@ async def refuse_at_work(config: LoomConfig, pipeline: Pipeline) -> None:
     stream_id = streams.id_of(pipeline)
     async with open_views(config) as views:
         waiting = await views.open_windows(stream_id)
-    if any(alive(config.project, each.owner) for each in waiting if each.status == "running"):
+    if any(alive(config.project, each.owner) for each in waiting if each.is_at_work):
         raise ConfigurationError(
             f"The stream {stream_id} of {pipeline.name} is at work in another process. `loom drain {stream_id}` ends "
             "it once its source has nothing more."

@@ -101,7 +101,7 @@ class Session(RunEngine):
                 del numbers[run_id], self._runs[run_id]
                 if event.report.window is None or not event.report.window.goes_on:
                     return
-            elif event.status == "paused":
+            elif event.status == "paused" and event.resumes_at is None:
                 at_work.discard(run_id)
                 if not at_work:
                     return

@@ -82,6 +82,6 @@ class EmbeddedSession(Session):
     async def _busy(self, run_id: str) -> bool:
         async with open_views(self._config) as views:
             run = await views.row(run_id)
-        if run is None or run.status != "running" or run.owner == self._owner:
+        if run is None or run.owner == self._owner or (run.status != "running" and run.resumes_at is None):
             return False
         return alive(self._config.project, run.owner)

@@ -84,7 +84,7 @@ class RunEngine(ABC):
 
     def follow_stream(self, stream: str, first: int) -> AsyncIterator[Event]:
         """Yield what is told of the windows of a stream, from the window `first`; end where none of them is at work any
-        more. Raises `ConfigurationError` on an engine that opens no streams."""
+        more, or goes on by itself. Raises `ConfigurationError` on an engine that opens no streams."""
         raise ConfigurationError(f"This engine opens no streams, so {stream} cannot be followed on it.")
 
     async def at_work(self) -> list[str]:

@@ -190,7 +190,8 @@ class BatchExecution:
             self._begin()
             words = told(await self._store.standing(payer.run_id), call, self._clock.now())
             raise AnswersPending(f"{words}; the budget bears no more until it is answered", _LEAST_WAIT)
-        return Reserved(held.id, held.worst, held.limit)
+        claimed = held.claims[0]
+        return Reserved(claimed.id, claimed.worst, held.limit)
 
     async def _give_back(self, request: Request) -> None:
         """Free what is reserved for a request that is not submitted."""

@@ -18,12 +18,14 @@ from uuid import uuid4
 import structlog
 
 from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest, shortest
+from loom_ai.budget.claims import Claim, claim
 from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Request, Reserve, SetAside, Settle
 from loom_ai.budget.prices import Prices
 from loom_ai.coalescing import Coalescer
 from loom_ai.ports import ModelAnswer, ModelCall, Payer, Waits
-from loom_common.domain.run.budget import Budget, BudgetDecision, BudgetState, Need
+from loom_common.domain.run.budget import Account, Budget, BudgetDecision, BudgetState, Need
 from loom_common.errors import BudgetExhausted, LoomError, PermanentError
+from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.usage import Usage
 
 log = structlog.get_logger()
@@ -42,11 +44,11 @@ _FIRST_CALLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Represents the sum that is reserved for one call."""
+    """Represents what is reserved for one call."""
 
-    id: str
     run_id: str
-    worst: float
+    claims: tuple[Claim, ...]
+    """The sums that are reserved, in every account that has to bear the call."""
     limit: int
     """The most tokens that the answer may have."""
 
@@ -54,13 +56,15 @@ class Reservation:
 class BudgetReservations:
     """Keeps the reservations of one process. Requests that arrive at the same time share a transaction."""
 
-    def __init__(self, ledger: BudgetLedger, prices: Prices) -> None:
+    def __init__(self, ledger: BudgetLedger, prices: Prices, clock: Clock | None = None) -> None:
         self._ledger = ledger
         self._prices = prices
+        self._clock = clock or SystemClock()
         self._exchange: Coalescer[Request, Decision] = Coalescer(self._exchanged, limit=200)
         self._sizes = AnswerSizes()
         self._changed = asyncio.Event()
         self._held = 0
+        """The number of claims of calls in flight."""
         self._exchanging = 0
         """The number of calls for batches that are being decided."""
         self._impatient: set[str] = set()
@@ -85,30 +89,26 @@ class BudgetReservations:
 
         Raises `BudgetExhausted`, `PermanentError` for a model without a price, and `DependencyUnavailable`."""
         sizes = self._sizes.of(call, payer.run_id)
-        name, record = uuid4().hex, "" if not call.judged else judging_id(payer.run_id, payer.record_id)
+        record = "" if not call.judged else judging_id(payer.run_id, payer.record_id)
         stalled = _StallTimer(_STILL_SECONDS)
         while True:
             changed = self._changed
             allowed = budget()
             need = self._need(call, sizes, usage, beyond, patient=payer.run_id not in self._impatient)
             if sizes.answers or sizes.first < _FIRST_CALLS:
-                request = Reserve(name, payer.run_id, need, allowed.limit, allowed.spent, record)
+                accounts = allowed.accounts(payer.run_id, self._clock.now())
                 sizes.first += 1
                 try:
-                    decision = await self._exchange(request)
+                    claimed = await claim(self._exchange, self._release, accounts, need, record)
                 finally:
                     sizes.first -= 1
-                if decision.verdict is BudgetDecision.GRANTED:
-                    limit = self._affordable(call, sizes, usage, decision.granted)
-                    return self._hold(Reservation(name, payer.run_id, decision.granted, limit), call, sizes)
-                standing = decision.standing
-                if decision.verdict is BudgetDecision.EXHAUSTED:
-                    needed = need.least + need.judged
-                    usage.exhausted = BudgetExhausted(
-                        allowed.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
-                    )
+                if claimed.verdict is BudgetDecision.GRANTED:
+                    limit = self._affordable(call, sizes, usage, claimed.granted)
+                    return self._hold(Reservation(payer.run_id, claimed.claims, limit), call, sizes)
+                if claimed.verdict is BudgetDecision.EXHAUSTED:
+                    usage.exhausted = _exhausted(claimed.account, claimed.decision.standing, need)
                     raise usage.exhausted
-                if stalled.expired(standing):
+                if claimed.account.until is None and stalled.expired(claimed.decision.standing):
                     self._impatient.add(payer.run_id)
             async with waits.for_a_turn():
                 await _wait_for_change(changed)
@@ -121,6 +121,8 @@ class BudgetReservations:
 
         The reservation outlives this process, and whoever reads the answer settles it by `settle_answered`. Raises
         `BudgetExhausted`, `PermanentError` for a model without a price, and `DependencyUnavailable`."""
+        if budget.limit is None or budget.day is not None:
+            raise PermanentError("A budget of a day is for streams, and a batch of a provider is answered after hours.")
         sizes = self._sizes.of(call, payer.run_id)
         need = self._need(call, sizes, usage, beyond, patient=True)
         name, record = uuid4().hex, "" if not call.judged else judging_id(payer.run_id, payer.record_id)
@@ -139,26 +141,26 @@ class BudgetReservations:
         if decision.verdict is BudgetDecision.WAITS:
             return None
         if decision.verdict is BudgetDecision.EXHAUSTED:
-            needed = need.least + need.judged
-            usage.exhausted = BudgetExhausted(
-                budget.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
-            )
+            usage.exhausted = _exhausted(Account(payer.run_id, budget.limit), standing, need)
             raise usage.exhausted
         limit = self._affordable(call, sizes, usage, decision.granted)
-        return self._hold(Reservation(name, payer.run_id, decision.granted, limit), call, sizes)
+        claims = (Claim(name, payer.run_id, decision.granted),)
+        return self._hold(Reservation(payer.run_id, claims, limit), call, sizes)
 
     async def settle_answered(
         self, name: str, run_id: str, worst: float, limit: int, call: ModelCall, cost: float, answer: ModelAnswer | None
     ) -> None:
         """Enter the cost of a call that a batch answered, in USD; the reservation may be another process's. None for
         an answer: it was not answered, and nothing was paid."""
-        await self.settle(Reservation(name, run_id, worst, limit), call, cost, answer)
+        await self.settle(Reservation(run_id, (Claim(name, run_id, worst),), limit), call, cost, answer)
 
     async def set_apart(self, run_id: str, judged: Mapping[str, float], budget: Budget) -> None:
-        """Set aside the cost of judging all records of a batch.
+        """Set aside the cost of judging all records of a batch, where the run has a budget of its own.
 
         It waits for other batches. Where the batch does not fit although none is in flight, or nothing changes, its
         records are reserved for one by one. Raises `DependencyUnavailable`."""
+        if budget.limit is None:
+            return
         owed = {judging_id(run_id, name): usd for name, usd in judged.items()}
         request, stalled = SetAside(uuid4().hex, run_id, owed, budget.limit), _StallTimer(_BATCH_STILL_SECONDS)
         while True:
@@ -171,7 +173,10 @@ class BudgetReservations:
     async def settle(self, reservation: Reservation, call: ModelCall, cost: float, answer: ModelAnswer | None) -> None:
         """Enter the cost of the call, in USD. While the ledger cannot be reached, the worst case stays reserved."""
         self._learn(reservation, call, answer)
-        done = Settle(reservation.id, reservation.run_id, reservation.worst, cost)
+        await asyncio.gather(*(self._end(each.settled(cost)) for each in reservation.claims))
+
+    async def _end(self, done: Settle) -> None:
+        """Enter the end of a call in one account. Where that is not possible now, it is tried again later."""
         try:
             await self._exchange(done)
         except LoomError as error:
@@ -179,6 +184,11 @@ class BudgetReservations:
             log.warning("a call cannot be settled yet: it counts with its worst case", error=str(error))
         else:
             self._settled()
+
+    async def _release(self, unused: Claim) -> None:
+        """Give back what an account had reserved for a call that another account does not bear."""
+        self._held += 1
+        await self._end(unused.settled(0.0))
 
     async def free(self, run_id: str, records: Sequence[str], cost: float | None = None) -> None:
         """Free the sums that are set aside for these records; `cost` is what judging them took, None where they were
@@ -264,7 +274,7 @@ class BudgetReservations:
             sizes.first += 1
         else:
             self._notify()
-        self._held += 1
+        self._held += len(reservation.claims)
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         return reservation
@@ -296,6 +306,13 @@ class _StallTimer:
         if standing.reserved or standing != self.standing:
             self.standing, self.since = standing, monotonic()
         return monotonic() - self.since > self.seconds
+
+
+def _exhausted(account: Account, standing: BudgetState, need: Need) -> BudgetExhausted:
+    """Return the error for a call that an account does not cover."""
+    needed = need.least if account.until is not None else need.least + need.judged
+    gone, lost, owed = standing.gone, standing.lost, standing.owed
+    return BudgetExhausted(account.limit, gone, needed, lost, owed, account.name, account.until)
 
 
 async def _wait_for_change(changed: asyncio.Event) -> None:

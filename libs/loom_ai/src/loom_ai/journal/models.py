@@ -320,4 +320,4 @@ def _own(spent: BudgetExhausted, payer: Payer) -> bool:
     """Tell whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account,
     and a run that was resumed may have more by now than when the question was begun."""
     budget = None if payer.usage is None else payer.usage.budget
-    return budget is not None and (spent.run_id, spent.limit) == (payer.run_id, budget.limit)
+    return budget is not None and budget.has(spent.account, spent.limit, payer.run_id)

@@ -33,7 +33,7 @@ class PendingCall:
     def raise_budget(self, budget: Budget | None) -> None:
         """Raise the budget, because another record of the run wants the answer, whose batch was sent with that
         budget."""
-        if budget is not None and (self.budget is None or budget.limit > self.budget.limit):
+        if budget is not None and (self.budget is None or budget.covers_more(self.budget)):
             self.budget = budget
 
     async def landed(self, call: ModelCall, patience: float | None) -> Entry:

@@ -155,6 +155,7 @@ def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
         lost=error.lost,
         needed=error.worst,
         owed=error.owed,
+        until=error.until,
     )
     return [Outgoing(flow.fact("stage", "exhausted", header.pipeline), fact)]
 

@@ -18,11 +18,12 @@ WARNING, ERROR = "warning", "error"
 RESOLVED = "resolved"
 """The severity of a row that says that an earlier run's alert is over."""
 BUDGET = "budget_exhausted"
+BUDGET_OF_DAY = "day_budget_exhausted"
 
 
 def subject_of(alert_type: str, subject: str) -> str:
     """Return what an alert is about across runs. Of a spent budget, the subject is its amount, which may change."""
-    return "" if alert_type == BUDGET else subject
+    return "" if alert_type in (BUDGET, BUDGET_OF_DAY) else subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,18 @@ from sqlalchemy import RowMapping, select, update
 from loom_common.async_engine import AsyncConnection
 from loom_common.console.numbers import money
 from loom_common.contracts.v1 import Alert, BudgetSpent
-from loom_coordinator.alerts.rules import BUDGET, ERROR, RESOLVED, Finding, subject_of
+from loom_coordinator.alerts.rules import BUDGET, BUDGET_OF_DAY, ERROR, RESOLVED, Finding, subject_of
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 
 def budget_exhausted(spent: BudgetSpent) -> Finding:
-    """Return the alert of a run that paused for want of money. A larger budget that is spent too is another one."""
+    """Return the alert of a run that paused for want of money. A larger budget that is spent too is another one, and so
+    is that of another day."""
+    if spent.until is not None:
+        words = f"the stream paused: {money(spent.gone)} of its budget of {money(spent.limit)} for the day is spent"
+        return Finding(BUDGET_OF_DAY, f"{spent.until:%Y-%m-%d %H:%M}", words, spent.limit, spent.gone, ERROR)
     words = f"the run paused: {money(spent.gone)} of its budget of {money(spent.limit)} is spent"
     return Finding(BUDGET, f"{spent.limit:.6f}", words, spent.limit, spent.gone, ERROR)
 

@@ -123,6 +123,11 @@ class Run:
     one."""
     canary_of: str | None
     """The window beside which it has the records of a version on trial; None for any other run."""
+    day_budget: Json | None
+    """Says what its stream may spend in a day: `usd`, `timezone` and `when_spent`; None without a limit."""
+    resumes_at: dt.datetime | None
+    """The moment at which it goes on by itself; None for a run that is not paused, and for one that somebody has to
+    resume."""
     totals: RunTotals
     """The sums of its batches."""
 

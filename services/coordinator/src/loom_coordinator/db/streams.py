@@ -63,6 +63,12 @@ class OpenWindow:
     number: int
     status: str
     owner: str | None
+    resumes_at: dt.datetime | None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Tell whether it goes on without anybody's doing, now or when the next day begins."""
+        return self.status == run_rows.RUNNING or self.resumes_at is not None
 
 
 def id_of(pipeline: Pipeline) -> str:
@@ -133,7 +139,7 @@ async def open_windows(connection: AsyncConnection, stream_id: str) -> list[Open
     runs = pipeline_runs.c
     counted = select(streams.c.counted).where(streams.c.stream_id == stream_id).scalar_subquery()
     query = (
-        select(runs.run_id, runs.stream_window, runs.status, runs.owner)
+        select(runs.run_id, runs.stream_window, runs.status, runs.owner, runs.resumes_at)
         .where(runs.stream == stream_id, runs.stream_window > counted)
         .where(runs.replay_of.is_(None), not_(run_rows.OVER))
         .where(runs.status != run_rows.CANCELLED)

@@ -51,6 +51,8 @@ async def go_on(
             await streams.change(unit, stream_id, state=streams.RUNNING)
         else:
             await streams.change(unit, stream_id, state=streams.RUNNING, **said)
+            for each in await streams.open_windows(unit.connection, stream_id):
+                await run_rows.change(unit, each.run_id, day_budget=columns.get("day_budget"))
             await _replace_unread(unit, stream_id, plan_hash, columns)
         await stream_commands.resume(unit, stream_id)
     await stream_windows.go_on(unit, stream_id, look=True)

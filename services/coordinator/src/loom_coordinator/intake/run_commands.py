@@ -68,7 +68,7 @@ async def cancel(unit: UnitOfWork, run: Run, *, with_its_stream: bool = False) -
 
 async def pause(unit: UnitOfWork, run: Run) -> str:
     """Stop asking for more, and let workers drop what is on its way. Nothing is lost: resume asks again."""
-    if run.status == run_rows.RUNNING:
+    if run.status == run_rows.RUNNING or run.resumes_at is not None:
         await paused(unit, run)
         return run_rows.PAUSED
     return run.status
@@ -97,6 +97,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None, *, clo
         finalizing=False,
         notice=None,
         wanted=None,
+        resumes_at=None,
         owner=unit.owner,
         error_message=None,
         completed_at=None,

@@ -176,6 +176,7 @@ async def columns_of(
 ) -> dict[str, Any]:
     """Return what the row of a run says of its plan and of its request, as JSON values."""
     pipeline = plan.pipeline
+    of_day = pipeline.monitoring.cost_budget_per_day
     records = name_in(pipeline.extract.source)
     batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
     least_window = windows.batch_window(pipeline)
@@ -197,6 +198,7 @@ async def columns_of(
         "target": pipeline.target,
         "priority": priority,
         "budget": min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
+        "day_budget": None if of_day is None or plan.stream is None else of_day.model_dump(),
         "estimate": await estimates.newest(unit, pipeline.state_name),
         "slice_batches": batches_per_slice,
         "credit_window": max(windows.full_window(batches_per_slice), least_window or 0),

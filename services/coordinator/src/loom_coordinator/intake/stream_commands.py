@@ -6,6 +6,7 @@ from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.values.ids import STREAM_PREFIX
 from loom_common.errors import ConfigurationError, NotFound
 from loom_coordinator.db import run_rows, streams
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands
@@ -63,6 +64,14 @@ async def resume(unit: UnitOfWork, stream_id: str, budget: float | None = None) 
         if run.status != run_rows.RUNNING or run.owner != unit.owner:
             more = budget if run.reason is not None else None
             await run_commands.resume(unit, run, more, closing=run.canary_of is None and run.plan != stream.plan)
+
+
+async def resume_by_itself(unit: UnitOfWork, run: Run) -> None:
+    """Let a window go on whose stream has waited for the next day, and the stream with it."""
+    stream = await streams.find(unit.connection, str(run.stream))
+    assert stream is not None, "a window has a stream"
+    await run_commands.resume(unit, run, closing=run.canary_of is None and run.plan != stream.plan)
+    await stream_windows.go_on(unit, stream.stream_id)
 
 
 async def drain(unit: UnitOfWork, stream_id: str) -> str:

@@ -47,12 +47,15 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
         elapsed=(unit.now - run.started_at).total_seconds(),
         notice=run.notice,
         reason=run.reason,
+        resumes_at=run.resumes_at,
     )
 
 
 async def paused(unit: UnitOfWork, run: Run, notice: str | None = None) -> None:
     """Pause a run that is at work, and tell it, with what it waits for. Workers drop what is on its way."""
-    await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=notice, reason=None)
+    await run_rows.raise_epoch(
+        unit, run, status=run_rows.PAUSED, finalizing=False, notice=notice, reason=None, resumes_at=None
+    )
     now = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
     told = await progress(unit, now)
     unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Integer, bindparam, false, func, insert, literal
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
-from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.budget import Budget, DayBudget
 from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
@@ -181,10 +181,14 @@ async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: 
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
-    """Return what the run may spend, with what is booked on it now; None without a budget."""
+    """Return what the run and its stream may spend, with what is booked on the run now; None without a budget."""
+    of_day = run.day_budget
+    day = None
+    if of_day is not None and run.stream is not None:
+        day = DayBudget(stream=run.stream, limit=of_day["usd"], timezone=of_day["timezone"])
     if run.budget is None:
-        return None
-    return Budget(limit=run.budget, spent=await usage.cost_of_run(unit.connection, run.run_id))
+        return None if day is None else Budget(limit=None, day=day)
+    return Budget(limit=run.budget, spent=await usage.cost_of_run(unit.connection, run.run_id), day=day)
 
 
 def _ask(

@@ -157,12 +157,8 @@ async def ended(unit: UnitOfWork, run: Run) -> None:
 
 
 async def stop(unit: UnitOfWork, stream_id: str, notice: str | None = None) -> None:
-    """Pause the windows of a stream that are at work, and say what for. Nothing is lost."""
-    running = [
-        each.run_id
-        for each in await streams.open_windows(unit.connection, stream_id)
-        if each.status == run_rows.RUNNING
-    ]
+    """Pause the windows of a stream that are at work, or would go on by themselves, and say why. Nothing is lost."""
+    running = [each.run_id for each in await streams.open_windows(unit.connection, stream_id) if each.is_at_work]
     for run in (await run_rows.lock(unit, running)).values():
         await paused(unit, run, notice)
 

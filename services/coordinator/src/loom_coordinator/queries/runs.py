@@ -202,9 +202,9 @@ async def page(
 
 
 async def at_work(connection: AsyncConnection, owner: str) -> list[str]:
-    """Return the ids of the runs that an embedded engine is at work on."""
+    """Return the ids of the runs that an embedded engine is at work on, or lets go on when the next day begins."""
     columns = pipeline_runs.c
-    running = (columns.owner == owner, columns.status == run_rows.RUNNING)
+    running = (columns.owner == owner, (columns.status == run_rows.RUNNING) | columns.resumes_at.is_not(None))
     return list((await connection.execute(select(columns.run_id).where(*running))).scalars())
 
 

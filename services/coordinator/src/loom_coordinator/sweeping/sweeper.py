@@ -82,10 +82,11 @@ class Sweeper:
         return await progress(unit, run, self._under_way.of(run.run_id, run.epoch))
 
     async def _active(self, unit: UnitOfWork) -> list[Run]:
+        """Return the runs that are at work, or go on by themselves."""
+        runs = pipeline_runs.c
+        waits = (runs.status == run_rows.PAUSED) & runs.resumes_at.is_not(None)
         rows = await unit.connection.execute(
-            run_rows.RUNS.where(
-                pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(self._owner)
-            )
+            run_rows.RUNS.where((runs.status == run_rows.RUNNING) | waits, runs.owner.is_not_distinct_from(self._owner))
         )
         return [Run.of(row) for row in rows.mappings()]
 
@@ -115,6 +116,9 @@ class Sweeper:
         for run in active:
             async with self._outbox.unit() as unit:
                 locked = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
+                if locked.resumes_at is not None and locked.resumes_at <= unit.now:
+                    await stream_commands.resume_by_itself(unit, locked)
+                    continue
                 if locked.status != run_rows.RUNNING:
                     continue
                 if await completion.late(unit, locked):

@@ -1,5 +1,6 @@
 """Defines facts about what happened, for the coordinator and for any other subscriber."""
 
+import datetime as dt
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -227,8 +228,8 @@ class CallsPaid(Message):
 
 
 class BudgetSpent(Message):
-    """Tells that a stage stopped a batch because the run's budget does not cover its next call:
-    `stage.exhausted.<pipeline>`. The coordinator pauses the run."""
+    """Tells that a stage stopped a batch because the run's budget, or that of its stream for the day, does not cover
+    its next call: `stage.exhausted.<pipeline>`. The coordinator pauses the run."""
 
     type: ClassVar[str] = "loom.budget.spent.v1"
 
@@ -240,6 +241,9 @@ class BudgetSpent(Message):
     lost: float = Field(0.0, description="Of these: for calls that died with their process, at their worst case.")
     needed: float = Field(description="USD that the next call may cost, with the judgement of its answer.")
     owed: float = Field(0.0, description="USD set apart to judge what was answered already.")
+    until: dt.datetime | None = Field(
+        None, description="When the budget of a day begins anew; null for the budget of the run."
+    )
 
     @property
     def message_id(self) -> str:

@@ -1,5 +1,6 @@
 """Reports about the progress and the end of a run."""
 
+import datetime as dt
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -35,7 +36,13 @@ class RunProgress(Message):
     stages: dict[Stage, StageProgress]
     elapsed: float
     notice: str | None = Field(None, description="What holds it up, where something does.")
-    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
+    reason: str | None = Field(
+        None,
+        description="Why it is paused: `budget_exhausted`, `day_budget_exhausted`; null where somebody asked.",
+    )
+    resumes_at: dt.datetime | None = Field(
+        None, description="When it goes on by itself; null where it is not paused, or somebody has to resume it."
+    )
 
     @property
     def message_id(self) -> str:
@@ -114,7 +121,8 @@ class Alert(Part):
     """Describes an alert: a row of `monitoring_alerts`."""
 
     type: str = Field(
-        description="`budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, `score_degradation`."
+        description="`budget_exhausted`, `day_budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, "
+        "`score_degradation`."
     )
     severity: str
     message: str

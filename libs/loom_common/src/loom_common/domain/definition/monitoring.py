@@ -135,11 +135,46 @@ class AlertsConfig(Section):
         return value
 
 
+class CostPerDay(Section):
+    """Limits what a stream may spend in a day."""
+
+    usd: float = Field(gt=0, description="USD for each day, over all windows and versions of the stream.")
+    timezone: str = Field("UTC", description="Where a day begins: `Europe/Berlin`.")
+    when_spent: Literal["wait", "stop"] = Field(
+        "wait",
+        description="`wait`: the stream pauses, and goes on by itself when the next day begins. `stop`: it waits for "
+        "`loom resume`.",
+    )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"usd": written} if isinstance(written, int | float) and not isinstance(written, bool) else written
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo  # few pipelines name a time zone
+
+        try:
+            ZoneInfo(value)
+        except (ValueError, LookupError, OSError):
+            raise PydanticCustomError("timezone", "the name of a time zone, such as `UTC` or `Europe/Berlin`") from None
+        return value
+
+
 class MonitoringConfig(Section):
     """Says what a run may cost, and when an alert is raised."""
 
     cost_budget: float | None = Field(
-        None, gt=0, description="USD for one run. No call is made that might pass it: the run pauses instead."
+        None,
+        gt=0,
+        description="USD for one run, or for one window of a stream. No call is made that might pass it: the run "
+        "pauses instead.",
+    )
+    cost_budget_per_day: CostPerDay | None = Field(
+        None,
+        description="In a stream: `20.00` or `{usd: 20.00, timezone: Europe/Berlin, when_spent: stop}`, for all "
+        "windows of a day together. No call is made that might pass it: the stream pauses until the next day begins.",
     )
     quality_threshold: QualityThreshold | None = Field(None, description="`{min_score: 0.7}`.")
     latency_sla: LatencySla | None = Field(

@@ -4,6 +4,8 @@ A call is made only if its worst case fits beside everything that is spent and r
 exceeded, whatever the answer costs. The worst case depends on the longest allowed answer, so a call may be granted less
 than it asked for; its answer is then limited to fewer tokens."""
 
+import datetime as dt
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,13 +15,67 @@ _DUST = 1e-9
 """The rounding error that is tolerated, in USD."""
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Names a sum that a call must fit into, as the ledger of reservations keeps it."""
+
+    name: str
+    limit: float
+    """An amount in USD."""
+    spent: float = 0.0
+    """USD that are known to be spent, whatever the ledger holds."""
+    until: dt.datetime | None = None
+    """The moment after which calls go to another account; None for the account of a run, which has no such end."""
+
+
+class DayBudget(BaseModel):
+    """Describes what all windows of a stream may spend in a day, as their batches carry it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    stream: str
+    limit: float = Field(gt=0, description="USD for each day.")
+    timezone: str = Field("UTC", description="The time zone in which a day begins.")
+
+    def account(self, now: dt.datetime) -> Account:
+        """Return the account of the day that it is at the moment `now`: each day has one of its own."""
+        from zoneinfo import ZoneInfo  # few runs need it
+
+        zone = ZoneInfo(self.timezone)
+        today = now.astimezone(zone).date()
+        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), zone)
+        return Account(f"{self.stream}:{today}", self.limit, until=tomorrow.astimezone(dt.UTC))
+
+
 class Budget(BaseModel):
     """Describes a run's budget, as its batches carry it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    limit: float = Field(gt=0, description="USD for the run in all.")
+    limit: float | None = Field(gt=0, description="USD for the run in all; null where its stream has one for the day.")
     spent: float = Field(0.0, ge=0, description="USD that were booked on the run when the slice was asked for.")
+    day: DayBudget | None = Field(None, description="What the stream that the run is a window of may spend in a day.")
+
+    def accounts(self, run_id: str, now: dt.datetime) -> tuple[Account, ...]:
+        """Return the accounts that a call of the run must fit into at the moment `now`: that of the run, and that of
+        the day."""
+        of_run = () if self.limit is None else (Account(run_id, self.limit, self.spent),)
+        return of_run if self.day is None else (*of_run, self.day.account(now))
+
+    def has(self, account: str, limit: float, run_id: str) -> bool:
+        """Tell whether an account with that limit is one that the run must keep to, be it on another day."""
+        of_day = self.day is not None and account.startswith(f"{self.day.stream}:") and limit == self.day.limit
+        return of_day or (account, limit) == (run_id, self.limit)
+
+    def covers_more(self, other: "Budget") -> bool:
+        """Tell whether it has more room than `other`, in one of its limits."""
+        limits = zip(self._limits, other._limits, strict=True)
+        return any(mine > others for mine, others in limits)
+
+    @property
+    def _limits(self) -> tuple[float, ...]:
+        day = None if self.day is None else self.day.limit
+        return tuple(math.inf if each is None else each for each in (self.limit, day))
 
 
 SHARES = 256

@@ -21,6 +21,8 @@ def sentences(run: Run, status: str, details: RunDetails, now: dt.datetime) -> l
         case ShownStatus.PAUSED:
             more = " --budget USD" if run.reason == "budget_exhausted" else ""
             said = [run.notice] if run.notice else []
+            if run.resumes_at is not None:
+                return said
             return [*said, f"It is paused. `loom resume {run.run_id}{more}` goes on."]
         case ShownStatus.RUNNING:
             notice = [counted_down(run.notice, now)] if run.notice else []

@@ -85,6 +85,8 @@ pipeline_runs = Table(
     Column("stream_window", Integer),
     Column("lineage_parent", JSON(none_as_null=True)),
     Column("canary_of", String(40)),
+    Column("day_budget", Json),
+    Column("resumes_at", UtcDateTime),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

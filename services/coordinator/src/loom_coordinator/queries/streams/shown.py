@@ -41,6 +41,8 @@ class ShownStream(Shown):
     """The number of those that passed their gate."""
     cost: float
     """An amount in USD."""
+    resumes_at: dt.datetime | None
+    """Says when it goes on by itself; None where it does not wait for the next day."""
     newest: Sequence[RunSummary]
     """The newest windows, the newest first."""
     canary: ShownCanary | None
@@ -65,7 +67,9 @@ async def shown(
     ended = (*windows, runs.stream_window > stream.counted, runs.completed_at.is_not(None))
     records, passed, cost = (await connection.execute(sums.where(*ended))).one()
     rows = await connection.execute(run_rows.RUNS.where(*windows).order_by(runs.stream_window.desc()).limit(newest))
-    last = [summary_of(Run.of(row), alive) for row in rows.mappings()]
+    found = [Run.of(row) for row in rows.mappings()]
+    last = [summary_of(each, alive) for each in found]
+    waits = [each.resumes_at for each in found if each.resumes_at and (each.owner is None or alive(each.owner))]
     going = [each for each in last if each.completed_at is None]
     return ShownStream(
         stream_id=stream_id,
@@ -78,6 +82,7 @@ async def shown(
         records=stream.counted_records + int(records) + sum(each.records_processed for each in going),
         passed=stream.counted_passed + int(passed) + sum(each.records_validated for each in going),
         cost=stream.counted_cost + float(cost) + sum(each.cost_total or 0.0 for each in going),
+        resumes_at=max(waits, default=None),
         newest=last,
         canary=await versions.compared(connection, stream),
     )

@@ -79,6 +79,9 @@ async def _follow(session: RunEngine, accepted: RunAccepted, screen: WindowDispl
                 screen.closed(event.report)
                 continue
             screen.show(event)
+            screen.waits_for_the_day(event.run_id, event.notice if event.resumes_at is not None else None)
+            if event.resumes_at is not None:
+                continue
             if event.status == "paused":
                 seen.paused, seen.reason = event.run_id, event.reason or seen.reason
                 seen.notice = event.notice or seen.notice

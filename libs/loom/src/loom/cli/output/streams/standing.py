@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from loom_coordinator.queries.streams.shown import ShownStream
     from loom_coordinator.queries.streams.versions import ShownCanary
 
+WHY = "because its budget of the day is spent"
+
 
 def show(stream: ShownStream, form: Format) -> None:
     """Print the state of a stream on stdout."""
@@ -27,6 +29,7 @@ def show(stream: ShownStream, form: Format) -> None:
         f"  records      {terminal.count(stream.records)}, of which {terminal.count(stream.passed)} passed",
         f"  cost         {terminal.money(stream.cost)}",
         f"  last record  {heard}",
+        *(() if stream.resumes_at is None else (f"  goes on at   {terminal.moment(stream.resumes_at)} (UTC), {WHY}",)),
     ):
         told.print(words, markup=False, highlight=False, soft_wrap=True)
     if stream.canary is not None:

@@ -39,6 +39,8 @@ class WindowDisplay:
         self._heard = time.monotonic()
         self._extracted: dict[str, int] = {}
         self._quiet = False
+        self._waiting: set[str] = set()
+        """The windows that wait for the next day."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +92,18 @@ class WindowDisplay:
     def waits(self, text: str) -> None:
         """Show what the stream waits for."""
         self.say(text)
+
+    def waits_for_the_day(self, window: str, why: str | None) -> None:
+        """Show why a window waits for the next day, or that it does not: None."""
+        if why is not None:
+            if not self._waiting:
+                self.say(why)
+            self._waiting.add(window)
+            self._heard = time.monotonic()
+        elif window in self._waiting:
+            self._waiting.discard(window)
+            if not self._waiting:
+                self.say("the stream goes on")
 
     def note(self, text: str) -> None:
         """Something the person watching should know."""
