@@ -187,6 +187,6 @@ def _answers(path: Path) -> dict[str, str | None]:
 
 def _forget_answer(made) -> None:
     """Leave of a request what a process leaves that dies before it answers."""
-    with closing(sqlite3.connect(made.path(".loom/loom.db"), timeout=10)) as database:
+    with closing(sqlite3.connect(made.path(".loom/loom.db"), timeout=60)) as database:
         database.execute("UPDATE idempotency_keys SET status = NULL, taken_at = '2000-01-01 00:00:00'")
         database.commit()
