@@ -28,7 +28,10 @@ NAV: Entries = {
         "Installing": "docs/installing.md",
         "A project": "docs/projects.md",
     },
-    "Tutorial": "docs/tutorial.md",
+    "Tutorials": {
+        "A first pipeline": "docs/first-pipeline.md",
+        "A better model, measured": "docs/tutorial.md",
+    },
     "Examples": {
         "All examples": "examples/README.md",
         **{name.replace("_", " ").capitalize(): f"examples/{name}/README.md" for name in EXAMPLES},
