@@ -1,4 +1,5 @@
-"""Tests what the step packages of this tree say of themselves. Their steps are tested by `make statistics`."""
+"""Tests what the packages of this tree say of themselves. What they do is tested by `make statistics` and `make
+prefect-engine`."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from loom.project.configured import engine_names
 from loom_common.domain.steps.registered.find import PACKAGES
 from loom_common.plugins.installed import DISTRIBUTION
 from loom_common.plugins.kinds import Kind
@@ -17,8 +19,17 @@ PROJECTS = [tomllib.loads(file.read_text(encoding="utf-8"))["project"] for file 
 
 
 def test_a_machine_without_a_step_is_told_the_package_that_has_it():
-    offered = {name: each["name"] for each in PROJECTS for name in each["entry-points"][Kind.STEP.group]}
+    offered = {name: each["name"] for each in PROJECTS for name in each["entry-points"].get(Kind.STEP.group, {})}
     assert offered == PACKAGES
+
+
+def test_a_machine_without_an_engine_is_told_the_folder_of_its_package():
+    offered = {
+        name: f"packages/{file.parent.name}"
+        for file, each in zip(FILES, PROJECTS, strict=True)
+        for name in each["entry-points"].get(Kind.ENGINE.group, {})
+    }
+    assert offered == engine_names._FOLDERS
 
 
 def test_every_package_is_for_this_version_of_loom_and_not_for_the_next_incompatible_one():
