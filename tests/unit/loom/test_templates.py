@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -167,3 +168,15 @@ def test_rows_without_a_key_are_known_by_their_content(tmp_path):
     assert (own.key, own.text) == (None, "text")
     written = own.put_into(template_named("prompt").files("mine"))["pipeline.yaml"]
     assert parse(parse_yaml(written, "pipeline.yaml").data).extract.keys == ()
+
+
+def test_the_example_of_secrets_has_every_variable_that_the_pipeline_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert ran(capsys, "init", "shop", "--template", "postgres_to_s3")[0] == 0
+    named = {
+        line.partition("=")[0] for line in (tmp_path / "shop/.env.example").read_text().splitlines() if "=" in line
+    }
+    pipeline = (tmp_path / "shop/pipeline.yaml").read_text()
+    assert named == set(re.findall(r"\$\{(\w+)\}", pipeline)) > {"PG_PASSWORD"}
+    assert ran(capsys, "init", "mood", "--template", "sentiment")[0] == 0
+    assert "# OPENAI_API_KEY=" in (tmp_path / "mood/.env.example").read_text()

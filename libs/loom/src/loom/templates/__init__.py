@@ -3,12 +3,14 @@ in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 NAME = "my_pipeline"
 """Says what the pipeline is called in a template."""
+EXAMPLE = "# OPENAI_API_KEY=\n"
+"""Stands in the example of a project's secrets where its pipeline names none."""
 
 
 def text_of(name: str) -> str:
@@ -22,10 +24,12 @@ def template(name: str, pipeline: str) -> Iterator[tuple[str, str]]:
         yield path, entry.read_text(encoding="utf-8").replace(NAME, pipeline)
 
 
-def project(pipeline: str) -> Iterator[tuple[str, str]]:
-    """Yield the files that make a folder a project, of which that pipeline is the first: (name, text)."""
+def project(pipeline: str, variables: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the files that make a folder a project, of which that pipeline is the first: (name, text). The example of
+    its secrets has the `variables` that the pipeline names."""
     for name, file in PROJECT_FILES.items():
-        yield file, text_of(f"project/{name}").replace(NAME, pipeline)
+        text = text_of(f"project/{name}").replace(NAME, pipeline)
+        yield file, text.replace(EXAMPLE, "".join(f"{each}=\n" for each in variables) or EXAMPLE)
 
 
 PROJECT_FILES = {

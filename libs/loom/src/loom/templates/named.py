@@ -35,6 +35,12 @@ class Template(Shown):
     needs: Sequence[str] = ()
     """What is to be done before its pipeline runs: variables to set, extras to install, data to put there."""
 
+    @property
+    def variables(self) -> Sequence[str]:
+        """Return the variables that its pipeline names, in which secrets and addresses stand."""
+        pair = pair_named(self.name)
+        return () if pair is None else pair.variables
+
     def files(self, pipeline: str) -> dict[str, str]:
         """Return the text files of the template by path, for a pipeline of that name."""
         pair = pair_named(self.name)

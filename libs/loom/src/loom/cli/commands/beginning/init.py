@@ -53,7 +53,7 @@ def init(
     config = LoomConfig.load()
     joins = config.file is not None
     root = config.project if joins else folder
-    files = {**({} if joins else dict(project(folder.name))), **chosen.files(folder.name)}
+    files = {**({} if joins else dict(project(folder.name, chosen.variables))), **chosen.files(folder.name)}
     if own is not None:
         files = {path: text for path, text in files.items() if not path.startswith("data/")} | own.put_into(files)
     files["pipeline.yaml"] = modelines.of_pipeline(folder, root) + files["pipeline.yaml"]
