@@ -66,6 +66,8 @@ FIGURES: Mapping[str, Figure] = {
     "peers.dlt": Figure("CSV into SQLite, as a multiple of dlt's rate", "times", 2.0),
     "peers.celery": Figure("a job whose time is the model's, as a multiple of Celery's rate on RabbitMQ", "times"),
     "peers.curator": Figure("the same as a multiple of Curator's", "times"),
+    "peers.docetl": Figure("the same as a multiple of DocETL's", "times"),
+    "peers.lotus": Figure("the same as a multiple of LOTUS's", "times"),
 }
 """Holds every figure by the name under which its bench keeps it, in the order of the table."""
 

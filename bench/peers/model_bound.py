@@ -22,7 +22,7 @@ from bench.result import BenchError, Passage
 from loom_dev.backends import RabbitMQ
 
 _OURS = "Loom"
-_PEERS = ("celery", "curator", "docetl", "lotus")
+PEERS = ("celery", "curator", "docetl", "lotus")
 
 
 async def measure(peers: list[str], records: int, rounds: int, patience: float) -> dict[str, list[Passage]]:
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers.model_bound", description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=2_000, help="of each passage (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: %(default)s)")
-    parser.add_argument("--peers", nargs="+", default=list(_PEERS), choices=_PEERS)
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--patience", type=float, default=300.0, help="seconds a single passage may take")
     options = parser.parse_args()
     try:
