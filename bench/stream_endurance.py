@@ -26,7 +26,7 @@ _AHEAD = 4
 
 
 def written(folder: Path, records: int) -> None:
-    """Write the pipeline."""
+    """Write a project with the pipeline of the stream, whose windows close after `records` records."""
     (folder / "inbox").mkdir(parents=True)
     (folder / "loom.yaml").write_text("{}\n")
     definition = {
@@ -67,7 +67,7 @@ def loaded(folder: Path) -> int:
 
 
 def opened(folder: Path) -> subprocess.Popen[bytes]:
-    """Start `loom run`."""
+    """Start `loom run` of the stream as a process, and write what it says to `log.txt`."""
     log = (folder / "log.txt").open("ab")
     with log:
         return subprocess.Popen(

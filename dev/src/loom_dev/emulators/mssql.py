@@ -81,7 +81,7 @@ class _MaxBinary(ColumnType):  # type: ignore[misc]  # the package ships no type
 
 
 class _Decimal(ColumnType):  # type: ignore[misc]  # the package ships no types
-    """Encodes DECIMAL(38,10)."""
+    """Encodes decimal numbers as SQL Server sends them: 38 digits, of which 10 stand behind the point."""
 
     def type_info(self) -> bytes:
         return b"\x6a\x11\x26\x0a"

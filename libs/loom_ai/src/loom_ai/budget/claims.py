@@ -19,7 +19,7 @@ class Claim:
     id: str
     account: str
     worst: float
-    """An amount in USD."""
+    """Holds what the call may cost at most, in USD."""
 
     def settled(self, cost: float) -> Settle:
         """Return the request that replaces the sum by what the call has cost, in USD."""

@@ -26,7 +26,7 @@ class JoinedTable:
 
     name: str
     version: str
-    """The hash of its rows."""
+    """Holds a hash of the rows of the table, so that equal sources are kept once."""
     rows: int
 
 

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def position(self) -> str:
-        """Say where it stands."""
+        """Return where the record stands in its source, for people: the id of its entry."""
         return f"entry {self.id}"
 
 

@@ -100,7 +100,7 @@ class LookupPlaces:
         ]
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to all systems that records were looked up in."""
         async with self._open.closing():
             return
 

@@ -21,9 +21,9 @@ class Account:
 
     name: str
     limit: float
-    """An amount in USD."""
+    """Holds what may be spent in all, in USD."""
     spent: float = 0.0
-    """USD that are known to be spent, whatever the ledger holds."""
+    """Holds what is known to be spent, in USD, whatever the ledger says."""
     until: dt.datetime | None = None
     """The moment after which calls go to another account; None for the account of a run, which has no such end."""
 

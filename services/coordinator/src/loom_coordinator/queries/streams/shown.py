@@ -40,7 +40,7 @@ class ShownStream(Shown):
     passed: int
     """The number of those that passed their gate."""
     cost: float
-    """An amount in USD."""
+    """Holds what all windows of the stream have cost, in USD."""
     resumes_at: dt.datetime | None
     """Says when it goes on by itself; None where it does not wait for the next day."""
     newest: Sequence[RunSummary]

@@ -41,9 +41,9 @@ class VersionFigures(Shown):
     """The number of seconds; so is the next one."""
     latency_p95: float | None
     cost: float
-    """An amount in USD."""
+    """Holds what the runs of this version have cost, in USD."""
     cost_per_record: float | None
-    """An amount in USD."""
+    """Holds the mean cost of a record, in USD; None without a record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ class _Seen:
     reason: str | None = None
     """Says why a window was paused, if it was Loom that paused it."""
     paused: str | None = None
-    """The window that is paused."""
+    """Names the run of the window that is paused; None where none is."""
     notice: str | None = None
-    """Says what it waits for."""
+    """Says in a sentence for people what the paused window waits for."""
 
 
 async def carry_out(
