@@ -20,6 +20,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.slice_rows import EXTRACTED, HELD, ISSUED
 from loom_coordinator.db.tables.work import partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from loom_common.domain.definition.extract import ExtractConfig
     from loom_common.domain.run.plan import Plan
 
-ISSUED = "issued"
-EXTRACTED = "extracted"
-HELD = "held"
-"""The state of the question how the source is split where it is asked with the one that looks at the source: it is not
-asked for itself before that is answered."""
 SPLITTING = -1
 """The number that the question how the source is split has among the slices of partition 0."""
 

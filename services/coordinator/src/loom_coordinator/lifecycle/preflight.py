@@ -32,11 +32,11 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.slice_rows import EXTRACTED, ISSUED
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions
-from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED
 
 CHECKING_SOURCE = -2
 """The number that the question about the source has among the slices of partition 0."""

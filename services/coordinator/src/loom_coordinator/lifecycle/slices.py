@@ -5,11 +5,11 @@ The cursor in `partitions` is the checkpoint of the extraction; no extractor hol
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Boolean, Integer, bindparam, false, func, insert, literal_column, select, update
+from sqlalchemy import Boolean, Integer, bindparam, false, func, select, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -19,46 +19,21 @@ from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
-from loom_coordinator.db import run_totals
+from loom_coordinator.db import run_totals, slice_rows
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.slice_rows import EXTRACTED, HELD, IS_ISSUED, ISSUED, SliceRow
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
 from loom_coordinator.flow_control.windows import OPENING_SECONDS, ends_awaited, opening_window, slice_size
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import preflight
-from loom_coordinator.lifecycle.partitions import EXTRACTED, HELD, ISSUED, SPLITTING
+from loom_coordinator.lifecycle.partitions import SPLITTING
 
-IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
-"""A condition that the index of unanswered slices serves: its value is part of the statement."""
-_UNANSWERED = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition) & IS_ISSUED
-_OPEN = (
-    select(
-        partitions.c.partition,
-        partitions.c.next_slice,
-        partitions.c.piece,
-        partitions.c.cursor,
-        partitions.c.remaining,
-        partitions.c.released,
-        slices.c.max_batches.label("asked"),
-        func.coalesce(slices.c.slice < 0, false()).label("is_question"),
-    )
-    .select_from(partitions.outerjoin(slices, _UNANSWERED))
-    .where(
-        partitions.c.run_id == bindparam("run_id"),
-        partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None),
-    )
-)
 _THIS_PARTITION = (partitions.c.run_id == bindparam("run"), partitions.c.partition == bindparam("part"))
 _THIS_SLICE = (
     slices.c.run_id == bindparam("run"), slices.c.partition == bindparam("part"), slices.c.slice == bindparam("number")
 )  # fmt: skip
-_ISSUE = insert(slices)
-_NEXT = (
-    update(partitions)
-    .where(*_THIS_PARTITION)
-    .values(next_slice=partitions.c.next_slice + 1, released=partitions.c.released + bindparam("more", type_=Integer))
-)
 _ANSWERED = update(slices).where(*_THIS_SLICE, IS_ISSUED).values(state=EXTRACTED)
 _LEFT = partitions.c.remaining - bindparam("read", type_=Integer)  # it is NULL where all are wanted
 _READ = (
@@ -71,38 +46,6 @@ _READ = (
     )
 )
 """Statements that every slice asks for, made once."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPartition:
-    """Holds a partition of which there is more to extract."""
-
-    partition: int
-    next_slice: int
-    piece: Mapping[str, Any] | None
-    """The piece of the source that it reads; None for all of it."""
-    cursor: Any
-    """The place where its next slice begins, as its source wrote it."""
-    remaining: int | None
-    """The number of records that are still wanted; None for all."""
-    released: int
-    """The number of batches asked for so far."""
-    asked: int | None
-    """The batches of the slice that is not answered yet; None where there is none."""
-    is_question: bool
-    """Tells whether what is not answered yet is a question, which is answered before the first slice is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class SliceRow:
-    """Holds what a slice is asked for with."""
-
-    partition: int
-    number: int
-    piece: Mapping[str, Any] | None
-    cursor: Any
-    limit: int | None
-    max_batches: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +70,7 @@ async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
             ended=False,
             awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
         )
-    places = await _open_places(unit, run_id)
+    places = await slice_rows.open_partitions(unit, run_id)
     if any(place.is_question for place in places):
         return Extraction(ended=False)
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
@@ -147,37 +90,15 @@ async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
             return Extraction(ended=False, awaited=awaited)
         outstanding += wanted
         budget = budget if at else await budget_of(unit, run)
-        await _issue(unit, run, partition, wanted, budget)
+        asked = partition.next_one(wanted)
+        await slice_rows.enter(unit, run_id, asked, ISSUED)
+        _ask(unit, run, asked, budget=budget)
     return Extraction(ended=False)
 
 
 async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
     """Tell whether every partition is sealed and every slice answered."""
-    return not await _open_places(unit, run_id)
-
-
-async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
-    """Return the partitions that are not sealed, or of which a slice is asked and not answered yet."""
-    return [OpenPartition(*row) for row in await unit.connection.execute(_OPEN, {"run_id": run_id})]
-
-
-async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int, budget: Budget | None) -> None:
-    asked = SliceRow(place.partition, place.next_slice, place.piece, place.cursor, place.remaining, max_batches)
-    await unit.connection.execute(
-        _ISSUE,
-        {
-            "run_id": run.run_id,
-            "partition": asked.partition,
-            "slice": asked.number,
-            "cursor": asked.cursor,
-            "record_limit": asked.limit,
-            "max_batches": max_batches,
-            "state": ISSUED,
-            "issued_at": unit.now,
-        },
-    )
-    await unit.connection.execute(_NEXT, {"run": run.run_id, "part": place.partition, "more": max_batches})
-    _ask(unit, run, asked, budget=budget)
+    return not await slice_rows.open_partitions(unit, run_id)
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
@@ -222,51 +143,19 @@ def _ask(
 
 async def issued_at(unit: UnitOfWork, fact: SliceExtracted) -> SliceRow | None:
     """Return what the slice was asked for with that a fact answers; None where it is answered already."""
-    return await _found(unit, fact.run_id, fact.partition, fact.slice)
-
-
-async def _found(unit: UnitOfWork, run_id: str, partition: int, number: int) -> SliceRow | None:
-    of_partition = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
-    here = (slices.c.run_id == run_id, slices.c.partition == partition, slices.c.slice == number)
-    found = await unit.connection.execute(
-        select(
-            slices.c.partition,
-            slices.c.slice,
-            partitions.c.piece,
-            slices.c.cursor,
-            slices.c.record_limit,
-            slices.c.max_batches,
-        )
-        .select_from(slices.join(partitions, of_partition))
-        .where(*here, slices.c.state == ISSUED)
-    )
-    row = found.one_or_none()
-    return None if row is None else SliceRow(*row)
+    return await slice_rows.find_issued(unit, fact.run_id, fact.partition, fact.slice)
 
 
 async def enter_held(unit: UnitOfWork, run_id: str, asked: SliceRow) -> None:
     """Enter a slice as `asked` for another run, to be read in this run, too. It is asked for by `ask_held`."""
     numbers = select(partitions.c.next_slice).where(partitions.c.run_id == run_id, partitions.c.partition == 0)
     number = (await unit.connection.execute(numbers)).scalar_one()
-    await unit.connection.execute(
-        _ISSUE,
-        {
-            "run_id": run_id,
-            "partition": 0,
-            "slice": number,
-            "cursor": asked.cursor,
-            "record_limit": asked.limit,
-            "max_batches": asked.max_batches,
-            "state": HELD,
-            "issued_at": unit.now,
-        },
-    )
-    await unit.connection.execute(_NEXT, {"run": run_id, "part": 0, "more": asked.max_batches})
+    await slice_rows.enter(unit, run_id, replace(asked, partition=0, number=number), HELD)
 
 
 async def ask_held(unit: UnitOfWork, run: Run) -> None:
     """Ask for the slices of a run that are held, unless a question is open that has to be answered before."""
-    if any(place.is_question for place in await _open_places(unit, run.run_id)):
+    if any(place.is_question for place in await slice_rows.open_partitions(unit, run.run_id)):
         return
     mine = (slices.c.run_id == run.run_id, slices.c.state == HELD, slices.c.slice >= 0)
     held = list((await unit.connection.execute(select(slices.c.slice).where(*mine))).scalars())
@@ -275,7 +164,7 @@ async def ask_held(unit: UnitOfWork, run: Run) -> None:
     await unit.connection.execute(update(slices).where(*mine).values(state=ISSUED, issued_at=unit.now))
     budget = await budget_of(unit, run)
     for number in sorted(held):
-        asked = await _found(unit, run.run_id, 0, number)
+        asked = await slice_rows.find_issued(unit, run.run_id, 0, number)
         assert asked is not None, "it was entered"
         _ask(unit, run, asked, budget=budget)
 
@@ -332,18 +221,9 @@ async def reissue(unit: UnitOfWork, run: Run, *, closing: bool = False) -> int:
     positions: dict[tuple[int, int], list[int]] = {}
     for partition, number, position in unfinished:
         positions.setdefault((partition, number), []).append(position)
-    of_partition = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
     rows = await unit.connection.execute(
-        select(
-            slices.c.state,
-            slices.c.partition,
-            slices.c.slice,
-            partitions.c.piece,
-            slices.c.cursor,
-            slices.c.record_limit,
-            slices.c.max_batches,
-        )
-        .select_from(slices.join(partitions, of_partition))
+        select(slices.c.state, *slice_rows.ASKED_WITH)
+        .select_from(slices.join(partitions, slice_rows.OF_PARTITION))
         .where(slices.c.run_id == run_id)
         .order_by(slices.c.partition, slices.c.slice)
     )

@@ -19,9 +19,9 @@ from loom_common.domain.values.durations import seconds
 from loom_common.flow import Stage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.slice_rows import IS_ISSUED
 from loom_coordinator.db.tables.work import batches, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle.slices import IS_ISSUED
 
 IN_BATCHES = "7d"
 """The limit of a run with `execution: batch` that sets none. Each batch may take a day."""

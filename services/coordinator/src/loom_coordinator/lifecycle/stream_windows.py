@@ -22,12 +22,13 @@ from loom_common.domain.values.ids import canary_run_id, window_beside, window_r
 from loom_coordinator.accounting import schemas
 from loom_coordinator.db import run_rows, run_totals, streams
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.slice_rows import SliceRow
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
-from loom_coordinator.lifecycle.slices import Extraction, SliceRow
+from loom_coordinator.lifecycle.slices import Extraction
 from loom_coordinator.lifecycle.streams import canaries
 from loom_coordinator.lifecycle.streams.compaction import compact
 
