@@ -88,9 +88,10 @@ async def _passage(evaluate: Evaluate, records: int, at_once: int, run: str) -> 
 
 @asynccontextmanager
 async def _loom(url: str, folder: Path) -> AsyncIterator[Evaluate]:
-    from loom_ai.compose import open_journal, open_models
+    from loom_ai.compose import open_models
     from loom_ai.ports import Payer
     from loom_ai.settings import ModelSettings
+    from loom_ai.stores.beside_journal import open_journal
     from loom_common.domain.definition.evaluators import Semantic
     from loom_evaluator.evaluation_call import EvaluationCall
     from loom_evaluator.evaluators.arbiter import arbiter_rule

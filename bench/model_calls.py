@@ -23,9 +23,10 @@ import uvloop
 from bench import figures
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import ask
-from loom_ai.compose import open_buckets, open_claims, open_journal, open_models
+from loom_ai.compose import open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
+from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.interpreter.garbage import collect_less
 from loom_common.worker.usage import Usage

@@ -7,9 +7,9 @@ import itertools
 
 import pytest
 
-from loom_ai.compose import open_buckets
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
+from loom_ai.stores.beside_journal import open_buckets
 from loom_dev.waiting import within
 from support.journal_tables import stored
 

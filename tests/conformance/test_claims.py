@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from loom_ai.compose import open_claims
 from loom_ai.journal import claims as module
 from loom_ai.journal.claims import Claim, MemoryClaims
 from loom_ai.ports import Payer
+from loom_ai.stores.beside_journal import open_claims
 from loom_dev.waiting import within
 from support.journal_tables import stored
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.compose import open_group_members
+from loom_ai.stores.beside_budgets import open_group_members
 from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.domain.steps.grouping import GroupMember

@@ -7,7 +7,7 @@ import datetime as dt
 
 import pytest
 
-from loom_ai.compose import open_inbox
+from loom_ai.stores.beside_budgets import open_inbox
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.ports.inbox import InboxFull, InboxRecord
 from support.journal_tables import stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.compose import open_joined_tables
+from loom_ai.stores.beside_budgets import open_joined_tables
 from loom_ai.stores.joined.memory import MemoryJoinedTables
 from loom_ai.stores.joined.sql import SqlJoinedTables
 from loom_ai.stores.sql.sqlite import sqlite_engine

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loom_ai.compose import open_journal
 from loom_ai.ports import Entry, Payer
+from loom_ai.stores.beside_journal import open_journal
 from support.journal_tables import stored
 from support.scripted_model import answer_of
 

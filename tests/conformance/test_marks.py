@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_ai.compose import open_marks
+from loom_ai.stores.beside_journal import open_marks
 from loom_common.domain.marks import Mark
 from support.journal_tables import stored
 

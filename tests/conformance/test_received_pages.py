@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from loom_ai.compose import open_received_pages
+from loom_ai.stores.beside_budgets import open_received_pages
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from support.journal_tables import stored

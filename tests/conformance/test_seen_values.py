@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from loom_ai.compose import open_seen_values
+from loom_ai.stores.beside_budgets import open_seen_values
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.ports.seen_values import SeenValue
 from support.journal_tables import stored

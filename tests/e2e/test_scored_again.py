@@ -15,7 +15,7 @@ from loom.rescoring.evaluate import evaluate
 from loom.rescoring.request import Asked
 from loom.session import open_session
 from loom.views import open_views
-from loom_ai.compose import open_journal
+from loom_ai.stores.beside_journal import open_journal
 from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound, PermanentError
 from loom_common.resilience import failpoints
 from loom_coordinator.queries.audit.books import books

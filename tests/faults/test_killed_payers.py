@@ -11,7 +11,7 @@ import pytest
 
 from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_ai.compose import open_journal
+from loom_ai.stores.beside_journal import open_journal
 from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of

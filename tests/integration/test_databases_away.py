@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from loom_ai.stores.beside_journal import open_journal
 from loom_ai.stores.sql.journal import trouble
-from loom_ai.stores.sql.postgres import open_postgres, postgres_engine
+from loom_ai.stores.sql.postgres import postgres_engine
 from loom_common.adapters.payloads.postgres import PostgresPayloads
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import SystemClock
@@ -62,7 +63,7 @@ async def _quarantine(url: str) -> None:
 
 
 async def _journal(url: str) -> None:
-    journal = open_postgres(url)
+    journal = open_journal(url)
     try:
         await journal.get_many(["key"])
     finally:

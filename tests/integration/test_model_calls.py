@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import ask
-from loom_ai.compose import open_journal, open_models
+from loom_ai.compose import open_models
 from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.tables import journal as table
 from loom_ai.journal.tables import metadata
@@ -24,6 +24,7 @@ from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import Payer
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
+from loom_ai.stores.beside_journal import open_journal
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider

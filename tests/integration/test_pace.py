@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from loom_ai.compose import open_buckets
 from loom_ai.pacing.bucket import Rate
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
+from loom_ai.stores.beside_journal import open_buckets
 from loom_common.domain.model_options.providers import RateLimit
 from support import limited_process
 from support.scripted_model import call_of

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from loom_ai.compose import open_journal, open_models
+from loom_ai.compose import open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
+from loom_ai.stores.beside_journal import open_journal
 
 AT_ONCE = 10
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
-from loom_ai.compose import open_batches, open_budgets, open_journal, open_models
+from loom_ai.compose import open_batches, open_models
 from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.settled import Settled
 from loom_ai.ports import ChatMessage, ModelCall, Payer
+from loom_ai.stores.beside_budgets import open_budgets
+from loom_ai.stores.beside_journal import open_journal
 from loom_common.adapters.memory.queue import MemoryQueue
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import JournalSettings, Settings

@@ -7,9 +7,9 @@ import asyncio
 import sys
 import time
 
-from loom_ai.compose import open_buckets
 from loom_ai.ports import ChatMessage, ModelCall
 from loom_ai.providers.http_client import HttpModelClient
+from loom_ai.stores.beside_journal import open_buckets
 from loom_common.domain.model_options.providers import RateLimit
 
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from loom_ai.compose import open_journal
 from loom_ai.providers.first_call import FirstCallClient
+from loom_ai.stores.beside_journal import open_journal
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.stores.redis.journal import RedisJournal
 from loom_ai.stores.sql.journal import SqlJournal

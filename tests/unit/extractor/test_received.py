@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from loom_ai.compose import open_received_pages
+from loom_ai.stores.beside_budgets import open_received_pages
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields

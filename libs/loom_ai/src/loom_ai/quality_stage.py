@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from loom_ai.compose import open_marks, open_seen_values
+from loom_ai.stores.beside_budgets import open_seen_values
+from loom_ai.stores.beside_journal import open_marks
 from loom_common.flow import Stage
 from loom_common.ports.marks import Marks
 from loom_common.ports.seen_values import SeenValues

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import aiohttp
 
-from loom_ai.compose import open_journal
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.http.http_errors import EndpointReference, unreachable_error
+from loom_ai.stores.beside_journal import open_journal
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
 from loom_common.domain.model_options.providers import ADAPTED, provider_named

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from loom_ai.batches.execution import BatchExecution
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
-from loom_ai.compose import open_batches, open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.compose import open_batches, open_models
 from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.beside_budgets import open_budgets
+from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal, open_marks
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import Stage
 from loom_common.ports.marks import Marks

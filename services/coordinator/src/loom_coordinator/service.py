@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from loom_ai.compose import open_group_members, open_received_pages
+from loom_ai.stores.beside_budgets import open_group_members, open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_common.service.bootstrap import Platform

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from loom_ai.compose import open_group_members, open_inbox, open_received_pages, received_at
 from loom_ai.quality_stage import QualityStage
+from loom_ai.stores.beside_budgets import open_group_members, open_inbox, open_received_pages, received_at
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, SplitSource

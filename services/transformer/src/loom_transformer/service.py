@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from loom_ai.compose import open_group_members, open_joined_tables, open_seen_values
 from loom_ai.stage import open_model_stage
+from loom_ai.stores.beside_budgets import open_group_members, open_joined_tables, open_seen_values
 from loom_common import flow
 from loom_common.contracts.v1 import BatchExtracted
 from loom_common.domain.model_options.params import typed

@@ -12,10 +12,12 @@ from loom.rescoring import plans
 from loom.rescoring.evaluate import ended_run, opened_platform, opened_state, settings_of
 from loom.rescoring.outputs import Outputs, Source
 from loom.rescoring.stages import isolated, opened_source
-from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_models
+from loom_ai.compose import open_models
 from loom_ai.journal.answered_before import PaidAnswersOnly
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
+from loom_ai.stores.beside_budgets import open_budgets
+from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.console.numbers import money
 from loom_common.contracts.v1 import (

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from loom.rescoring import plans
 from loom.rescoring.judging import Judge, Judging
 from loom.rescoring.outputs import Source
-from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_models
+from loom_ai.compose import open_models
 from loom_ai.journal.answered_before import PaidAnswersOnly, answered_before
+from loom_ai.stores.beside_budgets import open_budgets
+from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal
 from loom_ai.stores.memory.marks import MemoryMarks
 from loom_ai.stores.sealed import SealedJournal
 from loom_common.async_engine import AsyncEngine

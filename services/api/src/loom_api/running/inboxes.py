@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from loom.engine import prepare
 from loom.project.config import LoomConfig
-from loom_ai.compose import open_inbox
+from loom_ai.stores.beside_budgets import open_inbox
 from loom_api.results.given_records import KnownRecord
 from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.definition.pipeline import Pipeline

@@ -13,9 +13,9 @@ from typing import Any
 
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
-from loom_ai.compose import open_journal
 from loom_ai.journal.models import JournalledModels
 from loom_ai.ports import Entry, Journal, Kept, ModelAnswer, ModelCall, Waits
+from loom_ai.stores.beside_journal import open_journal
 from loom_common.contracts.v1 import ExtractedRecord, TransformedRecord
 from loom_common.domain.checks.cascade_file import bands_of_evaluators
 from loom_common.domain.definition.evaluators import ModelJudged

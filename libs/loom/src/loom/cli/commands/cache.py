@@ -108,7 +108,7 @@ async def _journal(config: LoomConfig) -> Journal:
     """Open the journal of the configured mode, with its tables as they have to be. Raises `ConfigurationError` where a
     cluster is meant and nobody said where its journal is: a file of this project is not it."""
     from loom.engine import prepare
-    from loom_ai.compose import open_journal
+    from loom_ai.stores.beside_journal import open_journal
     from loom_common.errors import ConfigurationError
 
     settings = config.settings()

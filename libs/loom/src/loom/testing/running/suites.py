@@ -19,10 +19,10 @@ from loom.testing.outcomes import Report, Result, Verdict
 from loom.testing.running.options import Options
 from loom.testing.running.round import Found, Round, carried_out
 from loom.testing.trial import Trials, open_trials
-from loom_ai.compose import open_journal
 from loom_ai.ports import Journal
 from loom_ai.recordings.cassette import Cassette
 from loom_ai.recordings.recorder import Recorder, Source
+from loom_ai.stores.beside_journal import open_journal
 from loom_common.errors import LoomError
 from loom_common.statistics.intervals import wilson
 

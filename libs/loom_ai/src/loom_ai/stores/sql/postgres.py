@@ -1,19 +1,13 @@
-"""Keeps the journal in Postgres, which all replicas share."""
+"""Gives engines on Postgres, which all replicas share."""
 
 from __future__ import annotations
 
 from sqlalchemy.engine import make_url
 
-from loom_ai.stores.sql.journal import SqlJournal
 from loom_common import poolers
 from loom_common.async_engine import AsyncEngine, create_async_engine, see_no_pooler
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
-
-
-def open_postgres(url: str) -> SqlJournal:
-    """Return the journal in the database at `url` (`postgresql://user:password@host/database`)."""
-    return SqlJournal(postgres_engine(url), redacted(url))
 
 
 def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEngine:

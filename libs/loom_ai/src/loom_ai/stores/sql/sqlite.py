@@ -1,4 +1,4 @@
-"""Keeps the journal in a SQLite file. Committed entries outlive the process."""
+"""Gives engines on SQLite files. What is committed outlives the process."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from typing import Any
 
 from sqlalchemy import event
 
-from loom_ai.stores.sql.journal import SqlJournal
 from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
 """The number of seconds that a writer waits for another process's transaction."""
-
-
-def open_sqlite(path: Path) -> SqlJournal:
-    """Return the journal in the file `path`. A missing folder is created."""
-    return SqlJournal(sqlite_engine(path), str(path))
 
 
 def sqlite_engine(path: Path, *, survives_power_cuts: bool = False) -> AsyncEngine:
