@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from time import monotonic
 from uuid import uuid4
 
 import structlog
 
-from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest, shortest
+from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest
+from loom_ai.budget.call_costs import CallCosts
 from loom_ai.budget.claims import Claim, claim
 from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Request, Reserve, SetAside, Settle
 from loom_ai.budget.prices import Prices
@@ -37,7 +37,6 @@ _STILL_SECONDS = 5.0
 without it."""
 _BATCH_STILL_SECONDS = 30.0
 """The same time for a batch that has not begun yet."""
-_DUST = 1e-12
 _FIRST_CALLS = 8
 """The number of calls of one kind that are made with a lowered limit before the first answer shows a usual length."""
 
@@ -58,7 +57,7 @@ class BudgetReservations:
 
     def __init__(self, ledger: BudgetLedger, prices: Prices, clock: Clock | None = None) -> None:
         self._ledger = ledger
-        self._prices = prices
+        self._costs = CallCosts(prices)
         self._clock = clock or SystemClock()
         self._exchange: Coalescer[Request, Decision] = Coalescer(self._exchanged, limit=200)
         self._sizes = AnswerSizes()
@@ -94,7 +93,7 @@ class BudgetReservations:
         while True:
             changed = self._changed
             allowed = budget()
-            need = self._need(call, sizes, usage, beyond, patient=payer.run_id not in self._impatient)
+            need = self._costs.need(call, sizes, usage, beyond, patient=payer.run_id not in self._impatient)
             if sizes.answers or sizes.first < _FIRST_CALLS:
                 accounts = allowed.accounts(payer.run_id, self._clock.now())
                 sizes.first += 1
@@ -103,7 +102,7 @@ class BudgetReservations:
                 finally:
                     sizes.first -= 1
                 if claimed.verdict is BudgetDecision.GRANTED:
-                    limit = self._affordable(call, sizes, usage, claimed.granted)
+                    limit = self._costs.affordable(call, sizes, usage, claimed.granted)
                     return self._hold(Reservation(payer.run_id, claimed.claims, limit), call, sizes)
                 if claimed.verdict is BudgetDecision.EXHAUSTED:
                     usage.exhausted = _exhausted(claimed.account, claimed.decision.standing, need)
@@ -124,7 +123,7 @@ class BudgetReservations:
         if budget.limit is None or budget.day is not None:
             raise PermanentError("A budget of a day is for streams, and a batch of a provider is answered after hours.")
         sizes = self._sizes.of(call, payer.run_id)
-        need = self._need(call, sizes, usage, beyond, patient=True)
+        need = self._costs.need(call, sizes, usage, beyond, patient=True)
         name, record = uuid4().hex, "" if not call.judged else judging_id(payer.run_id, payer.record_id)
         while not sizes.answers and sizes.first >= _FIRST_CALLS:
             if not self._exchanging:
@@ -143,7 +142,7 @@ class BudgetReservations:
         if decision.verdict is BudgetDecision.EXHAUSTED:
             usage.exhausted = _exhausted(Account(payer.run_id, budget.limit), standing, need)
             raise usage.exhausted
-        limit = self._affordable(call, sizes, usage, decision.granted)
+        limit = self._costs.affordable(call, sizes, usage, decision.granted)
         claims = (Claim(name, payer.run_id, decision.granted),)
         return self._hold(Reservation(payer.run_id, claims, limit), call, sizes)
 
@@ -207,45 +206,6 @@ class BudgetReservations:
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._exchange.close()
         await self._ledger.close()
-
-    def _need(self, call: ModelCall, sizes: Sizes, usage: Usage, beyond: int, *, patient: bool) -> Need:
-        full = longest(call)
-        least, enough = (max(beyond, shortest(call), tokens) for tokens in (sizes.least(full), sizes.enough(full)))
-        given = sizes.bound(call)
-
-        def usd(given: int, answered: int) -> float:
-            return self._cost(call, given, answered + sizes.beyond, usage)
-
-        return Need(
-            full=usd(given, full),
-            enough=usd(given, min(full, enough)),
-            least=usd(sizes.likely(call), min(full, least)),
-            judged=call.judged,
-            judging=not call.judged,
-            patient=patient,
-        )
-
-    def _affordable(self, call: ModelCall, sizes: Sizes, usage: Usage, usd: float) -> int:
-        """Return the longest answer that `usd` pays for, in tokens.
-
-        Where not even the bound of the question is covered, because little is left, its likely size is used."""
-        full = longest(call)
-        for given in (sizes.bound(call), sizes.likely(call)):
-            cost = partial(self._cost, call, given, usage=usage)
-            tokens = _most_tokens_within(usd, full, sizes.beyond, cost)
-            if tokens >= max(sizes.least(full), shortest(call)):
-                return tokens
-        return max(1, tokens)
-
-    def _cost(self, call: ModelCall, given: int, answered: int, usage: Usage) -> float:
-        price = self._prices.worst(call, given, answered, usage.prices)
-        if not price.known:
-            raise PermanentError(
-                f"No price is known for model {call.model}, so the budget cannot be kept. Say it in the pipeline or in "
-                f"loom.yaml, in USD per million tokens: `prices: {{{call.model}: {{input: 0.15, output: 0.60}}}}`; or "
-                "take `monitoring.cost_budget` out."
-            )
-        return price.usd
 
     def sizes(self, call: ModelCall, run_id: str) -> Sizes:
         """Return what is known of the sizes of calls like this one."""
@@ -325,17 +285,3 @@ async def _wait_for_change(changed: asyncio.Event) -> None:
 def judging_id(run_id: str, record_id: str) -> str:
     """Return the id under which the cost of judging a record is set aside."""
     return hashlib.sha256(f"{run_id}\n{record_id}".encode()).hexdigest()[:32]
-
-
-def _most_tokens_within(usd: float, full: int, beyond: int, cost: Callable[[int], float]) -> int:
-    """Return the most tokens, up to `full`, whose cost is within `usd` when `beyond` more may be counted; 0 where none
-    fits.
-
-    The cost must grow with the tokens."""
-    if cost(full + beyond) <= usd + _DUST:
-        return full
-    low, high = 0, full
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle + beyond) <= usd + _DUST else (low, middle)
-    return low
