@@ -23,8 +23,9 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted
 from loom_common.flow import TOPOLOGY, Stage, work, work_queue
 from loom_common.ports.clock import SystemClock
-from loom_common.service.bootstrap import Platform, StageService, open_platform
+from loom_common.service.bootstrap import Platform, open_platform
 from loom_common.service.heartbeats import Heartbeats, beating
+from loom_common.service.stage_service import StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_coordinator.db.outbox_relay import OutboxRelay

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from loom_common.config.settings import BusSettings, Settings
 from loom_common.errors import ConfigurationError
-from loom_common.service.bootstrap import require_broker
+from loom_common.service.process import require_broker
 
 
 def settings(url):

@@ -9,7 +9,7 @@ def run() -> None:
     """Run until SIGTERM or SIGINT."""
     entry.begin()
     from loom_api.service import build
-    from loom_common.service.bootstrap import main
+    from loom_common.service.process import main
 
     main("api", build)
 

@@ -6,7 +6,8 @@ from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchTransformed
 from loom_common.flow import Stage
-from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.service.bootstrap import Platform, Service
+from loom_common.service.stage_service import StageService
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec

@@ -8,7 +8,7 @@ from loom_common.service import entry
 def run() -> None:
     """Run until SIGTERM or SIGINT."""
     entry.begin()
-    from loom_common.service.bootstrap import main
+    from loom_common.service.process import main
     from loom_extractor.service import build
 
     main("extractor", build)

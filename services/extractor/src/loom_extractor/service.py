@@ -25,7 +25,8 @@ from loom_common.flow import Stage
 from loom_common.plugins.kinds import Kind
 from loom_common.ports.inbox import Inbox
 from loom_common.sealing.payloads import SealedPayloads
-from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.service.bootstrap import Platform, Service
+from loom_common.service.stage_service import StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.lookups.checks import of_lookups

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from loom_common import flow
 from loom_common.contracts.v1 import DiscardRequest, ExtractSlice, RecordsLoaded, RecordsQuarantined, RunFinished
-from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.service.bootstrap import Platform, Service
+from loom_common.service.stage_service import StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_migrations.engine import open_engine

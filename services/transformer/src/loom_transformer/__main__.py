@@ -8,7 +8,7 @@ from loom_common.service import entry
 def run() -> None:
     """Run until told to stop."""
     entry.begin()
-    from loom_common.service.bootstrap import main
+    from loom_common.service.process import main
     from loom_transformer.service import build
 
     main("transformer", build)

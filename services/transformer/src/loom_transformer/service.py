@@ -14,7 +14,8 @@ from loom_common.domain.model_options.params import typed
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.flow import Stage
-from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.service.bootstrap import Platform, Service
+from loom_common.service.stage_service import StageService
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec

@@ -45,7 +45,7 @@ app.add_typer(db.app, name="db")
 def serve(context: typer.Context) -> None:
     """Run the service, where no command is given."""
     if context.invoked_subcommand is None:
-        from loom_common.service.bootstrap import main as serve_service
+        from loom_common.service.process import main as serve_service
         from loom_coordinator.service import build
 
         serve_service("coordinator", build)
