@@ -15,8 +15,8 @@ from loom_common.flow import Exchange
 from loom_common.resilience import process_memory
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_common.worker.consuming.subscriptions import HIGH
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.subscriptions import HIGH
 from loom_common.worker.worker import Worker
 from loom_dev.waiting import within
 

@@ -44,7 +44,7 @@ def come_again_soon(monkeypatch) -> None:
         begin(queue, name, ttl=None if ttl is None else ttl / 50, **more)
 
     monkeypatch.setattr(MemoryQueue, "__init__", shorter)
-    monkeypatch.setattr("loom_common.worker.worker.TELL_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr("loom_common.worker.recovery.TELL_EVERY_SECONDS", 0.1)
     monkeypatch.setattr("loom_ai.batches.execution._TOLD_SECONDS", 0.1)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.worker import in_flight
-from loom_common.worker.in_flight import InFlightMessage, InFlightMessages, WorkInFlight
+from loom_common.worker.consuming import in_flight
+from loom_common.worker.consuming.in_flight import InFlightMessage, InFlightMessages, WorkInFlight
 from loom_common.worker.stats import ConsumerStats
 
 QUEUE = "loom.load"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.worker.in_flight import WorkInFlight
-from loom_common.worker.subscriptions import HIGH, MOST, TIGHT, subscriptions_wanted
+from loom_common.worker.consuming.in_flight import WorkInFlight
+from loom_common.worker.consuming.subscriptions import HIGH, MOST, TIGHT, subscriptions_wanted
 
 PREFETCH = 8
 

@@ -15,8 +15,8 @@ from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
 from loom_common.ports.bus import Delivery
 from loom_common.resilience.pauses import noted, pausing
 from loom_common.worker import batch_progress
+from loom_common.worker.consuming.in_flight import InFlightMessage
 from loom_common.worker.context import Progress
-from loom_common.worker.in_flight import InFlightMessage
 from loom_dev.waiting import within
 
 HEADER = BatchHeader(

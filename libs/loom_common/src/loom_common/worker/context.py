@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from loom_common.domain.run.attempts import Attempt
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.worker.in_flight import InFlightMessage
+from loom_common.worker.consuming.in_flight import InFlightMessage
 from loom_common.worker.usage import StepBook, Usage
 
 

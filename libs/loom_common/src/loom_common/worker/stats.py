@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loom_common.ports.tracing import SpanReference, tracer
-from loom_common.worker.in_flight import InFlightMessage
+from loom_common.worker.consuming.in_flight import InFlightMessage
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
 """Holds the upper bounds of the buckets, in seconds. They reach from a batch that only passes through to

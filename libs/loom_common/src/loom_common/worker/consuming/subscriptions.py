@@ -16,7 +16,7 @@ import structlog
 from loom_common.errors import LoomError
 from loom_common.ports.bus import Bus, Subscription
 from loom_common.resilience import process_memory
-from loom_common.worker.in_flight import InFlightMessages, WorkInFlight
+from loom_common.worker.consuming.in_flight import InFlightMessages, WorkInFlight
 
 log = structlog.get_logger()
 
