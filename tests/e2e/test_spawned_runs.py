@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from loom import SyncLoom
 from loom.project.definition_file import load
 from loom.session import open_session
 from loom.views import open_views
 from loom_common.contracts.v1 import RegisterPipeline
 from loom_common.domain.values.ids import run_id_for, spawn_key
-from loom_common.errors import InvalidDefinition
+from loom_common.errors import ConfigurationError, InvalidDefinition
 from support.clients import ended, request_of, settles
 from support.command import Command, runs
 from support.command import loom as loom_at
 from support.projects import Project, ai, project
+from support.served_api import reached, served, started
 
 RECORDS = 6
 
@@ -59,6 +61,70 @@ def test_what_a_run_spawns_runs_once_after_it_and_each_knows_the_other(loom, tmp
     assert "first: spawn" in loom("lineage", "first", "--downstream").out
     assert loom("run", "pipeline.yaml", "--sample", "2").code == 0
     assert len(runs(tmp_path)) == 3  # a trial spawns nothing
+
+
+def test_status_shows_the_parent_of_a_run_and_what_a_run_has_spawned(loom, tmp_path):
+    chained(tmp_path)
+    first, second = (each["run_id"] for each in loom("run", "pipeline.yaml", "--format", "json").report["runs"])
+    shown = loom("status", first, "--format", "json").report
+    assert (shown["spawned_by"], shown["spawned"]) == (
+        None,
+        [{"run_id": second, "pipeline": "second", "status": "succeeded"}],
+    )
+    assert loom("status", second, "--format", "json").report["spawned_by"] == first
+    assert f"second: {second} (succeeded)" in loom("status", first).words
+    assert f"Spawned by {first}" in loom("status", second).words
+    assert loom("run", "pipeline.yaml", "--sample", "2").code == 0
+    sampled = loom("status", "latest", "--format", "json").report
+    assert (sampled["sample"], sampled["spawned"], len(runs(tmp_path))) == (2, [], 3)
+
+
+def test_a_run_from_python_is_followed_by_what_it_spawns_and_gone_on_with_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = chained(tmp_path)
+    project = SyncLoom()
+    done = project.run("pipeline.yaml", idempotency_key="once")
+    assert [(each.pipeline, each.run_id, each.status) for each in done.spawned] == [
+        ("second", child_of(done.run_id), "succeeded")
+    ]
+    assert project.run("pipeline.yaml", idempotency_key="once").spawned == done.spawned
+    assert project.resume(done.run_id).run_id == done.run_id
+    assert runs(tmp_path) == [done.run_id, child_of(done.run_id)]
+    assert project.get_status(done.run_id)["spawned"][0]["run_id"] == child_of(done.run_id)
+    assert project.run("pipeline.yaml", collect=True).spawned == ()
+    (tmp_path / "second.yaml").unlink()
+    with pytest.raises(ConfigurationError, match="no pipeline named 'second'"):
+        project.run("pipeline.yaml")
+    made.say(spawn=[])
+    assert project.run("pipeline.yaml").spawned == ()
+    assert len(runs(tmp_path)) == 4
+
+
+def test_python_code_is_told_what_a_run_could_not_spawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chained(tmp_path, destination="first.csv")  # the second one reads `out.csv`, which nobody writes
+    done = SyncLoom().run("pipeline.yaml")
+    (spawned,) = done.spawned
+    assert (done.status, spawned.status, spawned.run_id) == ("succeeded", "not run", None)
+    assert "out.csv" in spawned.why
+    assert SyncLoom().get_status(done.run_id)["spawned"][0]["status"] == "not started"
+    (tmp_path / "out.csv").write_text((tmp_path / "first.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    SyncLoom().resume(done.run_id)
+    assert SyncLoom().get_status(done.run_id)["spawned"][0]["status"] == "succeeded"
+
+
+async def test_a_run_that_the_api_starts_spawns_others_and_its_page_names_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chained(tmp_path)
+    async with served() as (client, _):
+        first = await started(client, "/pipelines/first/run")
+        spawned = [{"run_id": child_of(first), "pipeline": "second", "status": "succeeded"}]
+        await reached(client, first, lambda report: report["spawned"] == spawned)
+        assert (await client.get(f"/runs/{child_of(first)}")).json()["spawned_by"] == first
+        pages = [(await client.get(client.base_url.join(f"/runs/{each}"))).text for each in (first, child_of(first))]
+    assert f'spawned <a href="/pipelines/second">second</a> <a class="id" href="/runs/{child_of(first)}">' in pages[0]
+    assert f'spawned by <a class="id" href="/runs/{first}">' in pages[1]
+    assert runs(tmp_path) == [first, child_of(first)]
 
 
 def test_a_run_that_fails_spawns_nothing_and_one_that_is_spawned_and_fails_is_said(loom, tmp_path):

@@ -20,6 +20,7 @@ from loom.sdk.listed import Lineage, Listed, QuarantinedRecord
 from loom.sdk.pipeline import Pipeline
 from loom.sdk.run_control import RunControl
 from loom.sdk.run_result import RunResult
+from loom.sdk.spawned import SpawnedRuns
 from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.contracts.v1 import RunRequest
@@ -77,7 +78,8 @@ class Loom(RunControl):
         iterator of either kind, or a pandas, polars or Arrow object. With `collect` the rows go into the project's
         state, in place of the pipeline's destination, also those of a cluster, and the result gives them. The run may
         cost `budget` USD, and no more than the pipeline says. With `wait` an embedded run waits for a model, a source
-        or a destination that was never there, instead of failing.
+        or a destination that was never there, instead of failing. An embedded run that succeeds is followed by what it
+        spawns, of which `spawned` of the result tells; a trial and a run that collects spawn nothing.
 
         The same `idempotency_key` twice is one run, whose id follows from the key: one that has ended is reported, one
         that goes on in another process is waited for, and one that was interrupted, paused, cancelled or failed is
@@ -86,6 +88,8 @@ class Loom(RunControl):
         `OPENLINEAGE_ROOT_PARENT_ID` name them. Raises `ConfigurationError` where the run cannot start."""
         config = self._config.for_cluster() if cluster else self._config
         pipeline = self._meant(pipeline)
+        spawn = [] if collect or (sample is not None and not load) else pipeline.spawn
+        spawned = SpawnedRuns(config, pipeline.name, spawn, wait=wait)
         if idempotency_key is not None:
             if collect:
                 raise ConfigurationError(
@@ -93,7 +97,7 @@ class Loom(RunControl):
                     "which a run may be one that has ended. Read the rows in the pipeline's destination."
                 )
             if (known := await attached(config, idempotency_key, pipeline.name)) is not None:
-                return RunResult(known)
+                return RunResult(known, spawned=await spawned.after(known))
         definition = for_workers(pipeline.definition()) if config.distributed else pipeline.definition()
         place = collecting(config) if collect else None
         loaded = built(definition, pipeline._path, config.allowed)
@@ -116,7 +120,8 @@ class Loom(RunControl):
         if records is None:
             request = await checked(config, request, loaded, wait=wait)
             report = await report_once(config, request, pipeline.name, wait=wait)
-            return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
+            rows = None if place is None else await place.gathered(loaded.pipeline, report)
+            return RunResult(report, rows, await spawned.after(report))
         async with stored(config, records_of(records), loaded.pipeline) as (name, remove):
             request = request.model_copy(update={"records": name})
             try:
@@ -127,7 +132,8 @@ class Loom(RunControl):
             report = await report_once(config, request, pipeline.name, wait=wait, refused=remove)
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
-        return RunResult(report, None if place is None else await place.gathered(loaded.pipeline, report))
+        rows = None if place is None else await place.gathered(loaded.pipeline, report)
+        return RunResult(report, rows, await spawned.after(report))
 
     def stream_pipeline(
         self,

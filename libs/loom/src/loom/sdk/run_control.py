@@ -10,6 +10,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import built, load
 from loom.sdk.following import report_of
 from loom.sdk.listed import Listed
+from loom.sdk.spawned import SpawnedRuns
 from loom.session import open_session
 from loom.views import open_views
 from loom_common.contracts.v1 import RunAccepted, RunReport
@@ -59,10 +60,19 @@ class RunControl:
 
     async def resume(self, run_id: str, *, budget: float | None = None, cluster: bool = False) -> RunReport:
         """Go on with a run that was interrupted, paused, cancelled or failed, and return its report at its end. It may
-        cost `budget` USD in all. Raises `NotFound`, `ConfigurationError` where another process is at work on it, and
-        `PermanentError` where it is paused again."""
+        cost `budget` USD in all. What an embedded run spawns runs after it, also where the run itself has succeeded
+        before. Raises `NotFound`, `ConfigurationError` where another process is at work on it, and `PermanentError`
+        where it is paused again."""
         config = await self._knowing(run_id, cluster=cluster)
-        return await report_of(config, lambda session: session.resume(run_id, budget), wait=False)
+        if config.distributed:
+            return await report_of(config, lambda session: session.resume(run_id, budget), wait=False)
+        async with open_views(config) as views:
+            run = await views.known(run_id)
+            ended = await views.report(run_id) if run.status == "succeeded" and run.spawns else None
+        spawned = SpawnedRuns(config, run.pipeline_name, run.spawns, wait=False)
+        report = ended or await report_of(config, lambda session: session.resume(run_id, budget), wait=False)
+        await spawned.after(report)
+        return report
 
     async def pause(self, run_id: str, *, cluster: bool = False) -> str:
         """Pause a run, wherever it runs, and return its status. Nothing is lost: `resume` goes on. Raises `NotFound`,

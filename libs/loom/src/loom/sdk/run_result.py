@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom.frames.results import CollectedRows
+from loom.sdk.spawned import SpawnedRun
 from loom_common.contracts.v1 import RunReport
 from loom_common.domain.quality.fail_on import passed
 from loom_common.errors import ConfigurationError
@@ -19,6 +20,9 @@ class RunResult:
     report: RunReport
     rows: CollectedRows | None = None
     """The rows of a run that was told to `collect` them."""
+    spawned: tuple[SpawnedRun, ...] = ()
+    """Says what became of the runs that it has spawned (`spawn`), in their order; empty on a cluster, which starts them
+    by itself."""
 
     @property
     def run_id(self) -> str:

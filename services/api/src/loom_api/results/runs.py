@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from loom_common.contracts.v1 import RunReport
+from loom_coordinator.queries.outcomes.spawned_runs import Spawned
 from loom_coordinator.queries.records import KeptRecord
 from loom_coordinator.queries.run_details import BatchCounts, CallCounts, PartitionLine, StageLine
 
@@ -25,6 +26,8 @@ class RunDocument(RunReport):
         description="What was found before it began: `checks` and `columns`. On a cluster, `awaited` is `source` or "
         "`destination` as long as that one is not looked at."
     )
+    spawned_by: str | None = Field(description="The run that has spawned it.")
+    spawned: list[Spawned] = Field(description="The runs that it has spawned, in the order of its pipeline.")
 
 
 class RunMetrics(BaseModel):

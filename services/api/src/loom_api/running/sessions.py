@@ -13,7 +13,8 @@ from functools import partial
 import structlog
 
 from loom.project.config import LoomConfig
-from loom.session import RunEngine, conversation, open_session
+from loom.sdk.serving import open_serving
+from loom.session import RunEngine, conversation
 from loom_common.ports.bus import Bus
 from loom_common.user_code import functions
 
@@ -75,7 +76,7 @@ class EmbeddedSessions(Sessions):
     where no run is under way."""
 
     def __init__(self, config: LoomConfig) -> None:
-        super().__init__(partial(open_session, config, follows=False))
+        super().__init__(partial(open_serving, config, follows=False))
 
     async def renew(self) -> None:
         """End an engine that has loaded other code, unless it is at work."""

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from loom_common.domain.run.tally import Tally
-from loom_common.domain.values.ids import state_name
+from loom_common.domain.values.ids import spawned_in, state_name
+from loom_common.domain.values.stored_records import ROWS_SCHEME
 from loom_coordinator.db.run_totals import RunTotals
 
 Json = Mapping[str, Any]
@@ -143,6 +144,16 @@ class Run:
     def state_name(self) -> str:
         """Return the name under which is kept what the pipeline learns from run to run, for the run's target."""
         return state_name(self.pipeline_name, self.target)
+
+    @property
+    def spawns(self) -> list[str]:
+        """Return the pipelines that it spawns when it succeeds. A trial, a replay and a run whose rows are handed over
+        spawn none."""
+        names = spawned_in(self.definition)
+        if not names or self.sample is not None or self.replay_of is not None:
+            return []
+        handed_over = str(self.definition["load"]["destination"]).startswith(f"{ROWS_SCHEME}:")
+        return [] if handed_over else names
 
     @property
     def has_ended(self) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import exists, select
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunFinished, RunRequest
-from loom_common.domain.values.ids import spawn_key, spawned_in
+from loom_common.domain.values.ids import spawn_key
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -44,13 +44,11 @@ async def tell_where_complete(unit: UnitOfWork, run_id: str) -> None:
 
 def ask_for_spawned(unit: UnitOfWork, run: Run) -> None:
     """Ask for the runs that a run of a cluster spawns when it succeeds, in the transaction that ends it. Their ids
-    follow from its own, so that a request that is sent twice starts one. What an embedded run spawns, the command
-    starts that has started it, as the pipelines are files there. A trial, and a run whose rows were handed over, spawns
-    nothing."""
-    kept = str(run.definition["load"]["destination"]).startswith("loom-rows:")
-    if unit.owner is not None or kept or run.sample is not None or run.replay_of is not None:
+    follow from its own, so that a request that is sent twice starts one. What an embedded run spawns, the process
+    starts that has started it, as the pipelines are files there."""
+    if unit.owner is not None:
         return
-    for child in spawned_in(run.definition):
+    for child in run.spawns:
         key = spawn_key(run.pipeline_name, run.run_id, child)
         request = RunRequest(pipeline=child, idempotency_key=key, requested_by=run.requested_by)
         unit.send(Outgoing(flow.run_command("request"), request))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +13,6 @@ from sqlalchemy import select
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.run.calls import CHEAP
-from loom_common.domain.values.ids import run_id_for, spawn_key, spawned_in, spawner_of
 from loom_coordinator.accounting.cascades import counts
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -20,6 +20,7 @@ from loom_coordinator.db.run_totals import LABELLED
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
 from loom_coordinator.db.tables.work import run_totals
 from loom_coordinator.queries import pipelines
+from loom_coordinator.queries.outcomes.spawned_runs import Spawned, spawned_by, spawner
 from loom_coordinator.queries.runs import Alive, always_alive, status_of
 
 _NEWEST = 10
@@ -34,16 +35,6 @@ class ReplayOf(Shown):
     status: str
     loaded: int | None
     """Counts the records that the replay has loaded; None before its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spawned(Shown):
-    """Describes a run that another one has spawned."""
-
-    run_id: str
-    pipeline: str
-    status: str
-    """`not started` as long as nobody has started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +127,8 @@ async def of_pipeline(
                 status=run.status,
                 started_at=run.started_at,
                 replays=replays[run.run_id],
-                spawned_by=(spawner_of(run.idempotency_key) or (None, None))[1],
-                spawned=await spawned_by(connection, run, alive),
+                spawned_by=spawner(run),
+                spawned=await spawned_by(connection, run, partial(status_of, alive=alive)),
                 answered_by=await _tiers(connection, run),
                 target=run.target,
             )
@@ -166,18 +157,6 @@ async def _tiers(connection: AsyncConnection, run: Run) -> list[TierCount]:
         for each in await counts.summaries(connection, run, ())
         for tier, records in each.answered.items()
     ]
-
-
-async def spawned_by(connection: AsyncConnection, run: Run, alive: Alive = always_alive) -> list[Spawned]:
-    """Return the runs that a run which has succeeded spawns, be they started or not."""
-    if run.status != run_rows.SUCCEEDED or run.sample is not None or run.replay_of is not None:
-        return []
-    names = spawned_in(run.definition)
-    children = {run_id_for(spawn_key(run.pipeline_name, run.run_id, each)): each for each in names}
-    query = run_rows.RUNS.where(pipeline_runs.c.run_id.in_(list(children)))
-    there = [Run.of(row) for row in (await connection.execute(query)).mappings()] if children else []
-    statuses = {each.run_id: str(status_of(each, alive)) for each in there}
-    return [Spawned(run_id, child, statuses.get(run_id, "not started")) for run_id, child in children.items()]
 
 
 async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:

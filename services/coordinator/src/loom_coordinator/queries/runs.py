@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, text, true
@@ -17,6 +18,7 @@ from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.lifecycle import run_report
+from loom_coordinator.queries.outcomes.spawned_runs import Spawned, spawned_by, spawner
 from loom_coordinator.queries.run_filter import INTERRUPTED, RunFilter, RunKey
 
 Alive = Callable[[str], bool]
@@ -93,6 +95,10 @@ class ShownRun(Shown):
     """The name of who asked for it, as the request says it."""
     preflight: Mapping[str, Any] | None
     """Says what was found before it began: `checks` and `columns`; None where nobody looked."""
+    spawned_by: str | None = None
+    """The run that has spawned it; None where none has."""
+    spawned: Sequence[Spawned] = ()
+    """Holds the runs that it has spawned, in the order of its pipeline."""
 
     def as_json(self) -> dict[str, Any]:
         """Write the report's fields, and these beside them."""
@@ -107,6 +113,8 @@ class ShownRun(Shown):
             "notice": self.notice,
             "requested_by": self.requested_by,
             "preflight": self.preflight,
+            "spawned_by": self.spawned_by,
+            "spawned": self.spawned,
         }
         return self.report.model_dump() | {name: as_json(value) for name, value in rest.items()}
 
@@ -151,6 +159,8 @@ async def _shown(connection: AsyncConnection, run: Run, alive: Alive) -> ShownRu
         notice=run.notice,
         requested_by=run.requested_by,
         preflight=run.preflight,
+        spawned_by=spawner(run),
+        spawned=await spawned_by(connection, run, partial(status_of, alive=alive)),
     )
 
 

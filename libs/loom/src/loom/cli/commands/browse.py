@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from loom.cli.output.tables import Column
     from loom.project.config import LoomConfig
-    from loom_coordinator.queries.lineage import Lineage, ReplayOf, Spawned, TierCount
+    from loom_coordinator.queries.lineage import Lineage, ReplayOf, TierCount
+    from loom_coordinator.queries.outcomes.spawned_runs import Spawned
     from loom_coordinator.queries.runs import RunSummary
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]

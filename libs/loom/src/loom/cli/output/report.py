@@ -174,6 +174,8 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         **({"Estimated": words} if (words := _estimated(report)) else {}),
         "Results": f"{terminal.place(report['destination'])}{_unchanged(report)}",
         **({"Replay of": str(report["replay_of"])} if report.get("replay_of") else {}),
+        **({"Spawned by": str(report["spawned_by"])} if report.get("spawned_by") else {}),
+        **({"Spawned": "\n".join(map(of_spawned, spawned))} if (spawned := report.get("spawned")) else {}),
         **({"Second": words} if (words := of_second(report)) else {}),
         **({"Staged": words} if (words := of_staged(report)) else {}),
         **({"Sample": words} if (words := of_sample(report)) else {}),
@@ -223,6 +225,11 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
     if error >= 1:
         return f"{words}; a record cost {1 + error:.1f} times as much"
     return f"{words}; a record cost {abs(error):.1%} {'more' if error >= 0 else 'less'}"
+
+
+def of_spawned(run: Mapping[str, Any]) -> str:
+    """Return in words which run was spawned, and what became of it."""
+    return f"{run['pipeline']}: {run['run_id']} ({run['status']})"
 
 
 def of_second(report: Mapping[str, Any]) -> str | None:

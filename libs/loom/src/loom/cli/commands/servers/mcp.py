@@ -52,10 +52,10 @@ async def _serve(config: LoomConfig, budget: float | None, *, read_only: bool, v
     from loom.cli.commands.follow import log_on_stderr
     from loom.cli.output import stdout
     from loom.cli.output.terminal import say
-    from loom.session import open_session
+    from loom.sdk.serving import open_serving
 
     log_on_stderr(config, verbose=verbose)
-    async with open_session(config) as session:
+    async with open_serving(config) as session:
         runs = Runs(config, session, budget)
 
         def tools() -> list[Tool]:

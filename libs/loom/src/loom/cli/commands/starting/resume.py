@@ -36,9 +36,8 @@ def resume(
     from loom.cli.commands.starting import chain, spawned
     from loom.cli.output.terminal import say
     from loom.project.person import person
-    from loom.requests.runs import prepare
+    from loom.requests.spawned import below, request_for
     from loom_common.contracts.v1 import RunAccepted
-    from loom_common.domain.values.ids import spawned_in
 
     settings = common.configuration()
     run_id = follow.wait_for(state.named_run(settings, run_id))
@@ -58,9 +57,7 @@ def resume(
         )
         raise typer.Exit(code)
     run = None if settings.distributed else follow.wait_for(state.ask(settings, lambda views: views.row(run_id)))
-    is_trial = run is None or run.sample is not None or run.replay_of is not None
-    names = [] if run is None or is_trial else spawned_in(run.definition)
-    spawn = [] if run is None else spawned.below(run.pipeline_name, names, settings)
+    spawn = [] if run is None else below(run.pipeline_name, run.spawns, settings)
 
     def carry_out(begin: follow.Begin) -> follow.Outcome:
         return follow.wait_for(
@@ -86,8 +83,7 @@ def resume(
     def carry_out_spawned(loaded: LoadedPipeline, key: str) -> follow.Outcome:
         if (begin := spawned.going_on(settings, key)) is not None:
             return carry_out(begin)
-        prepared = follow.wait_for(prepare(str(loaded.path), settings, {}, sample=False, wait=wait, say=say))
-        request = prepared.request.model_copy(update={"idempotency_key": key, "requested_by": person()})
+        request = follow.wait_for(request_for(loaded, key, settings, wait=wait, say=say, requested_by=person()))
         return carry_out(lambda session: session.start(request))
 
     first = chain.Turn(run.pipeline_name, (), lambda: carry_out(resumed))

@@ -89,6 +89,7 @@ def run(
     from loom.project.person import person
     from loom.requests.lineage_parent import lineage_parent_of
     from loom.requests.runs import Prepared, prepare
+    from loom.requests.spawned import below as below_spawned
     from loom.session import StreamOpened
 
     settings = common.configuration(pipeline)
@@ -101,7 +102,8 @@ def run(
     below = chain.below(pipeline, settings) if downstream else []
     prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say, profile=profile))
     name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
-    spawn = [] if prepared.loaded is None or trial else spawned.below(name, prepared.loaded.pipeline.spawn, settings)
+    spawns = [] if prepared.loaded is None or trial else prepared.loaded.pipeline.spawn
+    spawn = below_spawned(name, spawns, settings)
     after = [*below, *(each.loaded for each in spawn)]
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in after])

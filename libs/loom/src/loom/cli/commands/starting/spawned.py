@@ -6,7 +6,6 @@ cluster the coordinator asks for these runs."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,41 +19,10 @@ if TYPE_CHECKING:
     from loom.cli.commands.follow import Begin, Outcome
     from loom.project.config import LoomConfig
     from loom.project.definition_file import LoadedPipeline
+    from loom.requests.spawned import Spawning
     from loom.session import RunEngine
 
 CarryOut: TypeAlias = "Callable[[LoadedPipeline, str], Outcome]"
-
-
-@dataclass(frozen=True, slots=True)
-class Spawning:
-    """Says that a pipeline runs after another one."""
-
-    after: str
-    """The name of the turn before it, and of its pipeline."""
-    pipeline: str
-    name: str
-    """The name of its own turn, which no other has."""
-    loaded: LoadedPipeline
-
-
-def below(name: str, spawn: Sequence[str], config: LoomConfig) -> list[Spawning]:
-    """Return what a pipeline spawns, and what those spawn in turn, each after the one before it; nothing on a cluster,
-    whose coordinator asks for them. Raises `ConfigurationError` for names of no pipeline and for circles, so that
-    nothing is begun that cannot be finished."""
-    from loom.project import catalog, dependencies
-    from loom_common.errors import InvalidDefinition
-
-    found: list[Spawning] = []
-    waiting = [(name, name, child) for child in spawn] if not config.distributed else []
-    while waiting:
-        after, pipeline, child = waiting.pop(0)
-        loaded = catalog.find_file(child, config)
-        if problems := dependencies.problems(loaded.document, loaded.definition, config):
-            raise InvalidDefinition(problems)
-        turn = f"{child} (after {pipeline})" if any(each.name == child for each in found) else child
-        found.append(Spawning(after, pipeline, turn, loaded))
-        waiting += [(turn, child, each) for each in loaded.pipeline.spawn]
-    return found
 
 
 def turns(found: Sequence[Spawning], first: Turn, carry_out: CarryOut) -> Iterator[Turn]:
