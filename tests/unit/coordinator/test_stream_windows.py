@@ -8,12 +8,21 @@ from unittest.mock import AsyncMock
 import pytest
 from sqlalchemy import func, select
 
-from loom_common.contracts.v1 import CheckDestination, CheckSource, ExtractSlice, SlicedBatch, SliceExtracted
+from loom_common.contracts.v1 import (
+    BatchFact,
+    BatchHeader,
+    CheckDestination,
+    CheckSource,
+    ExtractSlice,
+    SlicedBatch,
+    SliceExtracted,
+)
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
-from loom_common.domain.values.ids import batch_id, window_run_id
+from loom_common.domain.values.ids import batch_id, canary_run_id, window_run_id
+from loom_common.flow import Stage
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -22,6 +31,7 @@ from loom_coordinator.intake import open_streams
 from loom_coordinator.lifecycle import completion, stream_windows
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
+from loom_coordinator.lifecycle.slices import SliceRow
 from loom_coordinator.lifecycle.stream_windows import MOST_OPEN, START
 from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
 from loom_coordinator.queries.streams.shown import shown
@@ -62,6 +72,15 @@ def answer(number: int = 0, records: int = 0, cursor: object = START, **more: ob
         run_id=first(), pipeline="p", epoch=1, partition=0, slice=number, batches=made if records else (),
         cursor=cursor, end=False, **more,
     )  # fmt: skip
+
+
+def loaded(number: int) -> BatchFact:
+    """Say that the batch of a slice of window 1 has ended."""
+    header = BatchHeader(
+        run_id=first(), pipeline="p", plan="plan", epoch=1, batch_id=batch_id(first(), 0, number, 0), partition=0,
+        slice=number, position=0, tally=Tally(extracted=3, transformed=3, passed=3, loaded=3),
+    )  # fmt: skip
+    return BatchFact(header=header, stage=Stage.LOAD, seconds=0.1)
 
 
 async def take(unit, fact: SliceExtracted) -> None:
@@ -158,6 +177,45 @@ async def test_the_source_is_not_read_while_windows_stand_against_it(unit, other
         await add_run(unit, run_id=f"other-{at}", status=status, stream=STREAM, stream_window=1)
     await take(unit, answer(records=10, cursor=NEXT))
     assert (2 in await opened(unit)) == follows
+
+
+async def in_sequence(unit) -> None:
+    """Let records of one key stay in sequence in the stream, and in its first window."""
+    definition = {**DEFINITION, "order_by": ["customer"]}
+    stream = await streams.find(unit.connection, STREAM)
+    await streams.change(unit, STREAM, template={**stream.template, "definition": definition})
+    await run_rows.change(unit, first(), definition=definition)
+
+
+async def test_in_sequence_nothing_is_read_while_a_batch_is_at_work(unit):
+    await in_sequence(unit)
+    await take(unit, answer(records=3, cursor=NEXT))
+    extraction = await slices_of_runs.release(unit, await the_run(unit, first()))
+    assert (extraction.ended, extraction.awaited, len(sent(unit, ExtractSlice))) == (False, 1, 1)
+    await apply(unit, loaded(0))
+    await slices_of_runs.release(unit, await the_run(unit, first()))
+    assert [each.slice for each in sent(unit, ExtractSlice)] == [0, 1]
+
+
+async def test_in_sequence_nothing_is_read_while_the_version_on_trial_has_not_read_its_share(unit):
+    await in_sequence(unit)
+    await take(unit, answer(records=3, cursor=NEXT))
+    await apply(unit, loaded(0))
+    beside = canary_run_id(first())
+    await add_run(unit, run_id=beside, status="running", stream=STREAM, stream_window=1, canary_of=first())
+    await partitions_of_runs.begin(unit, beside, None, Piece(start=START, whole_keys=True))
+    await slices_of_runs.enter_held(unit, beside, SliceRow(0, 0, None, START, 10, 4))
+    await slices_of_runs.release(unit, await the_run(unit, first()))
+    assert len(sent(unit, ExtractSlice)) == 1
+
+
+async def test_in_sequence_a_window_follows_once_the_one_before_has_ended(unit):
+    await in_sequence(unit)
+    await take(unit, answer(records=10, cursor=NEXT))
+    assert await opened(unit) == [1]
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED)
+    await stream_windows.ended(unit, await the_run(unit, first()))
+    assert await opened(unit) == [1, 2]
 
 
 async def test_on_a_cluster_the_services_look_before_the_first_window_of_each_version(unit):

@@ -44,6 +44,19 @@ STREAM: dict[str, Any] = {
             "transform.execution",
             "`direct` in a stream",
         ),
+        ({"mode": "batch", "order_by": "c"}, "order_by", "without `mode: streaming`"),
+        ({"order_by": ["c", "c"]}, "order_by", "each field once"),
+        ({"order_by": [""]}, "order_by", "names of fields"),
+        (
+            {"order_by": "c", "load": {"destination": "o.jsonl", "mode": "append", "on_failure": "retry"}},
+            "load.on_failure",
+            "comes after later ones",
+        ),
+        (
+            {"order_by": "c", "transform": {"type": "steps", "steps": [{"type": "unnest", "field": "items"}]}},
+            "transform.steps.0",
+            "no `unnest` beside `order_by`",
+        ),
     ],
 )
 def test_what_a_stream_cannot_have_is_named(changed, key, words):
@@ -60,6 +73,11 @@ def test_a_stream_has_windows_and_a_pace():
     assert pipeline.pace is not None
     assert (pipeline.pace.size, pipeline.pace.wait_seconds, pipeline.extract.batch_size) == (7, 1.0, 7)
     assert parse({**STREAM, "mode": "batch", "load": {"destination": "o.csv"}}).pace is None
+
+
+def test_records_are_in_sequence_by_one_field_or_by_several():
+    assert parse({**STREAM, "order_by": "c"}).order_by == ["c"]
+    assert parse({**STREAM, "order_by": ["a", "b"]}).order_by == ["a", "b"]
 
 
 def test_a_plan_with_the_size_of_its_batches_is_read_again():

@@ -8,9 +8,10 @@ from time import perf_counter
 from loom_ai.journal.models import JournalledModels
 from loom_common.contracts.v1 import BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.failures.timeouts import Timeouts
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.gates import Verdict
+from loom_common.domain.sequence import in_rounds
 from loom_common.domain.values import durations
 from loom_common.errors import RecordError
 from loom_common.user_code.stage_runner import StageRunner, Work
@@ -40,7 +41,7 @@ class Evaluator:
         if evaluators is None or config is None:
             return passed_unscored(batch.records)
         began = perf_counter()
-        work = _work_of(evaluators, header.run_id, config, plan.pipeline.timeouts, context)
+        work = _work_of(evaluators, header.run_id, config, plan.pipeline, context)
         results = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         if self._models is not None:
             await self._models.judged(header.run_id, [record.id for record in batch.records], context.usage)
@@ -55,9 +56,11 @@ class Evaluator:
 
 
 def _work_of(
-    evaluators: EvaluatorRunner, run_id: str, config: EvaluateConfig, limits: Timeouts, context: Context
+    evaluators: EvaluatorRunner, run_id: str, config: EvaluateConfig, pipeline: Pipeline, context: Context
 ) -> Work[TransformedRecord, RecordResult]:
     """Return what the evaluators do to the records of a batch, tried again as `on_failure` says."""
+
+    limits = pipeline.timeouts
 
     async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
         return await evaluators.judge(run_id, records, context, again)
@@ -70,6 +73,7 @@ def _work_of(
         risk=evaluators.risk,
         max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
         seconds=min(durations.seconds(limits.batch), durations.seconds(limits.evaluate)),
+        rounds=in_rounds(pipeline.order_by),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, ExtractSlice, SplitSource
@@ -17,6 +18,7 @@ from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.run.stages import visited
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.schema.contract import shaped
+from loom_common.domain.sequence import Lanes
 from loom_common.domain.values import durations, ids
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
@@ -44,6 +46,16 @@ OpenSource = Callable[[Plan], Source | Awaitable[Source]]
 
 _WHOLE = -1
 """Stands for the position of a batch where a slice is checked as a whole."""
+
+
+class _Read(NamedTuple):
+    """Holds what was read for a slice."""
+
+    page: Page
+    records: Sequence[SliceRecord]
+    """Holds those of the page that are wanted."""
+    lanes: Lanes | None = None
+    """Says how they are cut into batches where records of one key stay in sequence."""
 
 
 class Extractor:
@@ -98,7 +110,7 @@ class Extractor:
             async with within(seconds, "Reading groups of records", "timeouts.extract"):
                 return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
-            page, records = await self._read_until_good(request, plan, context.clock)
+            page, records, lanes = await self._read_until_good(request, plan, context.clock)
             others = 0 if shares.of_slice(request) is None else len(page.records) - len(records)
             records, window = taken(records, plan)
             records, columns = _shaped(records, plan)
@@ -116,6 +128,7 @@ class Extractor:
             columns=columns,
             window=window,
             others=others,
+            lanes=lanes,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
@@ -183,33 +196,38 @@ class Extractor:
         free = [CheckedRecord(each.id, each.input) for each in records if each.error is None]
         return await self._checker().check(plan_hash, run_id, part, free, context.attempt, context.clock)
 
-    async def _read_until_good(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
+    async def _read_until_good(self, request: ExtractSlice, plan: Plan, clock: Clock) -> _Read:
         """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being
         written."""
         extract = plan.pipeline.extract
-        page, records = await self._read(request, plan)
+        read = await self._read(request, plan)
         for attempt in range(1, extract.max_attempts if extract.on_failure == "retry" else 1):
-            if not any(record.error for record in records):
+            if not any(record.error for record in read.records):
                 break
             await clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
-            page, records = await self._read(request, plan)
-        return page, records
+            read = await self._read(request, plan)
+        return read
 
-    async def _read(self, request: ExtractSlice, plan: Plan) -> tuple[Page, list[SliceRecord]]:
+    async def _read(self, request: ExtractSlice, plan: Plan) -> _Read:
         limit = wanted(request, plan.pipeline.extract.batch_size)
         if not limit:
-            return Page((), request.cursor, end=True), []
-        keys = plan.pipeline.extract.keys
+            return _Read(Page((), request.cursor, end=True), [])
+        keys, order_by = plan.pipeline.extract.keys, plan.pipeline.order_by
         async with self._waiting.of(plan), self._opened(request.plan, plan) as opened:
             source = await self._receive(opened, plan, request)
             until = None if request.piece is None else request.piece.until
             page = await pieces.read(source, request.cursor, limit, until)
+            lanes = Lanes.of(order_by, len(page.records), plan.pipeline.extract.batch_size)
+            if lanes is not None:
+                fitting = lanes.fitting([each.data for each in page.records], plan.pipeline.extract.batch_size)
+                if fitting < len(page.records):
+                    page = await pieces.read(source, request.cursor, fitting, until)
             carried = carried_from_input(plan.pipeline)
             sensitive = plan.pipeline.sensitive_fields
-            records = [identified(record, keys, carried, sensitive) for record in page.records]
+            records = [identified(record, keys, carried, sensitive, order_by) for record in page.records]
             if keys:
                 records = await self._told_apart(request, plan, source, page, records)
-        return page, shares.wanted(shares.of_slice(request), page.records, records)
+        return _Read(page, shares.wanted(shares.of_slice(request), page.records, records), lanes)
 
     async def _told_apart(
         self, request: ExtractSlice, plan: Plan, source: Source, page: Page, records: Sequence[SliceRecord]

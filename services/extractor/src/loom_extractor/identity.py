@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_common.domain.checks.record_checks import key_of, see_fields
+from loom_common.domain.checks.record_checks import key_of, see_fields, see_order_key
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.values.ids import bounded, record_hash, sorted_json
 from loom_common.errors import RecordError
@@ -20,10 +20,11 @@ def identified(
     keys: Sequence[str],
     carried: Sequence[str] = (),
     sensitive: SensitiveFields = NOTHING_SENSITIVE,
+    order_by: Sequence[str] = (),
 ) -> SliceRecord:
     """Return the record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
-    field among those `carried` to the destination. An id holds nothing of `sensitive` fields, by which their values
-    could be guessed."""
+    field among those `carried` to the destination or those by which it is in sequence (`order_by`). An id holds nothing
+    of `sensitive` fields, by which their values could be guessed."""
     if record.error is not None:
         return _kept_out(record, keys, record.error, sensitive)
     written = sorted_json(record.data)
@@ -33,6 +34,8 @@ def identified(
     try:
         if carried:
             see_fields(record.data, carried, record.position)
+        if order_by:
+            see_order_key(record.data, order_by, record.position)
         if keys:
             return SliceRecord(key_of(record.data, keys, record.position), record.data)
         if sensitive:

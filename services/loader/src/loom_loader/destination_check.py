@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.config.credentials import Credentials
@@ -60,6 +61,8 @@ class DestinationCheck:
     async def _checked(self, plan: Plan, what: str, *, away: bool = False) -> list[Check]:
         """With `away`, nothing is raised of a destination that is away."""
         load = plan.pipeline.load
+        ordered = bool(plan.pipeline.order_by)
+        look = partial(readiness.of_destination, load=load, what=what, tell=str, in_sequence=ordered)
         seconds = durations.seconds(plan.pipeline.timeouts.load)
         async with within(seconds, "Checking the destination", "timeouts.load"):
             try:
@@ -68,9 +71,9 @@ class DestinationCheck:
             except LoomError as error:
                 return self._raised([readiness.not_ready(what, error, str)], away=away)
             if away:
-                return await readiness.of_destination(destination, load, what, str)
+                return await look(destination)
             async with self._breakers.guarding(f"destination {destination.location}"):
-                return self._raised(await readiness.of_destination(destination, load, what, str), away=away)
+                return self._raised(await look(destination), away=away)
 
     def _raised(self, checks: list[Check], *, away: bool) -> list[Check]:
         for check in checks:

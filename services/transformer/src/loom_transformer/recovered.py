@@ -11,6 +11,7 @@ from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.sequence import in_rounds
 from loom_common.domain.values import durations
 from loom_common.errors import RecordError
 from loom_common.user_code.stage_runner import Work
@@ -35,6 +36,7 @@ def work_of(
         risk=transform.risk,
         max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
         seconds=min(durations.seconds(limits.batch), durations.seconds(limits.transform)),
+        rounds=in_rounds(pipeline.order_by),
     )
 
 

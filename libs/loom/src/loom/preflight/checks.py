@@ -266,7 +266,10 @@ async def _destination(
         destination = registry.open_destination(load, context)
     except LoomError as error:
         return [readiness.not_ready(what, error, lambda raised: _told(raised, written))]
-    return await readiness.of_destination(destination, load, what, lambda error: _told(error, written))
+    ordered = bool(written.definition.get("order_by"))
+    return await readiness.of_destination(
+        destination, load, what, lambda error: _told(error, written), in_sequence=ordered
+    )
 
 
 def _lacks_credentials(context: ConnectorContext, location: str, options: Mapping[str, Any]) -> bool:

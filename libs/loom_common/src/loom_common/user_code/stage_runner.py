@@ -57,6 +57,9 @@ class Work(Generic[R, O]):
     """Limits the attempts at a record, the first one counted."""
     seconds: float
     """Says what the batch may take."""
+    rounds: Callable[[Sequence[R]], Sequence[Sequence[int]]] | None = None
+    """Gives the places of the records that may be processed side by side, one round after the other; None for all at
+    once."""
 
 
 class StageRunner(Generic[V]):
@@ -91,7 +94,13 @@ class StageRunner(Generic[V]):
             )
 
         async def each(some: Sequence[R]) -> list[O]:
-            return await narrowed(some, recovered, work.kept_away)
+            if work.rounds is None:
+                return await narrowed(some, recovered, work.kept_away)
+            outcomes: dict[int, O] = {}
+            for places in work.rounds(some):
+                made = await narrowed([some[place] for place in places], recovered, work.kept_away)
+                outcomes.update(zip(places, made, strict=True))
+            return [outcomes[place] for place in range(len(some))]
 
         async with within(work.seconds, f"A batch of {counted(len(records), 'record')}", "timeouts.batch"):
             if work.risk is None:

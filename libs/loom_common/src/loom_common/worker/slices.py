@@ -12,6 +12,7 @@ from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.schema.columns import Columns
+from loom_common.domain.sequence import Lanes
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
@@ -103,10 +104,15 @@ def cut(
     window: Window | None = None,
     outputs: Mapping[str, dict[str, Any]] | None = None,
     others: int = 0,
+    lanes: Lanes | None = None,
 ) -> Slice:
-    """Cut the records into batches of `batch_size`, in their order. `others` were read beside them. Raises
-    `PermanentError` for a record with an error under `abort`."""
-    chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
+    """Cut the records into batches of `batch_size`, in their order; with `lanes`, into one batch for each, so that all
+    records of a key are in one. `others` were read beside them. Raises `PermanentError` for a record with an error
+    under `abort`."""
+    if lanes is None:
+        chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
+    else:
+        chunks = _in_lanes(records, lanes)
     return Slice(
         tuple(_batch(chunk, on_failure) for chunk in chunks),
         cursor,
@@ -119,6 +125,13 @@ def cut(
         outputs=outputs,
         others=others,
     )
+
+
+def _in_lanes(records: Sequence[SliceRecord], lanes: Lanes) -> list[Sequence[SliceRecord]]:
+    chunks: list[list[SliceRecord]] = [[] for _ in range(lanes.count)]
+    for record, lane in zip(records, lanes.assigned(each.input for each in records), strict=True):
+        chunks[lane].append(record)
+    return [chunk for chunk in chunks if chunk]
 
 
 def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:

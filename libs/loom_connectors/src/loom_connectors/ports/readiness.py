@@ -15,9 +15,11 @@ from loom_common.domain.values import plural
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError, TransientError
-from loom_connectors.ports.destination import ComparableDestination, Destination, StartingSource
+from loom_connectors.ports.destination import ComparableDestination, Destination, Guarantee, StartingSource
 from loom_connectors.ports.source import Source
 
+_IN_SEQUENCE = (Guarantee.LEDGER, Guarantee.OBJECT)
+"""Lists what a destination must make of a batch that arrives twice, so that no row of it follows a later one."""
 Compare = Callable[[Fields | None], Compared]
 """Compares the names in a definition with the fields of its source; None where these are not known."""
 Tell = Callable[[LoomError], str]
@@ -66,9 +68,12 @@ def of_fields(found: Compared) -> list[Check]:
     return checks
 
 
-async def of_destination(destination: Destination, load: LoadConfig, what: str, tell: Tell) -> list[Check]:
+async def of_destination(
+    destination: Destination, load: LoadConfig, what: str, tell: Tell, *, in_sequence: bool = False
+) -> list[Check]:
     """Check the destination, compare its columns with those that are written, and close it. `what` is which one it
-    is. Raises nothing of `LoomError`."""
+    is; `in_sequence` tells whether records of one key have to be loaded one after the other. Raises nothing of
+    `LoomError`."""
     try:
         try:
             await destination.check()
@@ -78,6 +83,9 @@ async def of_destination(destination: Destination, load: LoadConfig, what: str, 
     except LoomError as error:
         return [not_ready(what, error, tell)]
     words = f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}"
+    if in_sequence and destination.guarantee not in _IN_SEQUENCE:
+        words += ". `order_by` needs one that loads a batch exactly once: here an earlier row may follow a later one"
+        return [Check(what, ok=False, detail=words)]
     return [Check(what, ok=True, detail=words, fits=fits)]
 
 

@@ -156,6 +156,11 @@ class Run:
         return [] if handed_over else names
 
     @property
+    def keeps_order(self) -> bool:
+        """Tell whether its records of one key stay in sequence: then it has one slice at work at a time."""
+        return bool(self.definition.get("order_by"))
+
+    @property
     def has_ended(self) -> bool:
         """Tell whether its end is written: when it came, and what was counted then."""
         return self.completed_at is not None and self.tally is not None

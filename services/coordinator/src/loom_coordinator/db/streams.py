@@ -51,6 +51,11 @@ class Stream:
     counted_passed: int
     counted_cost: float
 
+    @property
+    def keeps_order(self) -> bool:
+        """Tell whether records of one key stay in sequence in its next window."""
+        return bool(self.template["definition"].get("order_by"))
+
 
 _COLUMNS = [streams.c[each.name] for each in fields(Stream)]
 

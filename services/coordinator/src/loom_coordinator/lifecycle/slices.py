@@ -16,6 +16,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
 from loom_common.domain.run.budget import Budget, DayBudget
 from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.ids import canary_run_id
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
@@ -62,7 +63,10 @@ class Extraction:
 async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
     """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
     One at a time per partition: only the answer tells where the next one begins. `beside` is how many batches are in
-    flight of the run that has the share of a version on trial: both have one credit."""
+    flight of the run that has the share of a version on trial: both have one credit.
+
+    Where records of one key stay in sequence, nothing is asked for while anything is at work: a slice has all batches
+    of a key in one, and so no two batches with one key are ever under way together."""
     run_id, in_flight = run.run_id, run.totals.underway + beside
     if in_flight >= run.credit_window:
         wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=run.credit_window)
@@ -76,6 +80,8 @@ async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
     if not waiting:
         return Extraction(ended=not places)
+    if run.keeps_order and (in_flight or await holds_any(unit, canary_run_id(run_id))):
+        return Extraction(ended=False, awaited=in_flight or None)
     outstanding = sum(place.asked or 0 for place in places)
     credit_window = (await run_windows.shared(unit))[run_id]
     # The first slice is young however long the run waited for the answers to its questions.
@@ -83,6 +89,8 @@ async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
     if unit.owner is None and age < OPENING_SECONDS and run.least_window is None:
         credit_window = min(credit_window, opening_window(run.totals.done, age))
     wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=credit_window, partitions=len(places))
+    if run.keeps_order:  # no second slice shares the window
+        wanted = min(run.slice_batches, credit_window)
     budget: Budget | None = None
     for at, partition in enumerate(waiting):
         awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit_window)

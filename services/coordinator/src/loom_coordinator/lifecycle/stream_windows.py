@@ -33,7 +33,8 @@ from loom_coordinator.lifecycle.streams import canaries
 from loom_coordinator.lifecycle.streams.compaction import compact
 
 MOST_OPEN = 3
-"""The most windows of a stream that have not ended. While there are so many, its source is not read."""
+"""The most windows of a stream that have not ended. While there are so many, its source is not read. Where records of
+one key stay in sequence, a window begins when the one before it has ended."""
 START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
 
@@ -108,7 +109,8 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None
         return
     others = await streams.open_windows(unit.connection, stream_id)
     windows = {window_beside(each.run_id) or each.run_id for each in others}
-    if len(windows) >= MOST_OPEN or any(each.status != run_rows.RUNNING for each in others):
+    most = 1 if stream.keeps_order else MOST_OPEN
+    if len(windows) >= most or any(each.status != run_rows.RUNNING for each in others):
         return
     number = stream.number + 1
     run_id = window_run_id(stream_id, number)

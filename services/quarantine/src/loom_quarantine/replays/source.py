@@ -10,6 +10,7 @@ from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import Derived, ExtractSlice
 from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.run.stages import visited
+from loom_common.domain.sequence import Lanes
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.sealed_stages.handlers import SealedStages
@@ -62,6 +63,7 @@ class Replay:
             unchecked=bool(extract.quality_checks)
             or contract_of(plan, Stage.EXTRACT) is not None
             or asks_the_source(records, extract.keys),
+            lanes=Lanes.of(plan.pipeline.order_by, len(records), extract.batch_size),
         )
 
     def _with_outputs(self, request: ExtractSlice, plan: Plan, taken: TakenPage) -> Slice:
@@ -80,6 +82,7 @@ class Replay:
             on_failure="quarantine",
             stages=visited(plan),
             outputs={kept.record_id: kept.output for kept in taken.records if kept.output is not None},
+            lanes=Lanes.of(plan.pipeline.order_by, len(taken.records), extract.batch_size),
         )
 
 

@@ -109,7 +109,10 @@ def compared(
     }
     problems, unsure, unknown = [], [], list[str]()
     for named in chain(
-        _named(document, definition, prompt), _checked(document, definition), _sensitive(document, definition)
+        _named(document, definition, prompt),
+        _in_sequence(document, definition),
+        _checked(document, definition),
+        _sensitive(document, definition),
     ):
         fields = there[named.side]
         if fields is None:
@@ -225,6 +228,13 @@ def _prompted(prompt: WrittenPrompt, *, in_steps: bool) -> Iterator[Named]:
         side: Side = place if isinstance(place, int) else "source"
         for field in fields_of(template.text):
             yield Named(field.name, side, _in_prompt(template, field.line, field.column))
+
+
+def _in_sequence(document: Places, definition: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield the fields by which records are in sequence."""
+    yield from _at(document, ("order_by",), said(definition, "order_by"), "source")
+    for position, name in enumerate(items(definition, "order_by")):
+        yield from _at(document, ("order_by", position), name, "source")
 
 
 def _sensitive(document: Places, definition: Mapping[str, Any]) -> Iterator[Named]:

@@ -51,6 +51,18 @@ def see_fields(data: Mapping[str, Any], names: Iterable[str], place: str) -> Non
             )
 
 
+def see_order_key(data: Mapping[str, Any], fields: Iterable[str], place: str) -> None:
+    """Raise `RecordError` where the record has no value by which it is in sequence with others."""
+    for name in fields:
+        if data.get(name) in (None, ""):
+            state = "missing" if name not in data else "null" if data[name] is None else "empty"
+            raise RecordError(
+                f"`order_by` names '{name}', which is {state} at {place}; the record has {_fields(data)}.",
+                code="missing_order_key",
+                details={"field": name},
+            )
+
+
 def see_that_the_key_stays(data: Mapping[str, Any], output: Mapping[str, Any], keys: Sequence[str]) -> None:
     """Raise `RecordError` where the output would overwrite a key field with another value."""
     for key in keys:

@@ -87,6 +87,12 @@ class Pipeline(Section):
     batch: StreamBatchConfig | None = Field(
         None, description="In a stream: `{size: 100, wait: 200ms}`, how records are put together in batches."
     )
+    order_by: list[str] = Field(
+        default_factory=list,
+        description="In a stream: the field whose records stay in sequence, e.g. `customer_id`: those of one value are "
+        "processed and loaded one after the other, in the order in which they came. One name or a list. "
+        "[streaming.md](streaming.md#records-in-sequence) says what it costs.",
+    )
     extract: ExtractConfig
     sensitive: list[str] = Field(
         default_factory=list,
@@ -217,7 +223,7 @@ class Pipeline(Section):
         key = self.ingest.key
         return self.extract.keys if key is None else (key,) if isinstance(key, str) else tuple(key)
 
-    @field_validator("depends_on", "spawn", mode="before")
+    @field_validator("depends_on", "spawn", "order_by", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
@@ -230,6 +236,13 @@ class Pipeline(Section):
                 raise PydanticCustomError(
                     "field_name", "names of fields, dotted where they are nested: `email`, `address.street`"
                 )
+        return names
+
+    @field_validator("order_by")
+    @classmethod
+    def _names_there(cls, names: list[str]) -> list[str]:
+        if not all(names):
+            raise PydanticCustomError("field_name", "names of fields, e.g. `customer_id`")
         return names
 
     @field_validator("version", mode="before")

@@ -57,7 +57,7 @@ async def begin(unit: UnitOfWork, stream_id: str, pipeline: Pipeline, values: Ma
             f"Two versions of {pipeline.name} that share the records of a stream read them in the same way, and they "
             f"differ in {', '.join(differ)}. Run the pipeline without `--canary`, and it takes over as a whole."
         )
-    canary = Canary(**values, share=share, keys=stable.extract.keys, since=stream.number + 1)
+    canary = Canary(**values, share=share, keys=tuple(stable.order_by) or stable.extract.keys, since=stream.number + 1)
     await streams.change(unit, stream_id, canary=canary.row(), state=streams.RUNNING)
     await _replace_standing(unit, stream_id, canary.plan, canary.template)
 
@@ -112,6 +112,8 @@ def _differences(stable: Pipeline, candidate: Pipeline) -> list[str]:
     """Return the keys in which two versions differ that decide what the records of a stream are. Pure."""
     before, after = (each.extract.model_dump(exclude=_OWN) for each in (stable, candidate))
     found = [f"`extract.{name}`" for name in before if before[name] != after[name]]
+    if stable.order_by != candidate.order_by:
+        found.append("`order_by`")
     if bool(stable.sensitive) != bool(candidate.sensitive):
         found.append("whether they have `sensitive` fields")
     return found

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from loom_common.domain.definition.streams.api_source import is_api_source
+from loom_common.domain.definition.streams.ordering import ordering_mistakes
 from loom_common.domain.section import Mistake, Section, mistake, said
 from loom_common.domain.values import durations
 from loom_common.domain.values.durations import Limit
@@ -60,6 +61,7 @@ def completed(written: Any) -> Any:
 
 def streaming_mistakes(written: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield what a pipeline says of a stream that is none, and what a stream cannot do."""
+    yield from ordering_mistakes(written)
     if said(written, "mode") != "streaming":
         yield from _of_no_stream(written)
         return
