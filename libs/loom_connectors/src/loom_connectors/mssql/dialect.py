@@ -189,7 +189,7 @@ def _write_sql(target: Target, columns: Sequence[str]) -> str:
     rows = f"SELECT {values}, {ORDER} FROM {given}"
     table, names = tables.sql_name(target.table), name_list(columns)
     if not target.key:
-        return f"INSERT INTO {table} ({names}) SELECT {names} FROM ({rows}) AS s"
+        return f"INSERT INTO {table} ({names}) SELECT {names} FROM ({rows}) AS s ORDER BY {ORDER}"
     last = f"ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {ORDER} DESC) AS loom_last"
     once = f"SELECT {names} FROM (SELECT {names}, {last} FROM ({rows}) AS r) AS q WHERE loom_last = 1"
     return merge_sql(target, columns, once, quoted).replace(" AS t USING", " WITH (HOLDLOCK) AS t USING", 1) + ";"
