@@ -8,14 +8,12 @@ does not come to the same, because another transaction was quicker, all is done 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import pytds
 
-from loom_common.errors import Conflict, DestinationError, LoomError
+from loom_common.errors import DestinationError, LoomError
 from loom_connectors.mssql import tables
 from loom_connectors.mssql.address import NAMES
 from loom_connectors.mssql.server import CONSTRAINTS, Connection, Server, is_of_a_row, meaning, number_of, words_of
@@ -29,7 +27,8 @@ from loom_connectors.sql.dialect import Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.sql.warehouse.dialect import WarehouseDialect, WarehouseSession
+from loom_connectors.sql.warehouse.dialect import WarehouseDialect
+from loom_connectors.sql.warehouse.repeating_session import RepeatingSession
 from loom_connectors.sql.warehouse.statements import ORDER, json_lists, merge_sql
 from loom_connectors.values import UnfitValue, json_text
 
@@ -38,53 +37,21 @@ _STATEMENT = 4 * 2**20
 """The most characters of rows in one statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """Represents a statement of a transaction, and how many rows it changed."""
-
-    sql: str
-    values: tuple[object, ...]
-    rows: int
-
-
-class MssqlSession(WarehouseSession):
-    """Writes by a connection that is lent for the visit, and keeps what its transaction did, to do it again."""
+class MssqlSession(RepeatingSession):
+    """Writes by a connection that is lent for the visit."""
 
     quoted = staticmethod(quoted)
+    commit = "COMMIT TRANSACTION"
+    rollback = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
+    lost = (pytds.Error, OSError)
+    _connection: Connection
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._done: list[_Done] | None = None
-        """Holds what the transaction did; None where there is none."""
+    def _begin(self) -> None:
+        self._connection.run("BEGIN TRANSACTION")
+        super()._begin()
 
-    @asynccontextmanager
-    async def transaction(self, statement_seconds: float | None = None) -> AsyncIterator[None]:  # `run` limits them all
-        self._begin()
-        try:
-            yield
-            self._connection.run("COMMIT TRANSACTION")
-        except BaseException:
-            with suppress(pytds.Error, OSError):  # the connection may be lost
-                self._roll_back()
-            raise
-        finally:
-            self._done = None
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        before = len(self._done or ())
-        try:
-            yield
-        except (UnfitValue, UnicodeEncodeError, pytds.DatabaseError) as error:
-            if self._done is not None and (not isinstance(error, pytds.DatabaseError) or is_of_a_row(error)):
-                self._repeat(self._done[:before])
-            raise
-
-    async def execute(self, sql: str, *values: object) -> int:
-        return self._changed(sql, *values)
-
-    async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
-        return self._connection.fetched(sql, values)
+    def _goes_on_after(self, error: Exception) -> bool:
+        return isinstance(error, UnfitValue | UnicodeEncodeError) or is_of_a_row(error)
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:
         return tables.rights(self._connection, table, mode)
@@ -156,26 +123,6 @@ class MssqlSession(WarehouseSession):
         sql = _write_sql(target, columns)
         for part in json_lists(numbered, _STATEMENT):
             self._changed(sql, part)
-
-    def _begin(self) -> None:
-        self._connection.run("BEGIN TRANSACTION")
-        self._done = []
-
-    def _roll_back(self) -> None:
-        self._connection.run("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
-
-    def _changed(self, sql: str, *values: object) -> int:
-        rows = self._connection.changed(sql, values)
-        if self._done is not None:
-            self._done.append(_Done(sql, values, rows))
-        return rows
-
-    def _repeat(self, done: Sequence[_Done]) -> None:
-        self._roll_back()
-        self._begin()
-        for each in done:
-            if self._changed(each.sql, *each.values) != each.rows:
-                raise Conflict("Another transaction was quicker, so this one is done again.")
 
 
 def _write_sql(target: Target, columns: Sequence[str]) -> str:

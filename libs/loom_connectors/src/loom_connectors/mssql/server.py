@@ -6,8 +6,6 @@ always encrypted, and the server's certificate is verified."""
 from __future__ import annotations
 
 import socket
-import threading
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -21,6 +19,7 @@ from loom_common.errors import Timeout as LateError
 from loom_connectors.mssql import certificates
 from loom_connectors.mssql.address import Address
 from loom_connectors.mssql.statements import marker
+from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
 
 CONFLICTS = (1205, 1222, 1913, 2705, 2714, 3960, 3961)
@@ -85,41 +84,17 @@ class Server:
         self.address = address
         self.timeouts = timeouts
         self.trouble_is = trouble
-        self._lock = threading.Lock()
-        self._free: dict[float, list[Connection]] = defaultdict(list)
-        self._closed = 0
-        """Says how often it was closed: a visit that was cancelled may give its connection back later."""
+        self._connections = LentConnections(self._opened, Connection.close)
 
     @contextmanager
     def connection(self, seconds: float) -> Iterator[Connection]:
         """Lend a connection of one's own, whose statements may take so many seconds. Errors of the driver leave it as
         errors of Loom."""
-        with self._translated():
-            with self._lock:
-                kept = self._free[seconds]
-                connection = kept.pop() if kept else None
-                closed = self._closed
-            if connection is None:
-                connection = self._opened(seconds)
-            try:
-                yield connection
-            except BaseException:
-                connection.close()  # nobody should be given what is left of it
-                raise
-            with self._lock:
-                keep = closed == self._closed
-                if keep:
-                    self._free[seconds].append(connection)
-            if not keep:
-                connection.close()
+        with self._translated(), self._connections.lent(seconds) as connection:
+            yield connection
 
     def close(self) -> None:
-        with self._lock:
-            connections = [each for kept in self._free.values() for each in kept]
-            self._free.clear()
-            self._closed += 1
-        for connection in connections:
-            connection.close()
+        self._connections.close()
 
     def _opened(self, seconds: float) -> Connection:
         certificates.verify()

@@ -4,8 +4,6 @@ The driver blocks (docs/adr/0014), so a connection is lent for one visit to a th
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -23,6 +21,7 @@ from loom_common.errors import (
 )
 from loom_common.errors import Timeout as LateError
 from loom_connectors.mysql.address import Address
+from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
 
 _STRICT = (
@@ -58,42 +57,17 @@ class Server:
         self.timeouts = timeouts
         self.trouble_is = trouble
         self._writes = writes
-        self._lock = threading.Lock()
-        self._free: dict[float, list[pymysql.Connection]] = defaultdict(list)
-        self._closed = 0
-        """Says how often it was closed: a visit that was cancelled may give its connection back later."""
+        self._connections = LentConnections(self._opened, _close)
 
     @contextmanager
     def connection(self, seconds: float) -> Iterator[pymysql.Connection]:
         """Lend a connection of one's own, whose statements may take so many seconds. Errors of the driver leave it as
         errors of Loom."""
-        with self._translated():
-            with self._lock:
-                kept = self._free[seconds]
-                connection = kept.pop() if kept else None
-                closed = self._closed
-            if connection is None:
-                connection = self._opened(seconds)
-            try:
-                yield connection
-            except BaseException:
-                connection.close()  # nobody should be given what is left of it
-                raise
-            with self._lock:
-                keep = closed == self._closed
-                if keep:
-                    self._free[seconds].append(connection)
-            if not keep:
-                connection.close()
+        with self._translated(), self._connections.lent(seconds) as connection:
+            yield connection
 
     def close(self) -> None:
-        with self._lock:
-            connections = [each for kept in self._free.values() for each in kept]
-            self._free.clear()
-            self._closed += 1
-        for connection in connections:
-            with suppress(pymysql.MySQLError):
-                connection.close()
+        self._connections.close()
 
     def _opened(self, seconds: float) -> pymysql.Connection:
         address = self.address
@@ -146,6 +120,11 @@ class Server:
             raise DependencyUnavailable(
                 f"{self.address.shown} cannot be reached: {error.strerror or error}."
             ) from error
+
+
+def _close(connection: pymysql.Connection) -> None:
+    with suppress(pymysql.MySQLError):
+        connection.close()
 
 
 def is_mariadb(connection: pymysql.Connection) -> bool:

@@ -8,10 +8,8 @@ another transaction was quicker, all is done again."""
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import snowflake.connector as driver
 
@@ -29,7 +27,8 @@ from loom_connectors.sql.dialect import Target, Work
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.sql.warehouse import statements
-from loom_connectors.sql.warehouse.dialect import WarehouseDialect, WarehouseSession
+from loom_connectors.sql.warehouse.dialect import WarehouseDialect
+from loom_connectors.sql.warehouse.repeating_session import RepeatingSession
 from loom_connectors.sql.warehouse.statements import ORDER, json_lists, merge_sql
 from loom_connectors.values import UnfitValue, json_text
 
@@ -38,53 +37,17 @@ _STATEMENT = 2 * 2**20
 """The most characters of rows in one statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """Represents a statement of a transaction, and how many rows it changed."""
-
-    sql: str
-    values: tuple[object, ...]
-    rows: int
-
-
-class SnowflakeSession(WarehouseSession):
-    """Writes by a connection that is lent for the visit, and keeps what its transaction did, to do it again."""
+class SnowflakeSession(RepeatingSession):
+    """Writes by a connection that is lent for the visit. The first statement that changes rows begins a transaction."""
 
     quoted = staticmethod(quoted)
+    commit = "COMMIT"
+    rollback = "ROLLBACK"
+    lost = (driver.Error,)
+    _connection: Connection
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._done: list[_Done] | None = None
-        """Holds what the transaction did; None where there is none."""
-
-    @asynccontextmanager
-    async def transaction(self, statement_seconds: float | None = None) -> AsyncIterator[None]:  # `run` limits them all
-        self._done = []  # the first statement that changes rows begins it
-        try:
-            yield
-            self._connection.run("COMMIT")
-        except BaseException:
-            with suppress(driver.Error):  # the connection may be lost
-                self._connection.run("ROLLBACK")
-            raise
-        finally:
-            self._done = None
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        before = len(self._done or ())
-        try:
-            yield
-        except (UnfitValue, driver.Error):
-            if self._done is not None:
-                self._do_again(self._done[:before])
-            raise
-
-    async def execute(self, sql: str, *values: object) -> int:
-        return self._changed(sql, *values)
-
-    async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
-        return self._connection.fetched(sql, values)
+    def _goes_on_after(self, error: Exception) -> bool:
+        return isinstance(error, UnfitValue | driver.Error)
 
     async def columns(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._connection, table)
@@ -140,12 +103,6 @@ class SnowflakeSession(WarehouseSession):
         for part in json_lists(texts, _STATEMENT):
             self._changed(sql, part)
 
-    def _changed(self, sql: str, *values: object) -> int:
-        rows = self._connection.changed(sql, values)
-        if self._done is not None:
-            self._done.append(_Done(sql, values, rows))
-        return rows
-
     def _altered(self, statements: Sequence[str] | Iterator[str]) -> None:
         """Run statements that commit, beside what the transaction did."""
         wanted = list(statements)
@@ -153,21 +110,11 @@ class SnowflakeSession(WarehouseSession):
             return
         done = self._done
         if done is not None:
-            self._connection.run("ROLLBACK")
+            self._connection.run(self.rollback)
         for sql in wanted:
             self._connection.run(sql)
         if done is not None:
             self._repeat(done)
-
-    def _do_again(self, done: Sequence[_Done]) -> None:
-        self._connection.run("ROLLBACK")
-        self._repeat(done)
-
-    def _repeat(self, done: Sequence[_Done]) -> None:
-        self._done = []
-        for each in done:
-            if self._changed(each.sql, *each.values) != each.rows:
-                raise Conflict("Another transaction was quicker, so this one is done again.")
 
 
 def _texts(columns: int, *, number: int) -> str:

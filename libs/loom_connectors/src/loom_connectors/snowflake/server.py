@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from loom_common.errors import (
 )
 from loom_common.errors import Timeout as LateError
 from loom_connectors.snowflake.address import Address
+from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
 
 MISSING = (2003, 2043)
@@ -90,41 +90,21 @@ class Server:
         self.address = address
         self.timeouts = timeouts
         self.trouble_is = trouble
-        self._lock = threading.Lock()
-        self._free: list[driver.SnowflakeConnection] = []
-        self._closed = 0
-        """Says how often it was closed: a visit that was cancelled may give its connection back later."""
+        self._connections = LentConnections(self._opened, _close)
 
     @contextmanager
     def connection(self, seconds: float) -> Iterator[Connection]:
         """Lend a session of one's own. Errors of the driver leave it as errors of Loom."""
         try:
-            with self._lock:
-                kept = self._free.pop() if self._free else None
-                closed = self._closed
-            found = kept or self._opened()
-            try:
+            with self._connections.lent(self.timeouts) as found:
                 yield Connection(found, seconds)
-            except BaseException:
-                _close(found)  # nobody should be given what is left of it
-                raise
-            with self._lock:
-                keep = closed == self._closed
-                if keep:
-                    self._free.append(found)
-            if not keep:
-                _close(found)
         except driver.Error as error:
             raise meaning(error, self.address, self.trouble_is) from error
 
     def close(self) -> None:
-        with self._lock:
-            connections, self._free = self._free, []
-            self._closed += 1
-        for each in connections:
-            _close(each)
+        self._connections.close()
 
-    def _opened(self) -> driver.SnowflakeConnection:
+    def _opened(self, timeouts: Timeouts) -> driver.SnowflakeConnection:
         address, settings = self.address, dict(self.address.settings)
         key, passphrase = settings.pop("private_key", None), settings.pop("private_key_passphrase", None)
         given: dict[str, Any] = {name: value for name, value in settings.items() if value}
@@ -142,9 +122,9 @@ class Server:
                 user=address.user,
                 database=address.database,
                 schema=address.schema,
-                login_timeout=max(1, round(self.timeouts.connect)),
-                network_timeout=max(1, round(self.timeouts.transaction)),
-                socket_timeout=max(1, round(self.timeouts.transaction)),
+                login_timeout=max(1, round(timeouts.connect)),
+                network_timeout=max(1, round(timeouts.transaction)),
+                socket_timeout=max(1, round(timeouts.transaction)),
                 paramstyle="numeric",
                 autocommit=False,
                 application="Loom",
