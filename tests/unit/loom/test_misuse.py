@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -104,3 +106,15 @@ def test_a_file_that_cannot_be_written_is_told_with_its_name_and_a_remedy(capsys
     assert capsys.readouterr().err == (
         "error: x/pipeline.yaml: permission denied. Let the user who runs Loom write there, or run Loom where it may.\n"
     )
+
+
+def test_what_a_library_logs_while_a_command_waits_stands_on_no_console():
+    """Tests it in a process of its own: here pytest takes what is logged."""
+    code = (
+        "import asyncio, logging\n"
+        "from loom.cli.commands.follow import wait_for\n"
+        "wait_for(asyncio.sleep(0))\n"
+        "logging.getLogger('aiormq.connection').error('error when creating transport')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

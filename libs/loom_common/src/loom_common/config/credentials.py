@@ -31,6 +31,10 @@ from loom_common.text import named
 
 _REFERENCE = re.compile(r"\$\{(?P<asked>[^}]+)\}")
 _NAME = re.compile(r"[a-z_]+")
+_IN_FRONT_OF_HOST = re.compile(r"[\w+.-]+://(?:[^/?#]*@)?")
+_BEHIND_HOST = re.compile(r"(?::[^/?#@]*)?(?:[/?#]|$)")
+_NO_HOST = re.compile(r"[\s:/?#@\[\]]")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _NEAR = ("env", "file")
 """Providers of this machine. They are asked each time, so a changed secret is used at once."""
 KEPT_SECONDS = 300.0
@@ -136,13 +140,15 @@ class Credentials:
         """Return `text` with every reference replaced; `in_url` percent-encodes the secrets. A secret that was not
         fetched before is waited for.
 
-        Raises `MissingCredential`, `DependencyUnavailable`."""
+        Raises `MissingCredential`, also where the host of a URL is none, and `DependencyUnavailable`."""
         if "${" not in text:
             return text
 
         def value(match: re.Match[str]) -> str:
             secret = self._get(match)
-            return quote(secret, safe="") if in_url and match.start() > 0 else secret
+            if not in_url or match.start() == 0:
+                return secret
+            return _host(secret, match[0]) if _is_the_host(match) else quote(secret, safe="")
 
         return _REFERENCE.sub(value, text)
 
@@ -232,6 +238,26 @@ class Credentials:
             known = ", ".join(dict.fromkeys([*self._providers, *BUILTIN, *names(Kind.CREDENTIAL)]))
             raise MissingCredential(match[0], f"There is no credential provider '{provider_name}'; known: {known}.")
         return provider, provider_name, name
+
+
+def _is_the_host(reference: re.Match[str]) -> bool:
+    """Tell whether a reference is all that a URL has for its host."""
+    before, after = reference.string[: reference.start()], reference.string[reference.end() :]
+    in_front = _IN_FRONT_OF_HOST.fullmatch(before) is not None
+    return in_front and _BEHIND_HOST.match(after) is not None
+
+
+def _host(secret: str, reference: str) -> str:
+    """Return the host for a URL. Raises `MissingCredential` where it is something else, without what it is."""
+    if _IPV6.fullmatch(secret):
+        return secret
+    if _NO_HOST.search(secret):
+        remedy = (
+            "There a reference stands for the host alone: write its port, and whatever else follows, behind it "
+            f"(`{reference}:1234`), or let one reference be the whole URL."
+        )
+        raise MissingCredential(reference, remedy, "is no name of a host")
+    return quote(secret, safe="")
 
 
 def _read(provider: CredentialProvider, name: str, reference: str) -> str | None:

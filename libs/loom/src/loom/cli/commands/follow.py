@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -48,7 +49,9 @@ class Outcome:
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's asynchronous part."""
+    """Run a command's asynchronous part. What a library would log on stderr, because nothing else takes it, the
+    command's own error says."""
+    logging.lastResort = logging.NullHandler()
     with entry.interrupts_restored():
         if sys.platform == "win32":
             return asyncio.run(work)
