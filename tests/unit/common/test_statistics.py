@@ -13,7 +13,7 @@ from loom_common.statistics import bootstrap
 from loom_common.statistics.agreement import cohens_kappa
 from loom_common.statistics.classification import Confusion
 from loom_common.statistics.intervals import clopper_pearson, incomplete_beta, lower_bound, upper_bound, wilson
-from loom_common.statistics.numbers import area_under_curve, mean, mean_absolute_error, rank_correlation, ranks
+from loom_common.statistics.numbers import area_under_curve, mean, rank_correlation, ranks
 from loom_common.statistics.reliability import bin_of, brier_score, error_of, expected_calibration_error, reliability
 
 
@@ -78,7 +78,6 @@ def test_ranks_are_shared_and_correlation_is_that_of_ranks():
     assert rank_correlation([1, 2, 3, 4], [1, 8, 27, 64]) == pytest.approx(1.0)
     assert rank_correlation([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207827)  # scipy.stats.spearmanr
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
-    assert mean_absolute_error([1, 2], [2, 4]) == 1.5
     assert mean([]) is None
 
 

@@ -61,12 +61,6 @@ def register_storage(scheme: str, storage: Callable[[], Storage]) -> None:
     register(Kind.STORAGE, scheme.lower(), storage, SCHEMES)
 
 
-def known_schemes() -> list[str]:
-    """Every scheme and ending a location may have."""
-    kinds = (Kind.SOURCE, Kind.DESTINATION, Kind.STORAGE, Kind.FORMAT)
-    return sorted({*SCHEMES, *(name for kind in kinds for name in names(kind))})
-
-
 def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
     """Open the source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.source, context)

@@ -1,4 +1,4 @@
-"""Measures predicted numbers against true ones: their distance, and how far they have the same order."""
+"""Measures predicted numbers against true ones: their mean, and how far they have the same order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from collections.abc import Sequence
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean; None without values."""
     return math.fsum(values) / len(values) if values else None
-
-
-def mean_absolute_error(true: Sequence[float], predicted: Sequence[float]) -> float | None:
-    """Return the mean distance between true and predicted values; None without values."""
-    return mean([abs(one - other) for one, other in zip(true, predicted, strict=True)])
 
 
 def ranks(values: Sequence[float]) -> list[float]:

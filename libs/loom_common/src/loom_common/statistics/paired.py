@@ -10,7 +10,7 @@ E. L. (1975): Nonparametrics, and a continuity correction of one half."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 EXACT = 1000
@@ -70,14 +70,6 @@ class SignedRanks:
         spread = math.sqrt(number * (number + 1) * (2 * number + 1) / 24 - ties / 48)
         distance = max(0.0, abs(positive - mean) - 0.5) / spread
         return math.erfc(distance / math.sqrt(2))
-
-
-def wilcoxon(differences: Iterable[float]) -> float | None:
-    """Return the two-sided p-value of the signed-rank test of these differences; None where all are zero."""
-    ranks = SignedRanks()
-    for each in differences:
-        ranks.add(each)
-    return ranks.p_value()
 
 
 def _ranked(counts: Mapping[float, list[int]]) -> tuple[float, dict[float, int]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import certifi
 import pytds
+from OpenSSL import SSL, crypto
 
 from loom_common.errors import AccessRefused, Conflict, DependencyUnavailable, LoomError, PermanentError
 from loom_common.errors import Timeout as LateError
@@ -139,10 +140,8 @@ class Server:
             raise DependencyUnavailable(
                 f"{self.address.shown} cannot be reached: {error.strerror or error}."
             ) from error
-        except Exception as error:
-            if type(error).__module__.startswith("OpenSSL"):
-                raise _untrusted(self.address, str(error)) from error
-            raise
+        except (SSL.Error, crypto.Error) as error:
+            raise _untrusted(self.address, str(error)) from error
 
 
 def _bound(value: object) -> object:

@@ -88,10 +88,6 @@ class Scoring:
             refuse_unended(run)
         return await asyncio.to_thread(lambda: asyncio.run(comparing.diff(self._config, before, after, limit=limit)))
 
-    def may_see(self, pipelines: Sequence[str]) -> bool:
-        """Tell whether the user may see the records of these pipelines."""
-        return all(self._reads.viewer.may(Kind.RUNS, Action.READ_DATA, name) for name in pipelines)
-
     async def _demand(self, kind: Kind, action: Action, pipeline: str, run_id: str) -> None:
         viewer = self._reads.viewer
         if not viewer.may(kind, action, pipeline):
