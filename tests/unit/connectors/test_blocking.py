@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_connectors.sql.blocking import finished
+from loom_connectors.sql.threads.blocking import finished
 
 
 async def nothing_to_wait_for(value: int) -> int:

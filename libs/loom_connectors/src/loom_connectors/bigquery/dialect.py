@@ -21,12 +21,12 @@ from loom_connectors.bigquery.server import Server
 from loom_connectors.bigquery.statements import Statement, listed, marker, name_list, quoted, transaction
 from loom_connectors.bigquery.writing import NOT_NULL, texts_of, writer
 from loom_connectors.ports.destination import Row
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sql.warehouse import statements
 from loom_connectors.sql.warehouse.dialect import WarehouseDialect, WarehouseSession
 from loom_connectors.sql.warehouse.statements import ORDER, json_lists, merge_sql

@@ -9,10 +9,10 @@ from loom_connectors.bigquery import statements
 from loom_connectors.bigquery.errors import BigQueryError, meaning
 from loom_connectors.bigquery.reading import as_json, as_text, mark_column, read_column
 from loom_connectors.bigquery.server import Server
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sql.warehouse.source_dialect import WarehouseSourceDialect, WarehouseSourceSession
 
 Result = TypeVar("Result")

@@ -17,13 +17,13 @@ from loom_connectors.duckdb import tables, widening
 from loom_connectors.duckdb.file import DuckdbFile, meaning
 from loom_connectors.duckdb.writing import columns_of_texts
 from loom_connectors.ports.destination import FailedRow, Row
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode, replaces_view
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import NameRules, TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.storage.local import see_that_it_can_be_written
 from loom_connectors.values import EMPTY_TEXT, UnfitValue
 

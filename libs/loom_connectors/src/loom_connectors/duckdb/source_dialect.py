@@ -13,12 +13,12 @@ from loom_common.errors import SourceError
 from loom_connectors.duckdb import tables
 from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.duckdb.reading import read_column
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.keyset_paging import ROW, compared_as_rows, limited_to
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 
 Result = TypeVar("Result")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")

@@ -20,8 +20,8 @@ from loom_common.errors import Timeout as LateError
 from loom_connectors.mssql import certificates
 from loom_connectors.mssql.address import Address
 from loom_connectors.mssql.statements import marker
-from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
+from loom_connectors.sql.threads.lent_connections import LentConnections
 
 CONFLICTS = (1205, 1222, 1913, 2705, 2714, 3960, 3961)
 """Numbers of errors that another transaction caused: the same work may succeed at once. 2714, 2705 and 1913 say that

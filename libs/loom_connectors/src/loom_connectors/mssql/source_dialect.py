@@ -10,10 +10,10 @@ from loom_connectors.mssql import reading, tables
 from loom_connectors.mssql.reading import BYTES, DECIMALS, FLOATS, LONG, TEXTS, TIMES, base_of
 from loom_connectors.mssql.server import Connection, Server
 from loom_connectors.mssql.statements import marker, quoted
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sql.warehouse.source_dialect import WarehouseSourceDialect, WarehouseSourceSession
 
 Result = TypeVar("Result")

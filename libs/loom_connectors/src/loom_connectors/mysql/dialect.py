@@ -22,12 +22,12 @@ from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Server, meaning, num
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
 from loom_connectors.mysql.writing import binder
 from loom_connectors.ports.destination import FailedRow, Row
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_rows
 
 Result = TypeVar("Result")

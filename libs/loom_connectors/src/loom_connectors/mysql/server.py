@@ -21,8 +21,8 @@ from loom_common.errors import (
 )
 from loom_common.errors import Timeout as LateError
 from loom_connectors.mysql.address import Address
-from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
+from loom_connectors.sql.threads.lent_connections import LentConnections
 
 _STRICT = (
     "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,"

@@ -14,11 +14,11 @@ from loom_connectors.mysql import tables
 from loom_connectors.mysql.reading import mark_column, read_column
 from loom_connectors.mysql.server import Server
 from loom_connectors.mysql.statements import Markers, quoted
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.keyset_paging import ROW, compared_as_rows, limited_to
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 
 Result = TypeVar("Result")
 _CASTS = {"SIGNED": "SIGNED", "UNSIGNED": "UNSIGNED", "BIT": "UNSIGNED", "DECIMAL": "DECIMAL(65,30)"}

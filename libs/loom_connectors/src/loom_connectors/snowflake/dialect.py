@@ -21,11 +21,11 @@ from loom_connectors.snowflake.server import Connection, Server, is_of_a_null, i
 from loom_connectors.snowflake.statements import flattened, marker, name_list, quoted
 from loom_connectors.snowflake.widening import wider
 from loom_connectors.snowflake.writing import texts_of, writer
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Target, Work
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sql.warehouse import statements
 from loom_connectors.sql.warehouse.dialect import WarehouseDialect
 from loom_connectors.sql.warehouse.repeating_session import RepeatingSession

@@ -24,8 +24,8 @@ from loom_common.errors import (
 )
 from loom_common.errors import Timeout as LateError
 from loom_connectors.snowflake.address import Address
-from loom_connectors.sql.lent_connections import LentConnections
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
+from loom_connectors.sql.threads.lent_connections import LentConnections
 
 MISSING = (2003, 2043)
 """Numbers of errors that a table, or a schema, is not there, or not to be seen by this role."""

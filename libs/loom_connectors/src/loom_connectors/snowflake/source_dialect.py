@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from loom_connectors.snowflake import statements, tables
 from loom_connectors.snowflake.reading import NESTED, formatted, is_formatted, mark_column, read_column, text_of
 from loom_connectors.snowflake.server import Connection, Server
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sql.warehouse.source_dialect import WarehouseSourceDialect, WarehouseSourceSession
 
 Result = TypeVar("Result")

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, Row
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import NameRules, TableName
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder

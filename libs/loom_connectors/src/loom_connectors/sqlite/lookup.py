@@ -10,11 +10,11 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from loom_connectors.ports.lookup import Scalar
-from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.keyset_paging import limited_to
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.lookup_dialect import LookupWork
 from loom_connectors.sql.reading.source_dialect import ReadColumn
+from loom_connectors.sql.threads.blocking import finished
 from loom_connectors.sqlite.file import SqliteFile
 from loom_connectors.sqlite.values import data_of
 
