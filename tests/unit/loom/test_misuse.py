@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_written_is_told_with_its_name_and_a_remedy(capsys
 
 
 def test_what_a_library_logs_while_a_command_waits_stands_on_no_console():
-    """Tests it in a process of its own: here pytest takes what is logged."""
+    """Tests a command in a process of its own: here pytest takes what is logged."""
     code = (
         "import asyncio, logging\n"
         "from loom.cli.commands.follow import wait_for\n"
