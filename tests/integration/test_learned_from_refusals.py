@@ -231,3 +231,13 @@ async def test_a_refused_question_keeps_the_parameter_that_it_is_about(models, s
     reply = await asked(models, server, "q", extras=Extras({"reasoning_effort": "foo"}))
     assert isinstance(reply.error, RecordError)
     assert reply.error.details["param"] == "reasoning_effort"
+
+
+@pytest.mark.parametrize("key", ["sk-1\nX-Admin: yes", "sk-\x00", "sk-ä"])
+async def test_a_key_that_no_header_may_hold_is_told_before_anything_is_asked_and_never_shown(server, key):
+    client = HttpModelClient(credentials=Credentials({"env": EnvProvider({"OPENAI_API_KEY": key})}))
+    with pytest.raises(AccessRefused, match=r"\$\{OPENAI_API_KEY\} resolves to holds characters") as told:
+        await client.complete(call_of(base_url=server.base_url()))
+    assert key not in str(told.value)
+    assert server.calls == 0
+    await client.close()

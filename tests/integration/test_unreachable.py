@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,20 +16,15 @@ from loom_ai.settings import ModelSettings
 from loom_common.config.credentials import Credentials
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
 from loom_dev.backends.ports import reserve_port
+from support.certificates import certificate, shown_by_a_server
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> ssl.SSLContext:
+def untrusted(tmp_path_factory) -> ssl.SSLContext:
     """Provide the certificate of a server whose authority nobody knows."""
-    folder = tmp_path_factory.mktemp("tls")
-    subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes", "-newkey", "rsa:2048"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(["openssl", "req", "-x509", *subject, *files], check=True, capture_output=True)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context
+    return shown_by_a_server(certificate(tmp_path_factory.mktemp("tls"), "server"))
 
 
 @contextlib.asynccontextmanager
@@ -91,8 +85,8 @@ async def test_tls_spoken_to_a_server_that_has_none(told):
     assert f"{place} does not speak TLS: write http:// instead of https://" in str(error)
 
 
-async def test_no_tls_spoken_to_a_server_that_wants_it(told, certificate):
-    async with listening(tls=certificate) as place:
+async def test_no_tls_spoken_to_a_server_that_wants_it(told, untrusted):
+    async with listening(tls=untrusted) as place:
         error = await told(f"http://{place}/v1")
     assert isinstance(error, DependencyUnavailable)
     assert "closed the connection without an answer in HTTP: a server that wants https://" in str(error)
@@ -108,8 +102,8 @@ async def test_no_tls_spoken_to_a_proxy_that_says_so():
     assert "Write https://" in str(error)
 
 
-async def test_a_certificate_that_nobody_vouches_for(told, certificate):
-    async with listening(tls=certificate) as place:
+async def test_a_certificate_that_nobody_vouches_for(told, untrusted):
+    async with listening(tls=untrusted) as place:
         error = await told(f"https://{place}/v1")
     assert isinstance(error, DependencyUnavailable)
     assert "the certificate of 127.0.0.1 is not trusted (self-signed certificate)" in str(error)

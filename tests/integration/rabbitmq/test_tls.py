@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,17 +18,9 @@ from loom_common.domain.definition.load import LoadConfig
 from loom_common.errors import DependencyUnavailable
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
+from support.certificates import certificate, shown_by_a_server
 from support.load_batches import batch
 from support.queues import queues_at, reviews
-
-
-def certificate(folder: Path, name: str) -> Path:
-    """Make a certificate for this machine that vouches for itself, and its key beside it."""
-    path = folder / f"{name}.pem"
-    subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1", "-nodes"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", str(path.with_suffix(".key"))]
-    subprocess.run(["openssl", "req", "-x509", *subject, *key, "-out", str(path)], check=True, capture_output=True)
-    return path
 
 
 @asynccontextmanager
@@ -49,9 +39,7 @@ async def over_tls(url: str, certificate: Path) -> AsyncIterator[str]:
         there_reader, there_writer = await asyncio.open_connection(broker.hostname, broker.port)
         await asyncio.gather(pipe(reader, there_writer), pipe(there_reader, writer))
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=shown_by_a_server(certificate))
     async with server:
         login = broker.netloc.rpartition("@")[0]
         yield f"amqps://{login}@127.0.0.1:{server.sockets[0].getsockname()[1]}{broker.path}"

@@ -43,19 +43,21 @@ def resolve(call: ModelCall, credentials: Credentials) -> Access:
 
 
 def _header(name: str, text: str, credentials: Credentials) -> str:
-    value = credentials.expand(text).strip()
-    if not value.isascii() or not value.isprintable():
-        raise AccessRefused(
-            f"The header {name} cannot be sent: what {text} resolves to holds characters that no header may have."
-        )
-    return value
+    return _sent_in(f"The header {name}", text, credentials.expand(text))
 
 
 def _key(call: ModelCall, credentials: Credentials) -> str | None:
     reference = key_reference(call)
     if not reference:
         return None
-    if call.api_key is None:  # the provider's usual key, which need not be set
-        usual = credentials.expand_if_set(reference)
-        return usual and usual.strip()
-    return credentials.expand(reference).strip()
+    # The provider's usual key need not be set.
+    key = credentials.expand_if_set(reference) if call.api_key is None else credentials.expand(reference)
+    return key and _sent_in("The key", reference, key)
+
+
+def _sent_in(what: str, text: str, value: str) -> str:
+    """Return a value as a header may hold it."""
+    value = value.strip()
+    if not value.isascii() or not value.isprintable():
+        raise AccessRefused(f"{what} cannot be sent: what {text} resolves to holds characters that no header may have.")
+    return value

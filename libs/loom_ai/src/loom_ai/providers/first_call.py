@@ -9,9 +9,8 @@ from loom_ai.ports import ModelAnswer, ModelCall, ModelClient, Waits
 
 
 class FirstCallClient:
-    """Serves a process that may never ask a model. What a `ModelClient` imports, aiohttp above all, takes longer than a
-    small run. It is imported in a thread: the process goes on meanwhile, and reading the certificates that it trusts,
-    half of that import, uses another core."""
+    """Serves a process that may never ask a model. What a `ModelClient` imports takes as long as a small run. It is
+    imported in a thread: the process goes on meanwhile."""
 
     def __init__(self, make: Callable[[], ModelClient]) -> None:
         self._make = make

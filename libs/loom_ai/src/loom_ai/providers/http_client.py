@@ -1,7 +1,7 @@
 """Calls model endpoints over HTTP, with one implementation of keys, retries, breakers and errors for all protocols.
 
-It uses one aiohttp session, the cheapest client per call whose connection pool does not slow down as it grows
-(docs/adr/0007)."""
+It uses a client of its own (`loom_ai.http.client`), because what a general one costs is the largest part of a call
+(docs/adr/0065)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import asyncio
 import random
 from collections.abc import Callable
 from functools import lru_cache
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-import aiohttp
 import orjson
 import structlog
 
 from loom_ai.adapted import package
+from loom_ai.http.client.client import HttpClient
+from loom_ai.http.client.errors import InvalidRequest, NoConnection
 from loom_ai.http.http_errors import EndpointReference, Limits, interrupted_error, timeout_error, unreachable_error
 from loom_ai.http.received import Received, answer_or_raise
 from loom_ai.keys import key_of
@@ -42,9 +44,8 @@ from loom_common.errors import (
     RecordError,
     TransientError,
 )
-from loom_common.http.bodies import ACCEPTED, read_body
+from loom_common.http.bodies import ACCEPTED
 from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
-from loom_common.http.sessions import open_session
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
 from loom_common.resilience.pauses import pausing
@@ -81,7 +82,7 @@ class HttpModelClient:
         self._answered: set[tuple[str, str]] = set()
         """Holds the endpoints and models that have answered a call."""
         self._known_limits: dict[tuple[float | None, int | None], Limits] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._http = HttpClient()
         self._adapted: AdaptedModels | None = None
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
@@ -109,9 +110,7 @@ class HttpModelClient:
                     await self._clock.sleep(delay)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._http.close()
         if self._adapted is not None:
             await self._adapted.close()
         await self._pace.close()
@@ -198,21 +197,21 @@ class HttpModelClient:
         wire = wire_for(call)
         started = self._clock.monotonic()
         try:
-            async with self._open_session().post(
+            response = await self._http.post(
                 wire.url(access.base_url, call.model),
-                data=wire.request_body(call, form, accepted),
-                headers={**_HEADERS, **wire.headers(access.key), **access.headers},
-                timeout=_client_timeout(limits),
-                allow_redirects=False,
-            ) as response:
-                body = await read_body(response)
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise PermanentError(f"{endpoint}: `base_url` is no http(s) address.") from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                {**_HEADERS, **wire.headers(access.key), **access.headers},
+                wire.request_body(call, form, accepted),
+                connect=limits.connect,
+                read=limits.read,
+                total=limits.total,
+            )
+        except InvalidRequest as error:
+            raise PermanentError(f"{endpoint} cannot be asked: {error}.") from error
+        except NoConnection as error:
             raise unreachable_error(endpoint, error, access.base_url) from error
         except TimeoutError as error:
             raise timeout_error(endpoint, limits) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (OSError, HTTPException) as error:
             if (call.base_url, call.model) in self._answered:
                 raise interrupted_error(endpoint, error) from error
             raise unreachable_error(endpoint, error, access.base_url) from error
@@ -220,7 +219,7 @@ class HttpModelClient:
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())
         known = (call.base_url, call.model) in self._answered
-        received = Received(body, call, endpoint, latency, wait, access.secrets, known)
+        received = Received(response.body, call, endpoint, latency, wait, access.secrets, known)
         return answer_or_raise(wire, response.status, response.headers, received)
 
     async def _adapter(self, provider: str) -> AdaptedModels:
@@ -246,11 +245,6 @@ class HttpModelClient:
             )
         return known
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session()
-        return self._session
-
 
 _endpoint_reference = lru_cache(maxsize=1000)(EndpointReference)
 
@@ -271,8 +265,3 @@ def _forms(call: ModelCall) -> tuple[Form, ...]:
 def _limits_of(call: ModelCall) -> tuple[str, ...]:
     """Return the names under which the endpoint may know the longest answer."""
     return ("max_tokens",) if call.provider in ADAPTED else wire_for(call).limits(call.base_url)
-
-
-@lru_cache(maxsize=1000)
-def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)

@@ -40,10 +40,15 @@ async def read_body(response: aiohttp.ClientResponse, most: int = MOST_BYTES) ->
         data = await _read_up_to(response, most + 1)
         if len(data) > most:
             response.close()
-    whole = len(data) <= most
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    return body_of(data, response.headers.get("Content-Encoding", ""), most)
+
+
+def body_of(data: bytes, encoding: str, most: int = MOST_BYTES) -> Body:
+    """Return a body as a response's `Content-Encoding` says. `data` has more than `most` bytes where it is not the
+    whole body. It does no I/O."""
+    encoding = encoding.strip().lower()
     unfolded = Body(data) if encoding in ("", "identity") else decompress(data, encoding, most)
-    if not whole or len(unfolded.data) > most:
+    if len(data) > most or len(unfolded.data) > most:
         return Body(unfolded.data[:most], f"it is larger than {most // 1024 // 1024} MB")
     return unfolded
 
