@@ -7,22 +7,19 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import obstore
 import pytest
 from joserfc.jwk import RSAKey
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, SourceError
+from loom_common.errors import AccessRefused, ConfigurationError, SourceError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
-from loom_connectors.storage.objects import lock
-from loom_connectors.storage.objects.lock import ObjectLock
 from loom_dev.emulators.google_storage import GoogleStorage, account_of
+from support import object_locks
 from support.buckets import GOOGLE_KEYS, bucket_of
 from support.file_contents import records_in
 
@@ -96,35 +93,11 @@ async def test_an_object_that_changes_between_two_pages_is_noticed(environ):
 
 
 async def test_one_process_at_a_time_holds_the_lock_and_one_that_died_is_followed(environ, monkeypatch):
-    store = bucket_of(environ).store
-    inside, most, done = [0], [0], []
-
-    def work() -> None:
-        for _ in range(3):
-            with ObjectLock(store, f"root-{threading.get_ident()}", "lock").held():
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                inside[0] -= 1
-                done.append(1)
-
-    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
-    assert (most[0], len(done)) == (1, 12)
-    obstore.put(store, "lock", b"of a process that died")
-    monkeypatch.setattr(lock, "LEASE", 0.5)
-    with ObjectLock(store, "root", "lock").held():
-        assert bucket_of(environ).content("lock") != b"of a process that died"
-    assert bucket_of(environ).content("lock") is None
+    await object_locks.one_at_a_time_holds_it_and_who_died_is_followed(bucket_of(environ), monkeypatch)
 
 
 async def test_a_lock_that_was_taken_over_is_told(environ, monkeypatch):
-    store = bucket_of(environ).store
-    monkeypatch.setattr(lock, "LEASE", 0.4)
-    noticed = ObjectLock(store, "root", "lock")
-    with pytest.raises(DependencyUnavailable, match="taken over"), noticed.held():
-        obstore.put(store, "lock", b"of another")
-        while not noticed.is_lost:
-            await asyncio.sleep(0.02)
-    assert bucket_of(environ).content("lock") == b"of another"
+    await object_locks.one_that_is_taken_over_is_told(bucket_of(environ), monkeypatch)
 
 
 async def test_a_process_that_is_killed_while_it_loads_is_followed_by_one_that_loads_each_row_once(environ):

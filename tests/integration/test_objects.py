@@ -7,7 +7,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import obstore
@@ -29,11 +28,11 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination, LoadBatch, Row
 from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_destination, open_source
-from loom_connectors.storage.objects import lock, reader
-from loom_connectors.storage.objects.lock import ObjectLock
+from loom_connectors.storage.objects import reader
 from loom_connectors.storage.objects.patterns import is_read
 from loom_dev.backends.ports import reserve_port
 from loom_dev.backends.seaweedfs import BUCKET, READER
+from support import object_locks
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of, records_in
 from support.file_sources import read_through
@@ -214,35 +213,11 @@ async def test_nothing_is_left_beside_a_result_but_its_manifest(s3_environment):
 
 
 async def test_one_process_at_a_time_holds_the_lock_and_one_that_died_is_followed(s3_environment, monkeypatch):
-    store = bucket_of(s3_environment).store
-    inside, most, done = [0], [0], []
-
-    def work() -> None:
-        for _ in range(3):
-            with ObjectLock(store, f"root-{threading.get_ident()}", "lock").held():
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                inside[0] -= 1
-                done.append(1)
-
-    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
-    assert (most[0], len(done)) == (1, 12)
-    obstore.put(store, "lock", b"of a process that died")
-    monkeypatch.setattr(lock, "LEASE", 0.5)
-    with ObjectLock(store, "root", "lock").held():
-        assert bucket_of(s3_environment).content("lock") != b"of a process that died"
-    assert bucket_of(s3_environment).content("lock") is None
+    await object_locks.one_at_a_time_holds_it_and_who_died_is_followed(bucket_of(s3_environment), monkeypatch)
 
 
 async def test_a_lock_that_was_taken_over_is_told(s3_environment, monkeypatch):
-    store = bucket_of(s3_environment).store
-    monkeypatch.setattr(lock, "LEASE", 0.4)
-    noticed = ObjectLock(store, "root", "lock")
-    with pytest.raises(DependencyUnavailable, match="taken over"), noticed.held():
-        obstore.put(store, "lock", b"of another")
-        while not noticed.is_lost:
-            await asyncio.sleep(0.02)
-    assert bucket_of(s3_environment).content("lock") == b"of another"
+    await object_locks.one_that_is_taken_over_is_told(bucket_of(s3_environment), monkeypatch)
 
 
 async def test_an_appending_run_says_where_the_object_was_cut_short(s3_environment):

@@ -4,16 +4,13 @@ and what a person is told. The server is an emulator of its protocol, over a dat
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.extract import ExtractConfig
-from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.incremental.window import Point
-from loom_common.domain.run.piece import Piece
 from loom_common.errors import (
     AccessRefused,
     ConfigurationError,
@@ -22,10 +19,17 @@ from loom_common.errors import (
     SourceError,
 )
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.registry import open_destination, open_source
+from loom_connectors.registry import open_source
 from support.load_batches import batch
-from support.pieces import pages_of, read_pieces
 from support.sql_systems import in_mssql
+from support.sql_tables import (
+    HALVES,
+    READ_ONCE,
+    each_record_is_read_once,
+    opening,
+    values_come_back,
+    what_would_change_is_refused,
+)
 
 AT_TEN = "2026-03-01T10:00:00+00:00"
 TABLE = (
@@ -57,41 +61,17 @@ REFUSED = {
 @pytest.fixture
 def opened(mssql_url, tmp_path):
     """Provide what opens the table `t`, or a query, as a source or a destination."""
-
-    @asynccontextmanager
-    async def open_one(*, url=mssql_url, start=None, **config):
-        context = ConnectorContext(tmp_path, Credentials({"env": EnvProvider({"URL": url})}), start=start)
-        if "mode" not in config and "key" in config:
-            source = "${URL}" if "query" in config else "${URL}&table=t"
-            found = open_source(ExtractConfig(source=source, **config), context)
-        else:
-            found = open_destination(LoadConfig(destination="${URL}&table=t", **config), context)
-        try:
-            yield found
-        finally:
-            await found.close()
-
-    return open_one
+    return opening(mssql_url, tmp_path)
 
 
 async def test_values_are_the_same_there_and_back(opened, mssql_url):
     await in_mssql(mssql_url, TABLE)
-    async with opened() as destination:
-        result = await destination.load(batch(VALUES, {"id": 1}))
-    assert (result.loaded, result.failed) == (2, ())
-    async with opened(key="id") as source:
-        page = await source.read(None, 10)
-    assert [each.data for each in page.records] == [dict.fromkeys(VALUES) | {"id": 1}, VALUES]
+    await values_come_back(opened, VALUES)
 
 
 async def test_what_the_server_would_change_is_refused(opened, mssql_url):
     await in_mssql(mssql_url, TABLE)
-    rows = [{"id": at, name: value} for at, (name, (value, _)) in enumerate(REFUSED.items())]
-    async with opened() as destination:
-        result = await destination.load(batch(*rows, {"id": 99}))
-    assert result.loaded == 1
-    for (name, (_, words)), row in zip(REFUSED.items(), result.failed, strict=True):
-        assert (row.code, f"column {name}" in row.reason, words in row.reason) == ("type", True, True), row
+    await what_would_change_is_refused(opened, REFUSED)
 
 
 async def test_every_type_is_a_key_by_which_pages_are_read(opened, mssql_url):
@@ -106,24 +86,11 @@ async def test_every_type_is_a_key_by_which_pages_are_read(opened, mssql_url):
         assert sorted(found) == sorted([VALUES["v"], "other"]), name
 
 
-@pytest.mark.parametrize(
-    "extract",
-    [{"key": "h", "query": "SELECT id, NULLIF(half, 1) AS h FROM t -- all\n;"}, {"key": ["half", "id"]}],
-    ids=["duplicates and nulls", "two keys"],
-)
+@pytest.mark.parametrize("extract", READ_ONCE.values(), ids=READ_ONCE)
 async def test_every_record_is_read_once_from_every_cursor_and_in_pieces(opened, mssql_url, extract):
     await in_mssql(mssql_url, "CREATE TABLE t (id int, half int)")
-    await in_mssql(mssql_url, "INSERT INTO t VALUES (5, 2), (0, 0), (1, 0), (2, 1), (3, 1), (4, 2)")
-    async with opened(**extract) as source:
-        [(_, whole)] = await pages_of(source, Piece(), 100)
-        assert sorted(record.data["id"] for record in whole.records) == [0, 1, 2, 3, 4, 5]
-        found = await pages_of(source, Piece(), 1)
-        assert [record for _, page in found for record in page.records] == list(whole.records)
-        for cursor, page in reversed(found):
-            assert await source.read(cursor, 1) == page
-        pieces = await source.split(2)
-        assert len(pieces) == 2
-        assert await read_pieces(source, pieces, 2) == list(whole.records)
+    await in_mssql(mssql_url, f"INSERT INTO t VALUES {HALVES}")
+    await each_record_is_read_once(opened, extract)
 
 
 async def test_a_database_is_asked_for_what_is_new(opened, mssql_url):
