@@ -138,8 +138,14 @@ async def test_a_pipe_that_nobody_writes_to_is_refused_and_not_waited_for(tmp_pa
 
 
 async def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
-    with pytest.raises(SourceError, match="no file matches"):
+    with pytest.raises(SourceError, match="matches no file"):
         await source(tmp_path, name="data/*.csv").check()
+
+
+async def test_a_folder_where_a_file_is_named_is_an_error(tmp_path):
+    (tmp_path / "data.csv").mkdir()
+    with pytest.raises(SourceError, match=r"data\.csv on .* is a folder without a file of data"):
+        await source(tmp_path, name="data.csv").check()
 
 
 async def test_several_files_are_told_apart_by_name(tmp_path):

@@ -113,7 +113,7 @@ async def test_a_missing_file_or_table_is_named_and_not_made(tmp_path):
 
 async def test_a_file_that_is_no_database_is_an_error(tmp_path):
     (tmp_path / "x.db").write_text("not a database, whatever its name " * 100)
-    with pytest.raises(SourceError, match="not a database"):
+    with pytest.raises(SourceError, match=r"not a database\. Correct the path"):
         await source(tmp_path, "t").check()
 
 

@@ -69,6 +69,12 @@ async def test_records_that_are_alike_get_the_id_of_one_entity(tmp_path):
     assert (tally.derived, tally.unnested) == (5, 1)
 
 
+async def test_numbers_are_compared_as_they_are_written(tmp_path):
+    people = [("a", 471_100_001), ("b", "471100001"), ("c", 999_999_999)]
+    made = await resolved(tmp_path, {**WHO, "similarity": 0.9}, people)
+    assert entities(made) == [("a", "a"), ("a", "b"), ("c", "c")]
+
+
 async def test_what_comes_out_does_not_depend_on_the_order_of_the_records(tmp_path):
     step = {**WHO, "similarity": 0.8, "fields": {"names": {"distinct": "name"}, "records": "count"}}
     made = await resolved(tmp_path, step)

@@ -27,6 +27,7 @@ from loom_connectors.storage.local import file_trouble, host, resolved
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
 _REFUSED = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+_NO_DATABASE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_NOMEM")
 
 
@@ -121,4 +122,6 @@ def meaning(error: sqlite3.Error, place: str, trouble: type[PermanentError]) -> 
         return AccessRefused(f"{place}: {error}. Give this user the permission to write the file and its folder.")
     if name.startswith(_AWAY):
         return DependencyUnavailable(f"{place}: {error}.")
+    if name.startswith(_NO_DATABASE):
+        return trouble(f"{place}: {error}. Correct the path, or put a whole file of SQLite there.")
     return trouble(f"{place}: {error}.")

@@ -86,7 +86,8 @@ class LocalInputs:
         matches = glob.glob(self._pattern or "", recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
         paths = sorted(path for path in map(Path, matches) if path.is_file() and not self._is_beside(path))
         if not paths:
-            raise SourceError(f"{self.place}: no file matches. {self._remedy}")
+            found = "is a folder without a file of data" if self._is_folder else "matches no file"
+            raise SourceError(f"{self.place} {found}. {self._remedy}")
         for path in paths:
             self._paths.real(path)
         return [LocalFile(path, self._paths) for path in paths]
