@@ -45,6 +45,15 @@ async def test_rows_are_found_by_their_keys_in_the_order_of_the_source(store):
     assert {key: [row["n"] for row in some] for key, some in found.items()} == {"k0": [2, 4], "k1": [1, 3]}
 
 
+async def test_rows_are_read_in_order_and_found_by_their_numbers(store):
+    table = await held(store, "a")
+    pages = [await store.page(table.name, after, 2) for after in (0, 2, 4, 5)]
+    assert [[row["n"] for row in page] for page in pages] == [[1, 2], [3, 4], [5], []]
+    found = await store.with_numbers(table.name, [4, 2, 9])
+    assert {number: row["name"] for number, row in found.items()} == {2: NAMES[1], 4: NAMES[3]}
+    assert await store.with_numbers(table.name, []) == {}
+
+
 async def test_rows_are_found_by_their_words_those_that_share_rare_ones_first(store):
     table = await held(store, "a")
     texts = ("acme ltd", "INITECH, Ltd.", "nobody", "", "ltd")

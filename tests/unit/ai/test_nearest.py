@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 
 from loom_ai.answers.nearest import NearestTexts
+from loom_ai.answers.text_vectors import TextVectors, each_with_each
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import ModelAnswer, ModelCall, Payer
@@ -42,10 +43,11 @@ class Kept(MemoryJournal):
 
 async def found(model: Vectorizer, texts, asked, count=2, journal=None, **more):
     models = JournalledModels(model, journal or MemoryJournal())
-    near = NearestTexts(models, HERE, texts, Reuse(), 5.0, **more)
+    near = NearestTexts(TextVectors(models, HERE, Reuse(), 5.0, **more), texts)
     payers = [Payer("run_1", f"r{number}") for number in range(len(asked))]
     try:
-        return await near.nearest(asked, payers, count)
+        found = await near.nearest(asked, payers, count)
+        return [each if isinstance(each, RecordError) else [place for place, _ in each] for each in found]
     finally:
         await models.close()
 
@@ -89,4 +91,15 @@ async def test_vectors_of_other_lengths_are_told():
 
 def test_a_provider_without_embeddings_is_refused():
     with pytest.raises(PermanentError, match="anthropic does not"):
-        NearestTexts(None, Endpoint("anthropic", "m", "http://127.0.0.1"), [], Reuse(), 5.0)
+        TextVectors(None, Endpoint("anthropic", "m", "http://127.0.0.1"), Reuse(), 5.0)
+
+
+@pytest.mark.parametrize("numpy", [True, False])
+def test_each_two_vectors_are_compared_by_their_angle(monkeypatch, numpy):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: find(name) if numpy or name != "numpy" else None)
+    vectors = [[0.0, 2.0], [3.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+    assert each_with_each(vectors) == [
+        (0, 1, 0.0), (0, 2, 0.707107), (0, 3, 0.0), (1, 2, 0.707107), (1, 3, 0.0), (2, 3, 0.0),
+    ]  # fmt: skip
+    assert each_with_each([]) == []

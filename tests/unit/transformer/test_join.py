@@ -8,9 +8,13 @@ import re
 import pytest
 
 from loom_ai.journal.models import JournalledModels
+from loom_ai.ports import ModelAnswer
+from loom_ai.simulated.answers import vector_for
 from loom_ai.stores.joined.memory import MemoryJoinedTables
 from loom_ai.stores.memory.journal import MemoryJournal
+from loom_ai.wire.embeddings import vectors_text
 from loom_common.config.credentials import Credentials
+from loom_common.domain.steps import joining
 from loom_common.errors import PermanentError, SourceError
 from loom_common.flow import Stage
 from loom_connectors.ports.context import ConnectorContext
@@ -29,6 +33,28 @@ ALIKE = {
     "model": "gpt-4o-mini", "base_url": "http://127.0.0.1:20001/v1", "fields": {"found": "id"},
     "prompt": "Which is {{ input.supplier }}? {% for n, v in candidates.items() %}{{ n }} {{ v.name }};{% endfor %}",
 }  # fmt: skip
+
+
+NEAR = {
+    "name": "vendor", "type": "join", "source": "vendors.csv", "alike": {"supplier": "name"}, "fields": {"found": "id"},
+    "embedding": {"model": "text-embedding-3-small", "dimensions": 64, "base_url": "http://127.0.0.1:20001/v1"},
+}  # fmt: skip
+
+
+class Vectors(ScriptedModel):
+    """Gives texts that share words vectors that are near each other, and answers questions as it is told."""
+
+    async def complete(self, call, waits=None):
+        if not call.embedding:
+            return await super().complete(call, waits)
+        self.calls.append(call)
+        vectors = [vector_for(each.content, call.dimensions) for each in call.messages]
+        return ModelAnswer(vectors_text(vectors), "stop", call.model, len(vectors), 0, 0, 0.1)
+
+    @property
+    def embedded(self):
+        """Return the texts whose vectors it was asked for."""
+        return [each.content for call in self.calls if call.embedding for each in call.messages]
 
 
 class Worker:
@@ -113,6 +139,42 @@ async def test_a_model_chooses_among_the_rows_that_share_words_and_is_asked_once
     (folder / "vendors.csv").unlink()
     again = Worker(folder, ALIKE, store, ScriptedModel(PermanentError("nobody is asked again")), journal)
     assert outputs(await again.take(*inputs)) == outputs(made)
+
+
+async def test_the_row_whose_text_is_nearest_matches_where_it_is_near_enough(folder):
+    step, model = {**NEAR, "similarity": 0.5, "missing": "fail"}, Vectors()
+    inputs = ({"supplier": "acme incorporated"}, {"supplier": "Globex Holding Ltd"}, {"supplier": "Nobody"})
+    made = await Worker(folder, step, model=model).take(*inputs, {"supplier": " "}, {"other": 1})
+    assert outputs(made) == {"r0": {"found": "v2"}, "r1": {"found": "v3"}}
+    codes = {name: each.code for name, each in kept(made).items()}
+    assert codes == {"r2": "no_match", "r3": "no_match", "r4": "missing_field"}
+    assert model.embedded[:3] == ["Acme Foods Ltd", "Acme Incorporated", "Globex Ltd"]
+    turned = await Worker(folder, step, model=Vectors()).take(*inputs[::-1])
+    assert [each["found"] for each in outputs(turned).values()] == ["v3", "v2"]
+
+
+async def test_a_model_chooses_among_the_nearest_rows_and_no_vector_is_paid_for_twice(folder):
+    journal, store = MemoryJournal(), MemoryJoinedTables()
+    step = {**ALIKE, "embedding": NEAR["embedding"], "similarity": 0.3}
+    inputs = ({"supplier": "Acme Incorporated"}, {"supplier": "Acme Ltd"}, {"supplier": "Nobody"})
+    first = Worker(folder, step, store, Vectors(chosen), journal)
+    made = await first.take(*inputs)
+    assert {name: each["found"] for name, each in outputs(made).items()} == {"r0": "v2", "r1": None, "r2": None}
+    asked = [call.messages[-1].content for call in first.model.calls if not call.embedding]
+    assert len(asked) == 2  # no row is near enough to the third
+    assert asked[0].startswith("Which is Acme Incorporated? 1 Acme Incorporated;")
+    assert len(first.model.embedded) == len(set(first.model.embedded)) == 5  # the rows, and texts that no row has
+    assert counts(made, "calls_made")["vendor"][0] >= 2
+    again = Worker(folder, step, store, ScriptedModel(PermanentError("nobody is asked again")), journal)
+    assert outputs(await again.take(*inputs[::-1])) == {
+        f"r{2 - int(name[1:])}": each for name, each in outputs(made).items()
+    }
+
+
+async def test_more_rows_than_a_worker_holds_the_vectors_of_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(joining, "MOST_VECTORS", 2)
+    with pytest.raises(SourceError, match=r"more rows than `max_rows` allows \(2\)"):
+        await Worker(folder, {**NEAR, "similarity": 0.5}, model=Vectors()).take({"supplier": "Acme"})
 
 
 async def test_a_run_and_its_replays_see_the_rows_that_were_there_first(folder):

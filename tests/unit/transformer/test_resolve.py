@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 
 from loom_ai.journal.models import JournalledModels
+from loom_ai.ports import ModelAnswer
 from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_ai.stores.memory.journal import MemoryJournal
+from loom_ai.wire.embeddings import vectors_text
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.steps.grouping import member_of
-from loom_common.errors import PermanentError
+from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_extractor.groups import groups
 from loom_transformer.handler import Transformer
@@ -121,3 +124,50 @@ async def test_a_block_that_cannot_be_resolved_is_kept_whole(tmp_path):
     assert error.reason == "Step who: the record f has no field 'name'"
     broken = await resolved(tmp_path, ASKED, model=ScriptedModel(answer_of("no answer")))
     assert [each.code for each in kept(broken).values()] == ["invalid_output"]
+
+
+class Vectors(ScriptedModel):
+    """Gives Bob and Bobby vectors that are near each other, and the others such of their own, in its own order."""
+
+    async def complete(self, call, waits=None):
+        self.calls.append(call)
+        angles = [{"b": 0.1, "e": 0.2}.get(each.content[:1].casefold(), 1.5) for each in call.messages]
+        vectors = [[math.cos(angle), math.sin(angle)] for angle in angles]
+        return ModelAnswer(vectors_text(vectors), "stop", call.model, len(vectors), 0, 0, 0.1)
+
+
+NEAR = {**WHO, "embedding": {"model": "text-embedding-3-small", "base_url": "http://127.0.0.1:20001/v1"}}
+
+
+async def test_records_are_compared_by_vectors_whatever_their_words(tmp_path):
+    people = [("a", "Bob"), ("b", "Erna"), ("c", "Zoe"), ("d", "bobby")]
+    journal, model = MemoryJournal(), Vectors()
+    made = await resolved(tmp_path, {**NEAR, "similarity": 0.99}, people, model, journal)
+    assert entities(made) == [("a", "a"), ("a", "b"), ("a", "d"), ("c", "c")]
+    assert [len(call.messages) for call in model.calls] == [4]
+    nobody = ScriptedModel(PermanentError("nobody is asked again"))
+    again = await resolved(tmp_path, {**NEAR, "similarity": 0.99}, people[::-1], nobody, journal)
+    assert entities(again) == entities(made)
+
+
+async def test_each_record_is_compared_with_so_many_that_are_nearest(tmp_path):
+    step = {**ASKED, "embedding": NEAR["embedding"], "candidates": 1, "similarity": 0.5}
+    asked = []
+
+    class Asking(Vectors):
+        async def complete(self, call, waits=None):
+            if call.embedding:
+                return await super().complete(call, waits)
+            asked.append(call.messages[-1].content)
+            return answered(call)
+
+    await resolved(tmp_path, step, [("a", "Bob"), ("b", "Bobby"), ("c", "Erna"), ("d", "Zoe")], Asking())
+    assert sorted(asked) == ["Bob|Bobby", "Bob|Erna"]  # nobody is near to Zoe, and Erna is as near to Bob as to Bobby
+
+
+async def test_a_vector_that_is_refused_keeps_the_block(tmp_path):
+    made = await resolved(tmp_path, NEAR, model=ScriptedModel(RecordError("it is too long", code="model_refused")))
+    [error] = kept(made).values()
+    assert (error.code, error.reason) == (
+        "model_refused", "Step who: The records cannot be compared: it is too long",
+    )  # fmt: skip

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loom_ai.answers.nearest import NearestTexts
-from loom_ai.http.endpoints import judge_endpoint
+from loom_ai.answers.text_vectors import TextVectors
+from loom_ai.http.endpoints import embedding_endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
-from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.question.choosing import compared
 from loom_common.domain.question.examples import Example
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
-from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError
+from loom_common.errors import RecordError, TransientError
+from loom_transformer.outcome import given_up
 
 ShownExamples = Sequence[int] | RecordError | None
 """Holds the places of the examples that a record is shown, or why they are not known; None where they are chosen as
@@ -41,22 +42,15 @@ class NearestExamples:
             return
         whole = plan.pipeline.transform
         own = whole if isinstance(whole, AiTransformConfig) else config  # a cheap tier has settings of its own
-        endpoint = judge_endpoint(
-            embedding.model,
-            embedding.base_url,
-            embedding.api_key,
-            (own.model, own.base_url, own.api_key),
-            plan.pipeline.providers,
-        )
-        self._texts = NearestTexts(
+        vectors = TextVectors(
             models,
-            endpoint,
-            [compared(each.input, config.examples.by) for each in examples],
+            embedding_endpoint(embedding, (own.model, own.base_url, own.api_key), plan.pipeline.providers),
             reuse,
             patience,
             dimensions=embedding.dimensions,
             sealed=bool(plan.pipeline.sensitive),
         )
+        self._texts = NearestTexts(vectors, [compared(each.input, config.examples.by) for each in examples])
 
     async def chosen(
         self, records: Sequence[ExtractedRecord], payers: Sequence[Payer], attempt: Attempt
@@ -69,9 +63,6 @@ class NearestExamples:
         try:
             near = await self._texts.nearest(texts, payers, self._config.count or 0)
         except TransientError as trouble:
-            if isinstance(trouble, BreakerOpen) or not attempt.last:
-                raise
-            code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
-            return [RecordError(f"{trouble} (after the last attempt)", code=code)] * len(records)
+            return [given_up(trouble, attempt)] * len(records)
         # The most alike comes last, next to the question, where models heed it most.
-        return [each if isinstance(each, RecordError) else each[::-1] for each in near]
+        return [each if isinstance(each, RecordError) else [at for at, _ in reversed(each)] for each in near]

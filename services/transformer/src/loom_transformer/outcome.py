@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.domain.definition.failures.recovery import OnFailure
+from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.calls import Tier
 from loom_common.domain.values.per_record import per_record
-from loom_common.errors import RecordError
+from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
@@ -91,6 +93,14 @@ def with_its_key(record: ExtractedRecord, outcome: TransformOutcome, keys: Seque
     except RecordError as error:
         return replace(outcome, output=None, error=error)
     return outcome
+
+
+def given_up(trouble: TransientError, attempt: Attempt) -> RecordError:
+    """Return the error of a record that is kept back for what may pass. Raises `trouble` where it may come again."""
+    if isinstance(trouble, BreakerOpen) or not attempt.last:
+        raise trouble
+    code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
+    return RecordError(f"{trouble} (after the last attempt)", code=code)
 
 
 class Transform(Protocol):

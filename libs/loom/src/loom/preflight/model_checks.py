@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-from loom.preflight.model_endpoints import embedding_endpoint, endpoints
+from loom.preflight.model_endpoints import endpoints, example_endpoint, step_embedding_endpoint
 from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_ai.attachments.taken import see_that_they_are_taken
@@ -28,7 +28,7 @@ from loom_common.domain.model_options.providers import (
     provider_names,
 )
 from loom_common.domain.model_options.scorers import is_onnx
-from loom_common.domain.steps.views import by_step
+from loom_common.domain.steps.views import by_step, comparing_steps
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators import arbiter_package
 from loom_transformer.scoring import onnx_file
@@ -36,7 +36,7 @@ from loom_transformer.scoring import onnx_file
 
 def check(pipeline: Pipeline) -> list[Check]:
     """Return what is wrong with the models and evaluators, and which further packages they use."""
-    whole = (_strange_to_openai, _adapted, _evaluators, _asking_judges)
+    whole = (_strange_to_openai, _comparing, _adapted, _evaluators, _asking_judges)
     of_transform = (_unspoken, _nearest, _onnx, _attachments, _asking)
     found = [each for look in whole for each in look(pipeline)]
     return [*found, *(each for _, alone in by_step(pipeline) for look in of_transform for each in look(alone))]
@@ -77,6 +77,17 @@ def _unspoken(pipeline: Pipeline) -> list[Check]:
     ]
 
 
+def _comparing(pipeline: Pipeline) -> list[Check]:
+    """Find steps that compare records by a model of a provider of which Loom asks for no embeddings."""
+    asked = [(step, step_embedding_endpoint(step, pipeline.providers).provider) for step in comparing_steps(pipeline)]
+    words = "Step {}: Loom has no embeddings for {}. Name a model of another provider"
+    return [
+        Check("models", ok=False, detail=words.format(step.name, kind))
+        for step, kind in asked
+        if not has_embeddings(kind)
+    ]
+
+
 def _adapted(pipeline: Pipeline) -> list[Check]:
     """Check whether what the providers need that Loom does not speak to itself is installed."""
     kinds = {endpoint.provider for endpoint in endpoints(pipeline)} & ADAPTED
@@ -107,7 +118,7 @@ def _nearest(pipeline: Pipeline) -> list[Check]:
     if examples is None or examples.choose != "nearest":
         return []
     assert isinstance(transform, AiTransformConfig)
-    if (endpoint := embedding_endpoint(transform, pipeline.providers)) is not None:
+    if (endpoint := example_endpoint(transform, pipeline.providers)) is not None:
         if has_embeddings(endpoint.provider):
             return [Check("examples", ok=True, detail=f"{examples.file}: {endpoint.model} finds the nearest examples")]
         words = f"{examples.file}: Loom has no embeddings for {endpoint.provider}. Name a model of another provider"

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of, judge_endpoint
+from loom_ai.http.endpoints import Endpoint, embedding_endpoint, endpoint_of, endpoints_of, judge_endpoint
 from loom_common.domain.definition.evaluator_kinds import with_cheap_tiers
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.model_options.providers import ProviderConfig
-from loom_common.domain.steps.views import by_step
+from loom_common.domain.steps.joining import JoinStep
+from loom_common.domain.steps.resolving import ResolveStep
+from loom_common.domain.steps.views import by_step, comparing_steps
 
 
 def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
@@ -26,6 +28,14 @@ def endpoints_of_transform(pipeline: Pipeline) -> Iterator[Endpoint]:
     place."""
     for _, alone in by_step(pipeline):
         yield from _endpoints_of_step(alone)
+    for step in comparing_steps(pipeline):
+        yield step_embedding_endpoint(step, pipeline.providers)
+
+
+def step_embedding_endpoint(step: JoinStep | ResolveStep, providers: Mapping[str, ProviderConfig]) -> Endpoint:
+    """Return the endpoint of the model by whose vectors a step compares records."""
+    assert step.embedding is not None
+    return embedding_endpoint(step.embedding, (step.model, step.base_url, step.api_key), providers)
 
 
 def _endpoints_of_step(pipeline: Pipeline) -> Iterator[Endpoint]:
@@ -41,19 +51,18 @@ def _endpoints_of_step(pipeline: Pipeline) -> Iterator[Endpoint]:
             yield judge_endpoint(
                 each.model or transform.model, each.base_url, each.api_key, asked, providers=pipeline.providers
             )
-        if (embedding := embedding_endpoint(transform, pipeline.providers)) is not None:
+        if (embedding := example_endpoint(transform, pipeline.providers)) is not None:
             yield embedding
     if isinstance(transform, EmbedTransformConfig):
         yield endpoint_of(transform.model, transform.base_url, providers=pipeline.providers, api_key=transform.api_key)
 
 
-def embedding_endpoint(transform: AiTransformConfig, providers: Mapping[str, ProviderConfig]) -> Endpoint | None:
+def example_endpoint(transform: AiTransformConfig, providers: Mapping[str, ProviderConfig]) -> Endpoint | None:
     """Return the endpoint of the model that finds the nearest examples; None where none does."""
     embedding = None if transform.examples is None else transform.examples.embedding
     if embedding is None:
         return None
-    asked = (transform.model, transform.base_url, transform.api_key)
-    return judge_endpoint(embedding.model, embedding.base_url, embedding.api_key, asked, providers=providers)
+    return embedding_endpoint(embedding, (transform.model, transform.base_url, transform.api_key), providers)
 
 
 def endpoints_of_judges(pipeline: Pipeline) -> Iterator[Endpoint]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from loom_common.domain.embedding_model import EmbeddingConfig
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.model_options.providers import (
     ProviderConfig,
@@ -122,6 +123,18 @@ def judge_endpoint(
         return endpoint_of(model, base_url, providers=providers, api_key=api_key)
     other, its_base_url, its_api_key = judged
     return endpoints_of((other, model), its_base_url, its_api_key, providers=providers)[1]
+
+
+def embedding_endpoint(
+    embedding: EmbeddingConfig,
+    beside: tuple[str | None, str | None, str | None],
+    providers: Mapping[str, ProviderConfig] | None = None,
+) -> Endpoint:
+    """Return the endpoint of a model that compares texts. `beside` holds the `model`, `base_url` and `api_key` of what
+    asks a model beside it, or None, None, None, which apply to it as to a judge."""
+    model, base_url, api_key = beside
+    asked = (embedding.model if model is None else model, base_url, api_key)
+    return judge_endpoint(embedding.model, embedding.base_url, embedding.api_key, asked, providers)
 
 
 def calls_at_once(endpoints: Iterable[Endpoint]) -> int | None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+Row = Mapping[str, Any]
+"""Holds the columns of a row by their names."""
+
 
 @dataclass(frozen=True, slots=True)
 class JoinedRow:
@@ -17,7 +20,7 @@ class JoinedRow:
     """The hash of the values by which it is found; None where it is not found by values."""
     words: tuple[str, ...]
     """The words by which it is found."""
-    content: Mapping[str, Any]
+    content: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,22 @@ class JoinedTables(Protocol):
         which says by what rows are found. Rows of a table that is not held are dropped."""
         ...
 
-    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Row]]:
         """Return for each of these keys at most `most` rows that have it, in the order of the source."""
         ...
 
     async def with_words(
         self, table: JoinedTable, records: Sequence[Sequence[str]], most: int
-    ) -> Sequence[Sequence[Mapping[str, Any]]]:
+    ) -> Sequence[Sequence[Row]]:
         """Return for the words of each record at most `most` rows that are most like it, best first."""
+        ...
+
+    async def page(self, name: str, after: int, most: int) -> Sequence[Row]:
+        """Return at most `most` rows in the order of the source: those after the first `after`."""
+        ...
+
+    async def with_numbers(self, name: str, numbers: Sequence[int]) -> Mapping[int, Row]:
+        """Return the rows that have these numbers, by their numbers."""
         ...
 
     async def close(self) -> None:

@@ -40,8 +40,8 @@ async def rows_of(step: JoinStep, context: ConnectorContext) -> AsyncIterator[Se
                     raise SourceError(f"Step {step.name}: {why}")
                 if missing := [name for name in wanted if name not in record.data]:
                     raise SourceError(_lacking(step, record.position, missing[0], list(record.data)))
-            if seen > step.max_rows:
-                words = f"{redacted(step.source)} has more rows than `max_rows` allows ({step.max_rows:,})"
+            if seen > step.most_rows:
+                words = f"{redacted(step.source)} has more rows than `max_rows` allows ({step.most_rows:,})"
                 raise SourceError(f"Step {step.name}: {words}. Allow more, or leave some out by a `query`.")
             yield [record.data for record in page.records]
             cursor, end = page.cursor, page.end

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from loom_ai.ports import Payer
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.prompts.shown import Shown
 from loom_common.domain.run.plan import Plan
@@ -16,13 +17,13 @@ from loom_common.domain.steps.grouping import group_hash, value_of
 from loom_common.domain.steps.joining import JoinStep
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import redacted
-from loom_common.errors import RecordError
-from loom_common.ports.joined_tables import JoinedTable
+from loom_common.errors import RecordError, TransientError
+from loom_common.ports.joined_tables import JoinedTable, Row
 from loom_common.worker.context import Context
+from loom_transformer.joining.near_rows import NearRows, text_of
 from loom_transformer.joining.tables import OtherSources
-from loom_transformer.outcome import TransformOutcome
+from loom_transformer.outcome import TransformOutcome, given_up
 
-Row = Mapping[str, Any]
 Ask = Callable[[str, Sequence[ExtractedRecord], Context, int], Any]
 _SHOWN_VERSION = 12
 _LONGEST = 100
@@ -32,13 +33,20 @@ class Join:
     """Joins the records of a step's batches. A model is asked only where there is a row to choose."""
 
     def __init__(
-        self, plan: Plan, step: JoinStep, sources: OtherSources, asking: Callable[[int], Ask] | None = None
+        self,
+        plan: Plan,
+        step: JoinStep,
+        sources: OtherSources,
+        asking: Callable[[int], Ask] | None = None,
+        near: NearRows | None = None,
     ) -> None:
-        """`asking` gives what asks the model which of so many candidates matches; None where the keys decide."""
+        """`asking` gives what asks the model which of so many candidates matches; None where keys or vectors decide.
+        `near` finds candidates by vectors; None where they are found otherwise."""
         self._plan = plan
         self._step = step
         self._sources = sources
         self._asking = asking
+        self._near = near
         self._asks: dict[int, Ask] = {}
 
     async def apply(
@@ -48,7 +56,7 @@ class Join:
         about more than a record."""
         began = perf_counter()
         table = await self._sources.table_of(self._plan, run_id, self._step)
-        found = await self._candidates(table, records)
+        found = await self._candidates(table, run_id, records, context)
         outcomes: list[TransformOutcome | None] = [None] * len(records)
         seconds = (perf_counter() - began) / max(1, len(records))
         by_count: dict[int, list[int]] = {}
@@ -74,7 +82,7 @@ class Join:
         return self._asks[count]
 
     async def _candidates(
-        self, table: JoinedTable, records: Sequence[ExtractedRecord]
+        self, table: JoinedTable, run_id: str, records: Sequence[ExtractedRecord], context: Context
     ) -> list[Sequence[Row] | RecordError]:
         """Return the rows that may match each record, or say why there are none."""
         step, found = self._step, list[Sequence[Row] | RecordError]()
@@ -85,10 +93,33 @@ class Join:
             rows = await self._sources.store.with_keys(table.name, wanted, most) if wanted else {}
             found += [key if isinstance(key, RecordError) else rows.get(key or "", ()) for key in keys]
             return found
-        words = [_words(record.input, list(step.alike or ())) for record in records]
-        known = [each for each in words if not isinstance(each, RecordError)]
+        values = [_values(record.input, list(step.alike or ())) for record in records]
+        if self._near is not None:
+            return await self._nearest(self._near, table, run_id, records, values, context)
+        known = [words_of(each) for each in values if not isinstance(each, RecordError)]
         ranked = iter(await self._sources.store.with_words(table, known, step.candidates) if known else ())
-        return [each if isinstance(each, RecordError) else next(ranked) for each in words]
+        return [each if isinstance(each, RecordError) else next(ranked) for each in values]
+
+    async def _nearest(
+        self,
+        near: NearRows,
+        table: JoinedTable,
+        run_id: str,
+        records: Sequence[ExtractedRecord],
+        values: Sequence[Sequence[Any] | RecordError],
+        context: Context,
+    ) -> list[Sequence[Row] | RecordError]:
+        """Return the rows whose texts are nearest to that of each record; without a model the nearest alone."""
+        known = {at: text_of(each) for at, each in enumerate(values) if not isinstance(each, RecordError)}
+        payers = [Payer(run_id, records[at].id, context.usage) for at in known]
+        most = self._step.candidates if self._step.model is not None else 1
+        rows: Sequence[Sequence[Row] | RecordError]
+        try:
+            rows = await near.of(self._sources.store, table, list(known.values()), payers, most)
+        except TransientError as trouble:
+            rows = [given_up(trouble, context.attempt)] * len(known)
+        found = dict(zip(known, rows, strict=True))
+        return [each if isinstance(each, RecordError) else found[at] for at, each in enumerate(values)]
 
     def _chosen(self, rows: Sequence[Row], answer: TransformOutcome, table: JoinedTable) -> TransformOutcome:
         """Return the outcome of a record whose row a model has chosen."""
@@ -122,11 +153,11 @@ def _key(view: Mapping[str, Any], names: Sequence[str]) -> str | RecordError | N
     return None if None in values else group_hash(values)
 
 
-def _words(view: Mapping[str, Any], names: Sequence[str]) -> Sequence[str] | RecordError:
+def _values(view: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any] | RecordError:
     for name in names:
         if name not in view:
             return RecordError(f"the record has no field '{name}'", code="missing_field")
-    return words_of([view[name] for name in names])
+    return [view[name] for name in names]
 
 
 def _shown(view: Mapping[str, Any], rows: Sequence[Row]) -> Shown:

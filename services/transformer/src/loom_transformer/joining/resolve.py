@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loom_ai.answers.text_vectors import TextVectors, each_with_each
+from loom_ai.ports import Payer
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.prompts.shown import Shown
 from loom_common.domain.steps.asking import OTHER, SAME, SURE
 from loom_common.domain.steps.functions.aggregates import Folded
-from loom_common.domain.steps.functions.entities import Pair, entities, pairs
+from loom_common.domain.steps.functions.entities import Pair, chosen, entities, pairs
 from loom_common.domain.steps.operators import aggregates
 from loom_common.domain.steps.resolving import MEMBERS, ResolveStep, own_fields
 from loom_common.domain.values.ids import bounded
-from loom_common.errors import RecordError
+from loom_common.errors import RecordError, TransientError
 from loom_common.worker.context import Context
-from loom_transformer.outcome import TransformOutcome
+from loom_transformer.outcome import TransformOutcome, given_up
 
 Ask = Callable[[str, Sequence[ExtractedRecord], Context, int], Any]
 
@@ -42,10 +44,12 @@ class _Block:
 class Resolve:
     """Resolves the records of blocks. A model is asked about each pair, where the step names one."""
 
-    def __init__(self, step: ResolveStep, ask: Ask | None = None) -> None:
-        """`ask` asks the model about pairs; without it, their texts decide."""
+    def __init__(self, step: ResolveStep, ask: Ask | None = None, vectors: TextVectors | None = None) -> None:
+        """`ask` asks the model about pairs; without it, how alike they are decides. `vectors` tells how alike the texts
+        of records are; without it, the parts that both have."""
         self._step = step
         self._ask = ask
+        self._vectors = vectors
         self._own = own_fields(step)
         self._functions = aggregates(step)
 
@@ -54,7 +58,7 @@ class Resolve:
     ) -> list[list[dict[str, Any]] | RecordError]:
         """Return for each block the records that go on, or why they cannot be told. Raises what asking the model raises
         about more than a record."""
-        blocks = [await asyncio.to_thread(self._block, record.input) for record in records]
+        blocks = [await self._block(run_id, record, context) for record in records]
         same: list[list[tuple[int, int]] | RecordError]
         if self._ask is None:
             same = [each if isinstance(each, RecordError) else [pair[:2] for pair in each.compared] for each in blocks]
@@ -69,16 +73,32 @@ class Resolve:
                 made.append(error)
         return made
 
-    def _block(self, view: Mapping[str, Any]) -> _Block | RecordError:
-        """Return the records of a block with the pairs to compare, or say which field one of them lacks."""
-        members = sorted(enumerate(view[MEMBERS]), key=lambda each: (each[1]["id"], each[0]))
+    async def _block(self, run_id: str, record: ExtractedRecord, context: Context) -> _Block | RecordError:
+        """Return the records of a block with the pairs to compare, or say why they cannot be compared."""
+        members = sorted(enumerate(record.input[MEMBERS]), key=lambda each: (each[1]["id"], each[0]))
         texts: list[str] = []
         for _, member in members:
             if lacking := [name for name in self._step.compare if name not in member["record"]]:
                 words = f"the record {member['id']} has no field '{lacking[0]}'"
                 return RecordError(words, code="missing_field")
             texts.append(" ".join(_text(member["record"][name]) for name in self._step.compare))
-        found = pairs(texts, self._step.at_least)
+        step, found = self._step, list[Pair]()
+        if self._vectors is None:
+            found = await asyncio.to_thread(pairs, texts, step.at_least, step.candidates)
+        else:
+            payer = Payer(run_id, record.id, context.usage)
+            try:
+                vectors = await self._vectors.of(texts, [payer] * len(texts))
+            except TransientError as trouble:
+                return given_up(trouble, context.attempt)
+            if error := next((each for each in vectors if isinstance(each, RecordError)), None):
+                return error
+            known = [each for each in vectors if not isinstance(each, RecordError)]
+            if len({len(each) for each in known}) > 1:
+                words = "the embedding model gave vectors of several lengths; see `dimensions` of the `embedding`"
+                return RecordError(words, code="wrong_dimensions")
+            alike = await asyncio.to_thread(each_with_each, known)
+            found = chosen((Pair(*each) for each in alike), step.at_least, step.candidates)
         most = len(found) if self._ask is None else self._step.max_comparisons
         return _Block(
             [member["id"] for _, member in members],

@@ -70,7 +70,8 @@ class OtherSources:
                 rows.append(_row(step, number, row))
             if rows:
                 await self.store.add(name, rows)
-        layout = hashlib.sha256(json.dumps([each[::2] for each in compared_pairs(step)]).encode()).hexdigest()
+        found_by = [each[::2] for each in compared_pairs(step)] if step.embedding is None else []
+        layout = hashlib.sha256(json.dumps(found_by).encode()).hexdigest()
         return await self.store.hold(scope, step.name, JoinedTable(name, version.hexdigest(), number), layout)
 
     @asynccontextmanager
@@ -93,4 +94,5 @@ def _row(step: JoinStep, number: int, row: Mapping[str, Any]) -> JoinedRow:
     except RecordError as error:
         raise SourceError(f"Step {step.name}: row {number} of its source cannot be compared: {error}") from error
     key = group_hash(values) if values and None not in values else None
-    return JoinedRow(number, key, words_of([row.get(column) for column in (step.alike or {}).values()]), row)
+    words = () if step.embedding is not None else words_of([row.get(column) for column in (step.alike or {}).values()])
+    return JoinedRow(number, key, words, row)

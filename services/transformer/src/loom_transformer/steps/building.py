@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from loom_ai.answers.shape import Shape
+from loom_ai.journal.models import JournalledModels
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
@@ -38,6 +39,7 @@ from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.joining.join import Join
+from loom_transformer.joining.near_rows import RECORDS_COMPARED, NearRows, rows_compared, vectors_of
 from loom_transformer.joining.resolve import Resolve
 from loom_transformer.joining.tables import OtherSources
 from loom_transformer.outcome import Transform, TransformOutcome
@@ -51,10 +53,15 @@ Make = Callable[[Plan], Transform | None]
 
 
 def steps_transform(
-    plan: Plan, config: StepsTransformConfig, make: Make, seen: SeenStore, sources: OtherSources
+    plan: Plan,
+    config: StepsTransformConfig,
+    make: Make,
+    seen: SeenStore,
+    sources: OtherSources,
+    models: JournalledModels,
 ) -> StepsTransform:
     """Build the transform of the plan's steps. `seen` keeps the values that records have, `sources` the rows that they
-    are joined with. Raises what `make` raises."""
+    are joined with, and `models` gives the vectors by which they are compared. Raises what `make` raises."""
     graph = graph_of(config.steps)
     asking = [node.name for node in graph.order if _asks_with_a_prompt(config.steps[node.at])]
     steps: dict[str, Step] = {}
@@ -68,12 +75,15 @@ def steps_transform(
         made = _step(graph, node, step, transform)
         if isinstance(step, ResolveStep):
             asked = _asking(plan, config, step, make, judged=False)
-            made = replace(made, resolve=Resolve(step, None if asked is None else asked(0)))
-            risks += [] if step.model is None else [MODEL_CALLS]
+            vectors = vectors_of(plan, step, models, RECORDS_COMPARED)
+            made = replace(made, resolve=Resolve(step, None if asked is None else asked(0), vectors))
+            risks += [MODEL_CALLS] if _asks_any(step) else []
         if isinstance(step, JoinStep):
-            join = Join(plan, step, sources, _asking(plan, config, step, make, judged=node.name in asking[-1:]))
-            made = replace(made, apply=join.apply)
-            risks += [] if step.model is None else [MODEL_CALLS]
+            asked = _asking(plan, config, step, make, judged=node.name in asking[-1:])
+            vectors = vectors_of(plan, step, models, rows_compared(step))
+            near = None if vectors is None else NearRows(step, vectors)
+            made = replace(made, apply=Join(plan, step, sources, asked, near).apply)
+            risks += [MODEL_CALLS] if _asks_any(step) else []
         steps[node.name] = replace(made, dedupe=dedupe_of(step, plan, seen)) if isinstance(step, DedupeStep) else made
     risk = next((each for each in (WHOLE_BATCHES, USER_CODE, MODEL_CALLS) if each in risks), None)
     return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
@@ -81,6 +91,10 @@ def steps_transform(
 
 def _asks_with_a_prompt(step: StepKeys) -> bool:
     return isinstance(step, AiTransformConfig) or asks(step)
+
+
+def _asks_any(step: JoinStep | ResolveStep) -> bool:
+    return step.model is not None or step.embedding is not None
 
 
 def _asking(

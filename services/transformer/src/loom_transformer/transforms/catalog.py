@@ -133,7 +133,7 @@ class Catalog:
     def _made(self, plan: Plan) -> Transform | None:  # noqa: C901 - one case for each kind
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
-            return steps_transform(plan, config, self.transform_of, self._seen, self._sources)
+            return steps_transform(plan, config, self.transform_of, self._seen, self._sources, self._models)
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))

@@ -19,14 +19,13 @@ from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transforms.embed import EmbedTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import has_embeddings
-from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
+from loom_common.errors import BreakerOpen, PermanentError, RecordError, TransientError
 from loom_common.user_code.poison_isolation import MODEL_CALLS
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
-from loom_transformer.outcome import TransformOutcome
+from loom_transformer.outcome import TransformOutcome, given_up
 
 _RENDER_SECONDS = 10.0
 _VECTORS = Vectors()
@@ -144,7 +143,7 @@ class EmbedTransform:
                     str(error), code=error.code, details={"model": question.call.model, **error.details}
                 )
             except TransientError as trouble:
-                found = _given_up(trouble, context.attempt)
+                found = given_up(trouble, context.attempt)
         context.progress.one_answered()
         return found
 
@@ -188,11 +187,3 @@ def _normalized(vector: Sequence[float]) -> list[float]:
     """Return the vector scaled to the length 1, in numbers of 32 bits; one of zeros as it is."""
     length = math.sqrt(sum(number * number for number in vector))
     return [single(number / length) for number in vector] if length else list(vector)
-
-
-def _given_up(trouble: TransientError, attempt: Attempt) -> RecordError:
-    """Return the error of a record that is kept back for what may pass. Raises `trouble` where it may come again."""
-    if isinstance(trouble, BreakerOpen) or not attempt.last:
-        raise trouble
-    code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
-    return RecordError(f"{trouble} (after the last attempt)", code=code)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from loom_common.domain.steps.functions.matching import COMMON, Posting, looked_for, ranked
-from loom_common.ports.joined_tables import JoinedRow, JoinedTable
+from loom_common.ports.joined_tables import JoinedRow, JoinedTable, Row
 
 
 class MemoryJoinedTables:
@@ -36,8 +35,8 @@ class MemoryJoinedTables:
             del self._rows[table.name]
         return held
 
-    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        found: dict[str, list[Mapping[str, Any]]] = {}
+    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Row]]:
+        found: dict[str, list[Row]] = {}
         for row in self._rows.get(name, ()):
             if row.key is not None and row.key in keys and len(found.setdefault(row.key, [])) < most:
                 found[row.key].append(row.content)
@@ -45,7 +44,7 @@ class MemoryJoinedTables:
 
     async def with_words(
         self, table: JoinedTable, records: Sequence[Sequence[str]], most: int
-    ) -> Sequence[Sequence[Mapping[str, Any]]]:
+    ) -> Sequence[Sequence[Row]]:
         rows = {row.number: row for row in self._rows.get(table.name, ())}
         counts = Counter(word for row in rows.values() for word in row.words)
         postings: dict[str, list[Posting]] = {}
@@ -55,6 +54,13 @@ class MemoryJoinedTables:
                     some.append((number, len(row.words)))
         wanted = (ranked(looked_for(words, counts), counts, table.rows, postings, most) for words in records)
         return [[rows[number].content for number in each] for each in wanted]
+
+    async def page(self, name: str, after: int, most: int) -> Sequence[Row]:
+        return [row.content for row in self._rows.get(name, ())[after : after + most]]
+
+    async def with_numbers(self, name: str, numbers: Sequence[int]) -> Mapping[int, Row]:
+        wanted = set(numbers)
+        return {row.number: row.content for row in self._rows.get(name, ()) if row.number in wanted}
 
     async def close(self) -> None:
         pass

@@ -14,7 +14,7 @@ from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.json_values import exact_json
 from loom_common.domain.steps.functions.matching import COMMON, Posting, looked_for, ranked
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.ports.joined_tables import JoinedRow, JoinedTable
+from loom_common.ports.joined_tables import JoinedRow, JoinedTable, Row
 
 _WHAT = "The rows of other sources"
 _KEPT = dt.timedelta(days=30)
@@ -104,10 +104,10 @@ class SqlJoinedTables:
                     await _drop(connection, [table.name])
                 return held
 
-    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    async def with_keys(self, name: str, keys: Sequence[str], most: int) -> Mapping[str, Sequence[Row]]:
         rows = joined_rows.c
         place = sa.func.row_number().over(partition_by=rows.key_hash, order_by=rows.number).label("place")
-        found: dict[str, list[Mapping[str, Any]]] = {}
+        found: dict[str, list[Row]] = {}
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
                 for some in _cut(list(dict.fromkeys(keys))):
@@ -123,7 +123,7 @@ class SqlJoinedTables:
 
     async def with_words(
         self, table: JoinedTable, records: Sequence[Sequence[str]], most: int
-    ) -> Sequence[Sequence[Mapping[str, Any]]]:
+    ) -> Sequence[Sequence[Row]]:
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
                 counts = await _counts(connection, table.name, {word for words in records for word in words})
@@ -134,6 +134,19 @@ class SqlJoinedTables:
                 numbers = [ranked(each, counts, table.rows, postings, most) for each in wanted]
                 contents = await _contents(connection, table.name, {number for each in numbers for number in each})
         return [[contents[number] for number in each] for each in numbers]
+
+    async def page(self, name: str, after: int, most: int) -> Sequence[Row]:
+        rows = joined_rows.c
+        statement = sa.select(rows.content).where(rows.table_name == name, rows.number > after)
+        with trouble(_WHAT, self._place, "read"):
+            async with self._engine.connect() as connection:
+                found = await connection.execute(statement.order_by(rows.number).limit(most))
+                return [exact_json.loads(row.content) for row in found]
+
+    async def with_numbers(self, name: str, numbers: Sequence[int]) -> Mapping[int, Row]:
+        with trouble(_WHAT, self._place, "read"):
+            async with self._engine.connect() as connection:
+                return await _contents(connection, name, set(numbers))
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -201,8 +214,8 @@ async def _postings(connection: AsyncConnection, name: str, counts: Mapping[str,
     return found
 
 
-async def _contents(connection: AsyncConnection, name: str, numbers: set[int]) -> dict[int, Mapping[str, Any]]:
-    columns, found = joined_rows.c, dict[int, Mapping[str, Any]]()
+async def _contents(connection: AsyncConnection, name: str, numbers: set[int]) -> dict[int, Row]:
+    columns, found = joined_rows.c, dict[int, Row]()
     for some in _cut(sorted(numbers)):
         statement = sa.select(columns.number, columns.content)
         rows = await connection.execute(statement.where(columns.table_name == name, columns.number.in_(some)))

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from loom_common.domain.embedding_model import EmbeddingConfig
 from loom_common.domain.model_options.attachments import AttachmentConfig
-from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
+from loom_common.domain.section import Mistake, Section, items, mistake, said
 
 
 class TurnConfig(Section):
@@ -14,23 +15,6 @@ class TurnConfig(Section):
 
     role: Literal["system", "user", "assistant"] = Field(description="`system`, `user` or `assistant`.")
     content: str = Field(min_length=1, description="A Jinja2 template, as a path or inline, like the prompt.")
-
-
-class EmbeddingConfig(Section):
-    """Says which model compares texts by their vectors. The short form is the model."""
-
-    model: str = Field(min_length=1, description="`provider:model`, e.g. `openai:text-embedding-3-small`.")
-    base_url: WebLocation | None = Field(
-        None, description="Where it is served. Default: as the transform's model, where it is of the same provider."
-    )
-    api_key: SecretRef | None = Field(
-        None, description="A credential reference. Default: as the transform's model, where it is of the same provider."
-    )
-    dimensions: int | None = Field(None, ge=1, le=100_000, description="The length of the vectors that is asked for.")
-
-    @classmethod
-    def long_form(cls, written: Any) -> Any:
-        return {"model": written} if isinstance(written, str) else written
 
 
 class ExamplesConfig(Section):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from loom_common.domain.embedding_model import EmbeddingConfig
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.asking import ONLY_WITH_A_MODEL, RESOLVE, AskingKeys
 from loom_common.domain.steps.functions.aggregates import FUNCTIONS, is_aggregate
@@ -29,12 +30,25 @@ class ResolveStep(AskingKeys):
         "`[country, initial]`. Others are never compared.",
     )
     compare: list[str] = Field(min_length=1, description="The fields that are compared: `[name, street]`.")
+    embedding: EmbeddingConfig | None = Field(
+        None,
+        description="The model by whose vectors of texts it is told how alike records are, in place of the parts of "
+        "three characters that both have: `openai:text-embedding-3-small`. It finds records that say the same in other "
+        "words.",
+    )
     similarity: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="How alike two records are at least that are the same, by the parts of three characters of their "
-        "texts; with a `model`, those that it is asked about. Default: 0.85; with a `model` 0.",
+        description="How alike two records are at least that are the same: the share of parts of three characters that "
+        "both texts have, or with an `embedding` the cosine of the angle between their vectors; with a `model`, those "
+        "that it is asked about. Default: 0.85; with a `model` 0.",
+    )
+    candidates: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="With how many records of its block, the most alike first, each is compared at most. Default: all.",
     )
     confidence: float = Field(
         0.5, ge=0, le=1, description="How sure a model is at least that two records are the same, by its own words."

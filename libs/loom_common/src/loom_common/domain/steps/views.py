@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.asking import asked_of
+from loom_common.domain.steps.joining import JoinStep
 from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.steps.resolving import ResolveStep
 
 Place = tuple[str | int, ...]
 TRANSFORM: Place = ("transform",)
@@ -48,6 +50,13 @@ def by_step(pipeline: P) -> Iterator[tuple[Place, P]]:
             yield (*TRANSFORM, "steps", at), pipeline.model_copy(update={"transform": step})
         elif (asked := transform.question_of(step)) is not None:
             yield (*TRANSFORM, "steps", at), pipeline.model_copy(update={"transform": asked})
+
+
+def comparing_steps(pipeline: Any) -> Iterator[JoinStep | ResolveStep]:
+    """Yield the steps that compare records by the vectors of an embedding model."""
+    for step in items(said(pipeline, "transform"), "steps"):
+        if isinstance(step, JoinStep | ResolveStep) and step.embedding is not None:
+            yield step
 
 
 def relocated(place: Place, path: Place) -> Place:

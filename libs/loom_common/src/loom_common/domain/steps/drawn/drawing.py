@@ -94,16 +94,21 @@ def _what(step: Any) -> str:
         pairs = ", ".join(
             field if field == column else f"{field} = {column}" for _, field, column in compared_pairs(step)
         )
-        asks = f", {said(step, 'model')}" if isinstance(said(step, "model"), str) else ""
-        return _short(f"{redacted(str(said(step, 'source')))} by {pairs}{asks}")
+        return _short(f"{redacted(str(said(step, 'source')))} by {pairs}{_asked(step)}")
     if said(step, "type") == RESOLVE:
-        asks = f", {said(step, 'model')}" if isinstance(said(step, "model"), str) else ""
-        return _short(f"by {', '.join(listed(step, 'compare'))}{asks}")
+        return _short(f"by {', '.join(listed(step, 'compare'))}{_asked(step)}")
     for key in ("where", "model", "scorer", "function"):
         value = said(step, key)
         if isinstance(value, str):
             return _short(value)
     return ""
+
+
+def _asked(step: Any) -> str:
+    """Return the models that a step asks, of which one gives vectors and one decides."""
+    embedding = said(step, "embedding")
+    models = (embedding if isinstance(embedding, str) else said(embedding, "model"), said(step, "model"))
+    return "".join(f", {each}" for each in models if isinstance(each, str))
 
 
 def _counted(node: Node, counts: Mapping[str, int] | None) -> str:

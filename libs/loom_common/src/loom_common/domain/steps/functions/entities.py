@@ -3,6 +3,7 @@ records the pairs join. Pure, and the same whatever the order in which pairs are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -31,13 +32,27 @@ def pieces(text: str) -> frozenset[str]:
     return frozenset(padded[at : at + _LENGTH] for at in range(len(padded) - _LENGTH + 1))
 
 
-def pairs(texts: Sequence[str], at_least: float) -> list[Pair]:
-    """Return the pairs of texts that are at least so alike, the most alike first."""
+def pairs(texts: Sequence[str], at_least: float, nearest: int | None = None) -> list[Pair]:
+    """Return the pairs of texts that are at least so alike, as `chosen` does."""
     parts = [pieces(text) for text in texts]
     found = (
         Pair(one, other, similarity(parts[one], parts[other])) for one, other in combinations(range(len(parts)), 2)
     )
-    return sorted((each for each in found if each.alike >= at_least), key=lambda each: (-each.alike, each[:2]))
+    return chosen(found, at_least, nearest)
+
+
+def chosen(found: Iterable[Pair], at_least: float, nearest: int | None = None) -> list[Pair]:
+    """Return the pairs that are at least so alike, the most alike first. With `nearest` these are only pairs of which
+    one is among so many that are most alike the other."""
+    alike = sorted((each for each in found if each.alike >= at_least), key=lambda each: (-each.alike, each[:2]))
+    if nearest is None:
+        return alike
+    near, kept = Counter[int](), []
+    for each in alike:
+        if near[each.one] < nearest or near[each.other] < nearest:
+            kept.append(each)
+        near.update(each[:2])
+    return kept
 
 
 def entities(records: int, same: Iterable[tuple[int, int]]) -> list[list[int]]:
