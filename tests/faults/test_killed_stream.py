@@ -9,10 +9,14 @@ import pytest
 
 from loom_dev.backends import RabbitMQ
 from loom_dev.backends.postgres import Postgres
+from loom_dev.waiting import within
 from support.cluster import MODEL_CALLS_AT_ONCE, NAMES, Cluster, running
-from support.cluster_streams import named, stream_on
+from support.cluster_streams import ids_in, named, stream_on
+from support.feed_server import WAYS, Feed
 from support.length import LONG
 from support.projects import ai
+from support.rest_server import serving
+from support.streamed import ids
 from support.watching import cluster_in_use
 
 KILLED = NAMES if LONG else ("extractor", "coordinator", "loader")
@@ -56,6 +60,27 @@ async def test_a_version_on_trial_outlives_the_services(cluster):
         of_each[row["version"]] += row["records"]
     assert of_each.total() == stream.arrived
     assert min(of_each.values()) > 20
+
+
+async def test_a_server_that_is_polled_is_asked_again_from_what_was_kept(cluster):
+    """No cursor is lost with the extractor that had it, and an answer that comes again adds nothing."""
+    name, way = named("polled"), WAYS["body"]
+    with serving(Feed(again=2, most=10)) as feed:
+        poll = {"wait": "5s", "wait_param": "timeout", "id_field": "id"}
+        extract = {"source": feed.location + way[0], "key": "id", "options": {**way[1], "long_poll": poll}}
+        async with stream_on(cluster, name, extract=extract) as stream:
+            for at, service in enumerate(("extractor", "coordinator")):
+                feed.add(*range(30 * at, 30 * at + 30))
+                await stream.until_loaded(30 * at + 8)
+                cluster.kill(service)
+                await cluster.serve()
+            await stream.until_loaded(60)
+            await stream.session.drain(stream.following.stream)
+            async with within(60):
+                await stream.following.ended.wait()
+            records = [row["records"] for row in await stream.windows()]
+        assert await ids_in(cluster, name) == ids(range(60))
+        assert sum(records) == 60
 
 
 if LONG:

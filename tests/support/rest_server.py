@@ -213,13 +213,20 @@ def serving(api: Api) -> Iterator[Api]:
         await web.TCPSite(runner, "127.0.0.1", port).start()
         return runner
 
+    async def end(runner: web.AppRunner) -> None:
+        await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # requests that were still waiting
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     runner = asyncio.run_coroutine_threadsafe(start(), loop).result(patience(10))
     try:
         yield api
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(patience(10))
+        asyncio.run_coroutine_threadsafe(end(runner), loop).result(patience(10))
         loop.call_soon_threadsafe(loop.stop)
         thread.join(patience(10))
         loop.close()

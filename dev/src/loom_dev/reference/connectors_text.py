@@ -315,7 +315,7 @@ pages before its slice once more. An API is always one partition.
 |---|---|---|
 | `single_page` (the default) | nothing | the first |
 | `link` | the header `Link` with `rel="next"`, or the address at `next_url_path` | one without it |
-| `cursor` | the value at `cursor_path`, as the parameter `cursor_param` | one where it is missing, null or empty |
+| `cursor` | what `cursor_path` or `cursor_header` has, as `cursor_param` | one where it is missing, null or empty |
 | `page` | `page_param`, which counts from `base_page` | one without records |
 | `offset` | `offset_param`, the number of records so far, and `limit_param` | one without records |
 
@@ -323,6 +323,40 @@ pages before its slice once more. An API is always one partition.
 A short form is the name alone: `pagination: link`. A server that leads back to an earlier page, or that gives one page
 again, fails the run instead of keeping it running. Paths are written `data.items`, `data[-1].id`, `$.data['odd.name']`
 or `/data/items`; in `location: body`, `page_param` and its like may be paths too, e.g. `paging.cursor`.
+
+**Long poll.** In a [stream](streaming.md) the server is asked for what is new, again and again:
+
+```yaml
+name: triaged_events
+mode: streaming
+extract:
+  source: rest+https://api.example.com/v1/events
+  options:
+    records: events
+    pagination: {type: cursor, cursor_path: next, cursor_param: after}
+    long_poll: {wait: 30s, wait_param: timeout, id_field: id}
+    auth: {type: bearer, token: "${API_TOKEN}"}
+transform: {type: passthrough}
+load: {destination: "sqlite:///events.db?table=events", mode: append}
+```
+
+`pagination` says where an answer has its cursor: in the body, in a header such as `ETag` (`cursor_header`), or as the
+next address (`link`); and how the next request carries it: in the query, the body or a header such as `If-None-Match`.
+A request waits at the server for `wait`, which `wait_param` tells it, and the records of its answer are kept with its
+cursor. What else a server is to be told stands in `params` and `headers`; there the first cursor stands, too, where
+the server needs one: `params: {after: 0}`. On a cluster each extractor may have a request that waits, and the first
+answer counts.
+
+| the server answers | the stream |
+|---|---|
+| with records | takes them, and asks again at once |
+| 204, 304 or 408, without a body or records, or not in time | is quiet, and asks again |
+| with records that it gave before | leaves out those whose `id_field` it knows |
+| 429 or 503 with `Retry-After` | waits so long, and says so |
+| not at all, with another error, or with no JSON | waits, says so, and asks again from the same cursor |
+
+Between two requests of which the first brought nothing new there is at least `extract.poll` (`1s`); one that waited so
+long at the server is followed at once. Without `id_field`, an answer that has records and no new cursor is an error.
 
 **Records** are read as exactly as those of JSON files. An item that is no object, or that cannot be held as it is,
 quarantines that record, with its page and its number there. An answer that is no JSON is asked for again, and then

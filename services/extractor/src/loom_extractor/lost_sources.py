@@ -42,7 +42,7 @@ class LostSources:
             lost.times += 1
             raise BreakerOpen(
                 f"source {redacted(plan.pipeline.extract.source)}",
-                probe_in=_PROBE_SECONDS,
+                probe_in=max(_PROBE_SECONDS, error.retry_after or 0),
                 opened_for=time.monotonic() - lost.since,
                 opening=lost.times,
                 reason=str(error),

@@ -193,7 +193,7 @@ async def test_the_mark_of_incremental_extraction_is_sent_with_the_first_request
         ({"query": "SELECT 1"}, {}, "none for a REST API"),
         ({}, {"start_param": "since"}, "expected `extract.incremental`"),
         ({}, {"pagination": "curser"}, "the unknown type 'curser'.*Did you mean 'cursor'"),
-        ({}, {"pagination": {"type": "cursor"}}, "pagination.cursor_path: found nothing"),
+        ({}, {"pagination": {"type": "cursor"}}, "expected `cursor_path` or `cursor_header`"),
         ({}, {"auth": {"type": "bearer", "token": TOKEN}}, "auth.token: found a text in clear"),
         ({}, {"headers": {"Authorization": f"Bearer {TOKEN}"}}, "headers: found a text in clear"),
         ({}, {"params": {"api_key": TOKEN}}, "params: found a text in clear"),

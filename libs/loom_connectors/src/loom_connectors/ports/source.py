@@ -148,6 +148,14 @@ class ReceivingSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class AskedSource(ReceivingSource, Protocol):
+    """Gives what is new where it is asked for it, and tells nobody by itself."""
+
+    poll_seconds: float
+    """The least time between two questions of which the first brought nothing new; `extract.poll` says it."""
+
+
 class SourceFactory(Protocol):
     """Opens a source; raises `ConfigurationError` for options it does not know."""
 

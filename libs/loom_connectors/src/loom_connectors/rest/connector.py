@@ -8,12 +8,16 @@ from loom_connectors.options import options_of
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.rest.http.options import RestDestinationOptions, RestSourceOptions
 from loom_connectors.rest.loading.destination import RestDestination
+from loom_connectors.rest.reading.long_poll import LongPolledApi
 from loom_connectors.rest.reading.source import RestSource
 
 
-def open_source(config: ExtractConfig, context: ConnectorContext) -> RestSource:
+def open_source(config: ExtractConfig, context: ConnectorContext) -> RestSource | LongPolledApi:
     """Open a REST API as a source. Raises `ConfigurationError`."""
-    return RestSource(config, options_of(RestSourceOptions, config.options, "extract"), context)
+    options = options_of(RestSourceOptions, config.options, "extract")
+    if options.long_poll is not None:
+        return LongPolledApi(config, options, options.long_poll, context)
+    return RestSource(config, options, context)
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> RestDestination:

@@ -19,11 +19,11 @@ from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import InvalidDefinition, PermanentError, Problem, RecordError, SourceError
+from loom_connectors.ports import kept_records
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.kept_records import ReceivedRecords
 from loom_connectors.ports.source import Page, ReadRecord, Source
 from loom_connectors.storage.local_storage import LocalInputs
-from loom_connectors.watched import kept_records
-from loom_connectors.watched.kept_records import ReceivedRecords
 from loom_connectors.watched.waiting import looked_for
 
 Open = Callable[[ExtractConfig, ConnectorContext], Source]

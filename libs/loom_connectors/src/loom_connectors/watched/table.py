@@ -14,10 +14,10 @@ from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import RecordError
+from loom_connectors.ports import kept_records
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.kept_records import ReceivedRecords
 from loom_connectors.ports.source import Page, ReadRecord, Source
-from loom_connectors.watched import kept_records
-from loom_connectors.watched.kept_records import ReceivedRecords
 from loom_connectors.watched.waiting import QUIET_SECONDS
 
 Open = Callable[[ExtractConfig, ConnectorContext], Source]

@@ -43,8 +43,8 @@ class ExtractConfig(Recovery):
     )
     poll: Limit | None = Field(
         None,
-        description="In a stream: the pause between two looks at a folder or a table. Default: 200ms for a folder, 10s "
-        "for all else.",
+        description="In a stream: the pause between two looks at a folder or a table, and the least time between two "
+        "requests of `long_poll`. Default: 200ms for a folder, 1s for `long_poll`, 10s for all else.",
     )
     settle: Duration | None = Field(
         None, description="In a stream: how long a file must not have changed before it is read. Default: 1s."

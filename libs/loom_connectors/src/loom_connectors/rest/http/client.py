@@ -48,6 +48,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     most_bytes: int = _ANSWER_BYTES
     """The largest answer that is read."""
+    once: bool = False
+    """Tells whether it is not sent again where it failed, because whoever asks waits itself."""
 
 
 class RestClient:
@@ -93,10 +95,14 @@ class RestClient:
                     continue
                 return await read(answer)
             except RateLimited as error:
+                if request.once:
+                    raise
                 limited += 1
                 tries, trouble = limited, error
                 delay = delay_when_limited(limited, self._policy, error.retry_after, random.random())  # noqa: S311
             except TransientError as error:
+                if request.once:
+                    raise
                 failed += 1
                 tries, trouble = failed, error
                 delay = delay_after(failed, self._policy, error.retry_after, random.random())  # noqa: S311

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, field_v
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.section import SecretRef
+from loom_common.domain.values.durations import Duration, Limit
 from loom_connectors.options import Options
 from loom_connectors.rest.http.json_path import JsonPath, NoPath
 
@@ -106,10 +107,23 @@ class CursorPages(Options):
     """Sends the cursor of an answer with the request for the next page."""
 
     type: Literal["cursor"]
-    cursor_path: Path = Field(description="Where the cursor stands in the body: `meta.next`, `data[-1].id`.")
-    cursor_param: str = Field("cursor", description="The parameter that carries it.")
-    location: Literal["query", "body"] = Field("query", description="`query` or `body`.")
+    cursor_path: Path | None = Field(
+        None, description="Where the cursor stands in the body: `meta.next`, `data[-1].id`."
+    )
+    cursor_header: str | None = Field(None, description="The header of the answer that holds it, e.g. `ETag`.")
+    cursor_param: str = Field("cursor", description="The parameter, or the header, that carries it.")
+    location: Literal["query", "body", "header"] = Field("query", description="`query`, `body` or `header`.")
     has_more_path: Path | None = Field(None, description="Where the body says whether another page follows.")
+
+    @model_validator(mode="after")
+    def _stands_in_one_place(self) -> Self:
+        if (self.cursor_path is None) == (self.cursor_header is None):
+            raise ValueError("`cursor_path` or `cursor_header`, where an answer has the cursor")
+        names = [self.cursor_header, self.cursor_param if self.location == "header" else None]
+        for name in filter(None, names):
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"names of headers, which '{name}' is not")
+        return self
 
 
 class NumberedPages(Options):
@@ -145,6 +159,23 @@ class SinglePage(Options):
 
 
 Pagination = Annotated[LinkPages | CursorPages | NumberedPages | OffsetPages | SinglePage, Field(discriminator="type")]
+
+
+class LongPoll(Options):
+    """Says how a server lets a request wait until it has something new."""
+
+    wait: Limit = Field("30s", description="How long the server lets a request wait, at most.")
+    wait_param: str | None = Field(None, min_length=1, description="The parameter that tells the server so.")
+    wait_unit: Literal["seconds", "milliseconds"] = Field(
+        "seconds", description="`seconds` or `milliseconds`, in which `wait_param` counts."
+    )
+    id_field: str | None = Field(
+        None,
+        min_length=1,
+        description="The field of a record that identifies it, so that one which comes again is left out. Needed where "
+        "answers have records again: those of the cursor itself, or all.",
+    )
+    dedup_window: Duration = Field("7d", description="How long records are known by `id_field`.")
 
 
 class RestTimeouts(Options):
@@ -198,11 +229,24 @@ class RestSourceOptions(RequestOptions):
         None, description="How a time is written there, e.g. `%Y-%m-%d`. Default: ISO 8601 in UTC."
     )
     max_page_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="The largest answer that is read.")
+    long_poll: LongPoll | None = Field(
+        None, description="In a stream: the server is asked again and again, with the cursor of its last answer."
+    )
 
     @field_validator("body")
     @classmethod
     def _secrets_by_reference(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         return None if value is None else _no_secret_in_clear(value)
+
+    @model_validator(mode="after")
+    def _polled_by_a_cursor(self) -> Self:
+        if self.long_poll is None:
+            return self
+        if not isinstance(self.pagination, LinkPages | CursorPages):
+            raise ValueError("`pagination` of the type `link` or `cursor` beside `long_poll`: what follows an answer")
+        if getattr(self.pagination, "has_more_path", None) is not None:
+            raise ValueError("no `has_more_path` beside `long_poll`, whose answers have no end")
+        return self
 
     @model_validator(mode="after")
     def _body_is_posted(self) -> Self:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from loom_common.text import readable
@@ -41,6 +41,11 @@ class Asked:
     query: Sequence[tuple[str, str]] = ()
     body: Sequence[tuple[str, Any]] = ()
     """Holds members of the JSON body, by their paths."""
+    headers: Sequence[tuple[str, str]] = ()
+
+    def also(self, name: str, value: str) -> Asked:
+        """Return the same with another parameter. An address that a server gave has its parameters already."""
+        return replace(self, query=[*self.query, (name, value)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Received:
     """The number of records up to its end."""
     links: Sequence[str] = field(default=())
     """Holds the headers `Link`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Paging(Protocol):
@@ -107,16 +113,20 @@ class _Cursors:
 
     def __init__(self, config: CursorPages) -> None:
         self._config = config
-        self._path = JsonPath.of(config.cursor_path)
+        self._path = None if config.cursor_path is None else JsonPath.of(config.cursor_path)
 
     def asked(self, token: Token) -> Asked:
         if token is None:
             return Asked()
+        if self._config.location == "header":
+            return Asked(headers=[(self._config.cursor_param, str(token))])
         return _carried(self._config.location, (self._config.cursor_param, token))
 
     def after(self, token: Token, received: Received) -> Token:
         if _said_no(self._config.has_more_path, received):
             return None
+        if self._path is None:
+            return received.headers.get(self._config.cursor_header or "") or None
         found = received.document.find(self._path)
         if found is MISSING or found is None or found is False or found == "":
             return None

@@ -96,6 +96,9 @@ def _of_no_stream(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if said(extract, key) is not None:
             expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
             yield mistake(("extract", key), "strange_for_type", expected, said(extract, key))
+    if (polled := said(said(extract, "options"), "long_poll")) is not None:
+        expected = "nothing here without `mode: streaming`: a run over a whole source asks for it once"
+        yield mistake(("extract", "options", "long_poll"), "strange_for_type", expected, polled)
     if (of_day := said(said(written, "monitoring"), "cost_budget_per_day")) is not None:
         expected = "nothing here without `mode: streaming`: `cost_budget` is what one run may cost"
         yield mistake(("monitoring", "cost_budget_per_day"), "strange_for_type", expected, of_day)

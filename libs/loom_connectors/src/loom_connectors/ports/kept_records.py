@@ -27,10 +27,10 @@ class ReceivedRecords:
         return
 
 
-def written(records: Sequence[ReadRecord]) -> ReceivedMessage:
+def written(records: Sequence[ReadRecord], identity: str | None = None) -> ReceivedMessage:
     """Return the message of these records. Python's JSON keeps every whole number, and halves of surrogate pairs."""
     rows = [[each.position, each.data, _of_error(each.error)] for each in records]
-    return ReceivedMessage(json.dumps(rows, separators=(",", ":")).encode())
+    return ReceivedMessage(json.dumps(rows, separators=(",", ":")).encode(), identity)
 
 
 def records_of(body: bytes) -> list[ReadRecord]:
