@@ -754,7 +754,7 @@ CREATE TABLE streams (
 	template JSON NOT NULL, 
 	every DOUBLE NOT NULL, 
 	records INTEGER NOT NULL, 
-	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, 
+	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, decided JSON, 
 	PRIMARY KEY (stream_id)
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
@@ -837,4 +837,4 @@ CREATE TABLE inbox_keys (
 	PRIMARY KEY (inbox, digest)
 );
 CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
-INSERT INTO alembic_version VALUES ('0070');
+INSERT INTO alembic_version VALUES ('0077');

@@ -19,6 +19,10 @@ RESOLVED = "resolved"
 """The severity of a row that says that an earlier run's alert is over."""
 BUDGET = "budget_exhausted"
 BUDGET_OF_DAY = "day_budget_exhausted"
+CANARY_PROMOTED = "canary_promoted"
+CANARY_ROLLED_BACK = "canary_rolled_back"
+EVENTS = frozenset({CANARY_PROMOTED, CANARY_ROLLED_BACK})
+"""Names the alerts that tell what has happened, and are over with that."""
 
 
 def subject_of(alert_type: str, subject: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, select, update
 from loom_common.async_engine import AsyncConnection
 from loom_common.console.numbers import money
 from loom_common.contracts.v1 import Alert, BudgetSpent
-from loom_coordinator.alerts.rules import BUDGET, BUDGET_OF_DAY, ERROR, RESOLVED, Finding, subject_of
+from loom_coordinator.alerts.rules import BUDGET, BUDGET_OF_DAY, ERROR, EVENTS, RESOLVED, Finding, subject_of
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -53,7 +53,7 @@ async def resolve(unit: UnitOfWork, run: Run, found: Iterable[Finding]) -> None:
     was told of an alert is told of its end."""
     still = {_matter(each.type, each.subject) for each in found}
     for matter, before in (await _open(unit.connection, run.pipeline_name)).items():
-        if matter in still or before["run_id"] == run.run_id:
+        if matter in still or before["run_id"] == run.run_id or before["alert_type"] in EVENTS:
             continue
         row = _row(unit, run, before["alert_type"], before["subject"]) | {
             "severity": RESOLVED,

@@ -44,6 +44,8 @@ class Stream:
     records: int
     canary: Mapping[str, Any] | None
     """Says which version is on trial, as `streams.canaries.Canary` holds it; None where none is."""
+    decided: Mapping[str, Any] | None
+    """Says what became of the last version on trial by its rule, as `streams.canaries.Decided` holds it."""
     heard_at: dt.datetime | None
     counted: int
     """Windows up to this one can neither go on nor be resumed. What they came to stands in the next three."""

@@ -15,6 +15,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands, stream_commands
 from loom_coordinator.intake.definitions import trials
 from loom_coordinator.lifecycle import slices, stream_windows
+from loom_coordinator.lifecycle.streams import canaries
 
 
 async def go_on(
@@ -39,6 +40,7 @@ async def go_on(
         "closed": True,
         **said,
     }
+    canary = canary or await trials.asked(unit, stream_id, pipeline, columns)
     if canary is not None:
         await streams.lock_windows(unit, stream_id)
         await trials.begin(unit, stream_id, pipeline, said, canary)
@@ -49,6 +51,8 @@ async def go_on(
         if there is not None and there.canary is not None:
             canary = trials.kept(there, columns)
             await streams.change(unit, stream_id, state=streams.RUNNING)
+        elif there is not None and canaries.is_rolled_back(there, columns):
+            await streams.change(unit, stream_id, state=streams.RUNNING)  # the other version goes on
         else:
             await streams.change(unit, stream_id, state=streams.RUNNING, **said)
             for each in await streams.open_windows(unit.connection, stream_id):

@@ -29,7 +29,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.slices import Extraction
-from loom_coordinator.lifecycle.streams import canaries
+from loom_coordinator.lifecycle.streams import canaries, decisions
 from loom_coordinator.lifecycle.streams.compaction import compact
 
 MOST_OPEN = 3
@@ -156,6 +156,7 @@ async def ended(unit: UnitOfWork, run: Run) -> None:
     if resumable:
         await stop(unit, stream_id, f"{run.run_id} of the stream has stopped; `loom status {run.run_id}` says why")
     else:
+        await decisions.look(unit, stream, run)
         await go_on(unit, stream_id)
 
 

@@ -16,6 +16,7 @@ from loom_common.domain.definition.in_clear.sensitive import needed_in_clear
 from loom_common.domain.definition.ingest import IngestConfig
 from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.definition.streams.canary import CanaryConfig
 from loom_common.domain.definition.streams.settings import (
     Mode,
     Pace,
@@ -92,6 +93,11 @@ class Pipeline(Section):
         description="In a stream: the field whose records stay in sequence, e.g. `customer_id`: those of one value are "
         "processed and loaded one after the other, in the order in which they came. One name or a list. "
         "[streaming.md](streaming.md#records-in-sequence) says what it costs.",
+    )
+    canary: CanaryConfig | None = Field(
+        None,
+        description="In a stream: `{share: 10%, windows: 3, records: 100}`, how a changed version is tried beside the "
+        "one before, and when it takes all records or none.",
     )
     extract: ExtractConfig
     sensitive: list[str] = Field(

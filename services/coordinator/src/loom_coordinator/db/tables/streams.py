@@ -23,6 +23,7 @@ streams = Table(
     Column("every", Double, nullable=False, comment="seconds from its first record to a window's end"),
     Column("records", Integer, nullable=False, comment="the most records of a window"),
     Column("canary", Json, comment="the version on trial, and its share"),
+    Column("decided", Json, comment="what its rule decided on the last version on trial"),
     Column("heard_at", UtcDateTime, comment="when the last record came"),
     Column("counted", Integer, nullable=False, server_default="0", comment="the last window added up"),
     Column("counted_records", BigInteger, nullable=False, server_default="0"),

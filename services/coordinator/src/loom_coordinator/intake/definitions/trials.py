@@ -16,10 +16,18 @@ from loom_coordinator.lifecycle.streams.canaries import Canary
 if TYPE_CHECKING:
     from loom_common.domain.definition.pipeline import Pipeline
 
-_VERSION = ("pipeline_version", "definition", "prompt_version", "context_versions", "params")
-"""Names the columns of a run that say which version it has."""
 _OWN = {"quality_checks", "schema_", "on_failure", "max_attempts"}
 """Names the keys of `extract` in which two versions that share records may differ."""
+
+
+async def asked(unit: UnitOfWork, stream_id: str, pipeline: Pipeline, template: Mapping[str, Any]) -> float | None:
+    """Return the share that the file of a changed pipeline asks for by itself (`canary.share`); None where it asks for
+    none, has no other version beside it, or is on trial already."""
+    share = None if pipeline.canary is None else pipeline.canary.share
+    stream = None if share is None else await streams.find(unit.connection, stream_id)
+    if stream is None or stream.canary is not None or _is_same(template, stream.template):
+        return None
+    return None if canaries.is_rolled_back(stream, template) else share
 
 
 def kept(stream: Stream, template: Mapping[str, Any]) -> float:
@@ -58,22 +66,14 @@ async def begin(unit: UnitOfWork, stream_id: str, pipeline: Pipeline, values: Ma
             f"differ in {', '.join(differ)}. Run the pipeline without `--canary`, and it takes over as a whole."
         )
     canary = Canary(**values, share=share, keys=tuple(stable.order_by) or stable.extract.keys, since=stream.number + 1)
-    await streams.change(unit, stream_id, canary=canary.row(), state=streams.RUNNING)
+    await streams.change(unit, stream_id, canary=canary.row(), decided=None, state=streams.RUNNING)
     await _replace_standing(unit, stream_id, canary.plan, canary.template)
 
 
 async def promote(unit: UnitOfWork, stream: Stream) -> str:
     """Give the version on trial all records, from the next window on. Return the state of the stream."""
     canary = _canary_of(stream)
-    await streams.change(
-        unit,
-        stream.stream_id,
-        plan=canary.plan,
-        template=canary.template,
-        every=canary.every,
-        records=canary.records,
-        canary=None,
-    )
+    await streams.change(unit, stream.stream_id, **canaries.promoted(canary))
     return stream.state
 
 
@@ -81,7 +81,7 @@ async def roll_back(unit: UnitOfWork, stream: Stream) -> str:
     """Give the version on trial no more records, from the next window on; those of its runs that are not at work go on
     with the other version. Return the state of the stream."""
     _canary_of(stream)
-    await streams.change(unit, stream.stream_id, canary=None)
+    await streams.change(unit, stream.stream_id, **canaries.rolled_back())
     await _replace_standing(unit, stream.stream_id, stream.plan, stream.template)
     return stream.state
 
@@ -105,7 +105,7 @@ async def _replace_standing(unit: UnitOfWork, stream_id: str, plan: str, templat
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(name) == other.get(name) for name in _VERSION)
+    return all(one.get(name) == other.get(name) for name in canaries.VERSION)
 
 
 def _differences(stable: Pipeline, candidate: Pipeline) -> list[str]:

@@ -17,7 +17,7 @@ from loom_coordinator.lifecycle.stream_windows import MOST_OPEN
 from loom_coordinator.queries.run_filter import INTERRUPTED
 from loom_coordinator.queries.runs import Alive, RunSummary, always_alive, summary_of
 from loom_coordinator.queries.streams import versions
-from loom_coordinator.queries.streams.versions import ShownCanary
+from loom_coordinator.queries.streams.versions import ShownCanary, ShownDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class ShownStream(Shown):
     """The newest windows, the newest first."""
     canary: ShownCanary | None
     """The version on trial and how it does; None where none is on trial."""
+    decided: ShownDecision | None
+    """Holds what its rule decided on the last version on trial; None where somebody has, or another one is on trial."""
 
 
 async def shown(
@@ -85,6 +87,7 @@ async def shown(
         resumes_at=max(waits, default=None),
         newest=last,
         canary=await versions.compared(connection, stream),
+        decided=versions.decision(stream),
     )
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sqlalchemy import func, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values import latency
 from loom_coordinator.accounting import tallies
-from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.streams import Stream
-from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
-from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.lifecycle.streams import canaries
-
-_MOST_RUNS = 400
-"""The most runs that are compared, so that a look takes no longer the longer a trial goes on."""
+from loom_coordinator.lifecycle.streams import canaries, figures
+from loom_coordinator.lifecycle.streams.canary_rule import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +50,38 @@ class ShownCanary(Shown):
     """The number of the window that it began with."""
     versions: Sequence[VersionFigures]
     """The stable version, then the one on trial."""
+    waits_for: str | None
+    """Says what the rule of the version on trial waits for; None where it has no rule, and somebody decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDecision(Shown):
+    """Shows what its rule decided on a version on trial."""
+
+    decision: str
+    """`promote` or `roll_back`."""
+    version: str
+    """The version that was on trial."""
+    other: str
+    """The version that had the other records."""
+    window: int
+    at: dt.datetime
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """Say what was decided, and why."""
+        what = "was promoted" if self.decision == "promote" else f"was rolled back, and {self.other} has all records"
+        return f"{self.version} {what}, in window {self.window}: {self.reason}"
+
+
+def decision(stream: Stream) -> ShownDecision | None:
+    """Return what its rule decided on the last version on trial of a stream; None where it decided on none."""
+    decided = canaries.Decided.of_row(stream.decided)
+    if decided is None:
+        return None
+    at = dt.datetime.fromisoformat(decided.at)
+    return ShownDecision(decided.decision, decided.version, decided.other, decided.window, at, decided.reason)
 
 
 async def compared(connection: AsyncConnection, stream: Stream) -> ShownCanary | None:
@@ -63,20 +89,22 @@ async def compared(connection: AsyncConnection, stream: Stream) -> ShownCanary |
     canary = canaries.of_stream(stream)
     if canary is None:
         return None
-    runs = pipeline_runs.c
-    rows = await connection.execute(
-        run_rows.RUNS.where(runs.stream == stream.stream_id, runs.stream_window >= canary.since)
-        .where(runs.replay_of.is_(None))
-        .order_by(runs.stream_window.desc())
-        .limit(_MOST_RUNS)
-    )
-    found = [Run.of(row) for row in rows.mappings()]
+    found = await figures.runs_of_trial(connection, stream, canary.since)
     versions = []
     for role, template in (("stable", stream.template), ("canary", canary.template)):
         mine = [each for each in found if (each.canary_of is not None) == (role == "canary")]
-        score = await _mean_score(connection, mine)
+        score = await figures.mean_score(connection, mine)
         versions.append(_figures(role, template["pipeline_version"], template.get("prompt_version"), mine, score))
-    return ShownCanary(canary.share, canary.since, versions)
+    verdict = await figures.verdict(connection, stream)
+    return ShownCanary(canary.share, canary.since, versions, None if verdict is None else _waits(verdict))
+
+
+def _waits(verdict: Verdict) -> str:
+    """Say when its rule decides on a version on trial, or what it will decide at the end of the next window."""
+    if verdict.decision == "wait":
+        return verdict.reason
+    what = "promotes" if verdict.decision == "promote" else "rolls back"
+    return f"its rule {what} it with the end of the next window: {verdict.reason}"
 
 
 def _figures(
@@ -101,20 +129,3 @@ def _figures(
         cost=cost,
         cost_per_record=cost / records if records else None,
     )
-
-
-async def _mean_score(connection: AsyncConnection, runs: Sequence[Run]) -> float | None:
-    """Return the mean of the scores of runs: of those that have ended by what was added up then."""
-    ended = [each.run_id for each in runs if each.completed_at is not None]
-    going = [each.run_id for each in runs if each.completed_at is None]
-    summed, scored = evaluation_results.c, record_evaluations.c
-    total, size = 0.0, 0
-    for query in (
-        select(func.sum(summed.mean_score * summed.sample_size), func.sum(summed.sample_size)).where(
-            summed.run_id.in_(ended)
-        ),
-        select(func.sum(scored.score), func.count(scored.score)).where(scored.run_id.in_(going)),
-    ):
-        scores, number = (await connection.execute(query)).one()
-        total, size = total + float(scores or 0.0), size + int(number or 0)
-    return total / size if size else None

@@ -20,10 +20,10 @@ def show(stream: ShownStream, form: Format) -> None:
     if form is Format.JSON:
         terminal.print_json(stream.as_json())
         return
-    told = terminal.stdout()
+    dot = terminal.symbols(terminal.stdout()).dot
     heard = "none yet" if stream.heard_at is None else f"{terminal.moment(stream.heard_at)} (UTC)"
     for words in (
-        f"{stream.pipeline} {terminal.symbols(told).dot} {stream.stream_id}: {stream.status}",
+        f"{stream.pipeline} {dot} {stream.stream_id}: {stream.status}",
         f"  source       {stream.source}",
         f"  windows      {terminal.count(stream.windows)}",
         f"  records      {terminal.count(stream.records)}, of which {terminal.count(stream.passed)} passed",
@@ -31,9 +31,11 @@ def show(stream: ShownStream, form: Format) -> None:
         f"  last record  {heard}",
         *(() if stream.resumes_at is None else (f"  goes on at   {terminal.moment(stream.resumes_at)} (UTC), {WHY}",)),
     ):
-        told.print(words, markup=False, highlight=False, soft_wrap=True)
+        _say(words)
     if stream.canary is not None:
         _show_canary(stream.canary, form)
+    if stream.decided is not None:
+        _say(f"  decided      {terminal.moment(stream.decided.at)} (UTC): {stream.decided.words}")
     columns = [
         Column("run_id", "window", keep=True),
         Column("status", "status", keep=True),
@@ -46,8 +48,9 @@ def show(stream: ShownStream, form: Format) -> None:
 
 
 def _show_canary(canary: ShownCanary, form: Format) -> None:
-    words = f"  on trial     {_share(canary.share)} of the records, from window {canary.since} on"
-    terminal.stdout().print(words, markup=False, highlight=False, soft_wrap=True)
+    _say(f"  on trial     {_share(canary.share)} of the records, from window {canary.since} on")
+    if canary.waits_for is not None:
+        _say(f"  its rule     {canary.waits_for}")
     columns = [
         Column("role", "version", keep=True),
         Column("version", "number", keep=True),
@@ -59,6 +62,10 @@ def _show_canary(canary: ShownCanary, form: Format) -> None:
         Column("cost_per_record", "cost/record", terminal.money, number=True, optional=True),
     ]
     print_rows(canary.versions, columns, form, "")
+
+
+def _say(words: str) -> None:
+    terminal.stdout().print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _share(share: float | None) -> str:

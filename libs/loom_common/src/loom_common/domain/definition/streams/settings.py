@@ -88,7 +88,7 @@ def _of_batches(written: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _of_no_stream(written: Mapping[str, Any]) -> Iterator[Mistake]:
     extract = said(written, "extract")
-    for key in ("window", "batch"):
+    for key in ("window", "batch", "canary"):
         if said(written, key) is not None:
             expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
             yield mistake((key,), "strange_for_type", expected, said(written, key))
