@@ -23,6 +23,7 @@ from loom_common.errors import AnswersPending
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.usage import Usage
 from loom_dev.waiting import within
+from support.simulated_model import SimulatedModel
 
 RUN = "run_1"
 PROVIDERS = ("openai", "anthropic", "google")
@@ -62,6 +63,11 @@ async def process(url: str, folder: Path, clock: Clock | None = None):
         yield models
     finally:
         await models.close()
+
+
+def paid_once(model: SimulatedModel, count: int) -> bool:
+    """Tell whether so many questions are answered, each paid for once, and no other one."""
+    return len(model.batches.paid) == count and set(model.batches.paid.values()) == {1} and model.answered == count
 
 
 def question(model, number: int, provider: str = "openai", *, deadline: float | None = 3600.0, **more) -> ModelCall:

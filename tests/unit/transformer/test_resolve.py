@@ -98,6 +98,8 @@ async def test_a_model_is_asked_once_about_each_pair_and_has_to_be_sure(tmp_path
     nobody = ScriptedModel(PermanentError("nobody is asked again"))
     again = await resolved(tmp_path, ASKED, PEOPLE[::-1], nobody, journal)
     assert entities(again) == entities(made)
+    surer = await resolved(tmp_path, {**ASKED, "confidence": 0.6}, model=model)  # it is as sure of Bob as it has to be
+    assert entities(surer) == [("a", "a"), ("a", "c"), ("a", "d"), ("b", "b"), ("b", "e")]
 
 
 async def test_pairs_beyond_the_limit_are_the_least_alike_and_are_told(tmp_path):
