@@ -13,12 +13,13 @@ from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice
-from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, Transformed
+from loom_common.worker.stage_result import Evaluated, Extracted, HandedOn, Loaded, Transformed
 
 ROUTERS: dict[type, Callable[..., Any]] = {
     Slice: router.sliced,
     Extracted: router.extracted,
     Transformed: router.transformed,
+    HandedOn: router.transformed,
     Evaluated: router.evaluated,
     Loaded: router.loaded,
     LoadFinalized: router.finalized,

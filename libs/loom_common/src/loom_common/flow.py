@@ -125,6 +125,20 @@ def work_queue(stage: Stage) -> str:
     return f"loom.{stage}"
 
 
+def step_queue(step: str) -> str:
+    """Return the queue of a step that has one of its own. Steps of several pipelines with the same name share it, as
+    all pipelines share the queue of a stage."""
+    return f"{work_queue(Stage.TRANSFORM)}.{step}"
+
+
+def consumer_of(queue: str) -> str:
+    """Return the service that consumes a queue, of which a step may have its own. Raises `KeyError` for another
+    queue."""
+    if queue.startswith(step_queue("")) and ".retry." not in queue:
+        return CONSUMERS[work_queue(Stage.TRANSFORM)]
+    return CONSUMERS[queue]
+
+
 def retry_queue(queue: str, step: int) -> str:
     """Return the queue in which messages of `queue` wait for the `step`-th retry (0-based position in
     `RETRY_DELAYS`)."""
@@ -135,6 +149,11 @@ def work(stage: Stage, pipeline: str) -> Route:
     """Return the route of a batch or slice to `stage`, and of what is asked about a source or a destination before
     the first slice."""
     return Route(Exchange.WORK, f"{stage}.{pipeline}")
+
+
+def own_step(step: str, pipeline: str) -> Route:
+    """Return the route of a batch to a step that has a queue of its own."""
+    return Route(Exchange.WORK, f"step.{step}.{pipeline}")
 
 
 def replay(pipeline: str) -> Route:
@@ -183,6 +202,12 @@ def _with_retries(name: str, *bindings: Binding) -> tuple[Queue, ...]:
     steps = enumerate(RETRY_DELAYS)
     retry_queues = (Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in steps)
     return (Queue(name, bindings), *retry_queues)
+
+
+def step_topology(*steps: str) -> Topology:
+    """Return what has to be declared for steps with queues of their own."""
+    queues = (_with_retries(step_queue(step), Binding(Exchange.WORK, f"step.{step}.#")) for step in steps)
+    return Topology(tuple(queue for each in queues for queue in each), (Exchange.WORK, Exchange.DEAD))
 
 
 TOPOLOGY = Topology(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -26,12 +26,13 @@ class Groups:
         header: BatchHeader,
         given: Sequence[ExtractedRecord],
         outcomes: Sequence[TransformOutcome],
+        steps: Collection[str],
     ) -> int:
-        """Keep those of a batch that its steps have grouped, in place of those that they grouped when the batch was
+        """Keep those of a batch that `steps` have grouped, in place of those that they grouped when the batch was
         there before. `outcomes` are those of all records that leave the steps, in their order. Return how many were
         grouped. Raises `DependencyUnavailable`."""
         step = next_group(plan, given)
-        if step is None:
+        if step is None or step not in steps:
             return 0
         batch = f"{header.partition:05}{header.slice:07}{header.position:05}"
         members = [

@@ -19,7 +19,7 @@ from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
 
 if TYPE_CHECKING:
-    from loom_common.contracts.v1 import ExtractedRecord
+    from loom_common.contracts.v1 import ExtractedRecord, RecordInSteps
     from loom_common.domain.steps.grouping import GroupMember
 
 
@@ -51,6 +51,10 @@ class TransformOutcome:
     unnested: int = 0
     """Says of how many records others were made: of this one, and of those made of it. It is 0 where the record itself
     goes on."""
+    going_on: RecordInSteps | None = None
+    """Holds the record with what the steps so far made of it, where further steps are to come."""
+    wanted: bool = False
+    """Tells whether the next step works on the record, or on one made of it."""
 
     @property
     def answered(self) -> float | None:
@@ -119,4 +123,19 @@ class Transform(Protocol):
 
         Raises `TransientError` where the batch should come again later, `PermanentError` where the run cannot go on,
         `WorkerWornOut`; a record's own trouble is its outcome."""
+        ...
+
+
+class Applied(Protocol):
+    """Makes outputs, as a transform does, of records that may be amid its steps."""
+
+    @property
+    def risk(self) -> Risk | None:
+        """Return the risk of its code for the process it runs in; None for none."""
+        ...
+
+    async def apply(
+        self, run_id: str, records: Sequence[Any], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
+        """Return one outcome per record, in order. Raises what `Transform.apply` raises."""
         ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from loom_ai.journal.answered_before import NO_ANSWER
-from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.marks import TIMEOUT
@@ -16,16 +16,14 @@ from loom_common.domain.values import durations
 from loom_common.errors import RecordError
 from loom_common.user_code.stage_runner import Work
 from loom_common.worker.context import Context
-from loom_transformer.outcome import Transform, TransformOutcome, carried
+from loom_transformer.outcome import Applied, TransformOutcome, carried
 
 
-def work_of(
-    transform: Transform, run_id: str, pipeline: Pipeline, context: Context
-) -> Work[ExtractedRecord, TransformOutcome]:
+def work_of(transform: Applied, run_id: str, pipeline: Pipeline, context: Context) -> Work[Any, TransformOutcome]:
     """Return what the transform does to the records of a batch, tried again as `on_failure` says."""
     config, limits = pipeline.transform, pipeline.timeouts
 
-    async def attempt(records: Sequence[ExtractedRecord], again: int) -> list[TransformOutcome]:
+    async def attempt(records: Sequence[Any], again: int) -> list[TransformOutcome]:
         return await transform.apply(run_id, records, context, again)
 
     return Work(
@@ -46,7 +44,7 @@ def finished(outcome: TransformOutcome, config: TransformConfig) -> TransformOut
     return carried(_fallen_back(outcome, config))
 
 
-def _kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
+def _kept_away(_: object, error: RecordError) -> TransformOutcome:
     return TransformOutcome(None, 0.0, error)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from loom_ai.stage import open_model_stage
 from loom_ai.stores.beside_budgets import open_group_members, open_joined_tables, open_seen_values
 from loom_common import flow
-from loom_common.contracts.v1 import BatchExtracted
+from loom_common.contracts.v1 import BatchExtracted, BatchInSteps
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
@@ -18,15 +18,19 @@ from loom_common.service.bootstrap import Platform, Service
 from loom_common.service.stage_service import StageService
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker import router
-from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec, Handler
+from loom_common.worker.stage_result import HandedOn, Transformed
 from loom_connectors.ports.context import ConnectorContext
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
 from loom_transformer.joining.tables import OtherSources
 from loom_transformer.lookups.places import LookupPlaces
+from loom_transformer.steps.building import Served
 from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.catalog import Catalog
+
+Transforms = Handler[BatchExtracted | BatchInSteps, Transformed | HandedOn]
 
 
 def build(platform: Platform) -> Service:
@@ -39,24 +43,35 @@ def build(platform: Platform) -> Service:
         platform.project, platform.settings.allowed, platform.credentials, platform.breakers, platform.clock
     )
     platform.stats.gauges.append(lookups.readings)
+    settings = platform.settings
+    served = None if settings.embedded else Served(frozenset(settings.transform.steps))
     catalog = Catalog(
-        stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups, sources
+        stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups, sources, served
     )
 
     groups = Groups(lambda: open_group_members(platform.settings))
 
+    async def declare(*steps: str) -> None:
+        await platform.bus.declare(flow.step_topology(*steps))
+
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
+        if served is not None and served.steps:
+            await declare(*settings.transform.steps)
         async with stage.closing(), groups.closing(), seen.closing(), sources.closing():
             try:
                 yield
             finally:
                 await catalog.close()
 
-    transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation), groups)
-    accepts = (Accepts(BatchExtracted, platform.sealed.of(transformer), router.transformed),)
-    consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
-    return StageService("transformer", [consumer], platform, closing, stage.hear)
+    runner = StageRunner(platform.plans, catalog.transform_of, stage.isolation)
+    transformer: Transforms = platform.sealed.of(Transformer(runner, groups, served, declare).as_served)
+    amid = Accepts(BatchInSteps, transformer, router.transformed)
+    accepts = (Accepts(BatchExtracted, transformer, router.transformed), amid)
+    prefetch = settings.worker.prefetch
+    consumers = [ConsumerSpec(flow.step_queue(step), (amid,), prefetch) for step in settings.transform.steps]
+    consumers = consumers or [ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, prefetch)]
+    return StageService("transformer", consumers, platform, closing, stage.hear)
 
 
 def other_sources(platform: Platform, *, read: bool = True) -> OtherSources:

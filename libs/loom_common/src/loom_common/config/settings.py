@@ -18,6 +18,11 @@ def _listed(given: object) -> object:
     return listed(given) if isinstance(given, str) else given
 
 
+def _named(given: object) -> object:
+    return tuple(name for each in given.split(",") if (name := each.strip())) if isinstance(given, str) else given
+
+
+StepName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,59}$")]
 _SQL = ("sqlite:", "postgres:", "postgresql:")
 _POSTGRES = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 BusAddress = Annotated[
@@ -92,6 +97,18 @@ class WorkerSettings(EnvironmentSettings):
     )
     leaked_threads: int = Field(
         8, ge=1, description="How many threads may hang in user code before the process is replaced."
+    )
+
+
+class TransformSettings(EnvironmentSettings):
+    """Says which batches a transformer takes."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_TRANSFORM_", frozen=True, defer_build=True)
+
+    steps: Annotated[tuple[StepName, ...], NoDecode, BeforeValidator(_named)] = Field(
+        (),
+        description="Steps with `queue: own`, separated by commas: the process takes the batches from their queues and "
+        "no others.",
     )
 
 
@@ -242,6 +259,7 @@ class Settings(EnvironmentSettings):
     payloads: PayloadSettings = Field(default_factory=PayloadSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    transform: TransformSettings = Field(default_factory=TransformSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)

@@ -10,12 +10,15 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchExtracted,
+    BatchInSteps,
     BatchTransformed,
     ExtractedRecord,
     ExtractSlice,
+    RecordInSteps,
     TransformedRecord,
 )
 from loom_common.domain.sealing.fields import SensitiveFields
+from loom_common.sealed_stages.amid_steps import opened_amid, values_amid
 from loom_common.sealing.sealer import Sealer
 
 CURSOR = "cursor"
@@ -25,7 +28,7 @@ _STATE = "state"
 _RECEIVED = {"page", "record", _STATE}
 """Names what a place among received messages consists of."""
 
-Batch = BatchExtracted | BatchTransformed | BatchEvaluated
+Batch = BatchExtracted | BatchInSteps | BatchTransformed | BatchEvaluated
 
 
 def opened_batch(batch: Batch, sealer: Sealer) -> Batch:
@@ -68,14 +71,21 @@ def values_of(message: Message, fields: SensitiveFields) -> Iterator[Any]:
         yield from values_of_record(record, fields)
 
 
-def values_of_record(record: ExtractedRecord | TransformedRecord, fields: SensitiveFields) -> Iterator[Any]:
+def values_of_record(
+    record: ExtractedRecord | TransformedRecord | RecordInSteps, fields: SensitiveFields
+) -> Iterator[Any]:
     """Yield the sensitive values of the input and of the output of a record."""
+    if isinstance(record, RecordInSteps):
+        yield from values_amid(record, fields)
+        return
     yield from fields.values(record.input)
     if isinstance(record, TransformedRecord) and record.output is not None:
         yield from fields.values(record.output)
 
 
 def _opened(record: Any, sealer: Sealer) -> Any:
+    if isinstance(record, RecordInSteps):
+        return opened_amid(record, sealer)
     if isinstance(record, TransformedRecord):
         output = None if record.output is None else sealer.opened(record.output)
         return replace(record, input=sealer.opened(record.input), output=output)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from cachetools import LRUCache
 
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import BatchEvaluated, BatchExtracted, BatchTransformed, ExtractSlice
+from loom_common.contracts.v1 import BatchEvaluated, BatchExtracted, BatchInSteps, BatchTransformed, ExtractSlice
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.sealing.redaction import Redactor, conceal, redacting
 from loom_common.errors import ConfigurationError, PermanentError
@@ -101,6 +101,6 @@ def _opened(message: M, sealer: Sealer) -> M:
     opened: Message = message
     if isinstance(message, ExtractSlice):
         opened = opened_slice(message, sealer)
-    elif isinstance(message, BatchExtracted | BatchTransformed | BatchEvaluated):
+    elif isinstance(message, BatchExtracted | BatchInSteps | BatchTransformed | BatchEvaluated):
         opened = opened_batch(message, sealer)
     return cast("M", opened)

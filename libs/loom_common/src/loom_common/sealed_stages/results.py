@@ -15,10 +15,11 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.schema.contract import SCHEMA_CONTRACT
 from loom_common.domain.sealing.fields import leaves
 from loom_common.domain.sealing.redaction import Redactor
+from loom_common.sealed_stages.amid_steps import sealed_amid
 from loom_common.sealed_stages.batches import sealed_place, values_of_record
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
-from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, Transformed
+from loom_common.worker.stage_result import Evaluated, Extracted, HandedOn, Loaded, Transformed
 
 R = TypeVar("R")
 
@@ -63,6 +64,9 @@ def sealed_result(result: R, message: Message, sealer: Sealer, judges: frozenset
             sealed = replace(result, records=records, kept=[sealing.kept(each, read=True) for each in result.kept])
         case Transformed() | Evaluated():
             sealed = sealing.batch(result)
+        case HandedOn():
+            records = tuple(sealed_amid(each, sealer) for each in result.records)
+            sealed = replace(result, records=records, others=sealing.batch(result.others))
         case Loaded():
             sealed = sealing.loaded(result)
         case CheckedSource(pieces=[*pieces]):

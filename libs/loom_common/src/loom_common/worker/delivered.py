@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from loom_common.contracts.encoding.codec import epoch_of
 from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import BatchInSteps
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.recovery import decide
@@ -12,6 +14,7 @@ from loom_common.errors import TransientError
 from loom_common.ports.bus import Delivery
 from loom_common.ports.tracing import Attributes
 from loom_common.worker import failure_messages
+from loom_common.worker.usage import Usage
 
 
 def number_of(delivery: Delivery) -> int:
@@ -40,6 +43,12 @@ def budget_of(message: Message) -> Budget | None:
     """Return what its run may spend; None where it has no budget, or the message is not about a batch."""
     header = getattr(message, "header", None)
     return None if header is None else header.budget
+
+
+def usage_of(message: Message) -> Usage:
+    """Return where the model calls of a message are entered, beside those that were made for its batch before it."""
+    before = message.so_far.calls if isinstance(message, BatchInSteps) else ()
+    return Usage(budget_of(message), epoch_of(message) or 0, before)
 
 
 def batch_of(message: Message) -> dict[str, str]:

@@ -8,6 +8,7 @@ from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchExtracted,
+    BatchInSteps,
     BatchTransformed,
     BudgetSpent,
     CallsPaid,
@@ -36,11 +37,12 @@ _STAGE_OF: dict[type[Message], Stage] = {
     SplitSource: Stage.EXTRACT,
     ExtractSlice: Stage.EXTRACT,
     BatchExtracted: Stage.TRANSFORM,
+    BatchInSteps: Stage.TRANSFORM,
     BatchTransformed: Stage.EVALUATE,
     BatchEvaluated: Stage.LOAD,
     FinalizeLoad: Stage.LOAD,
 }
-Batch = BatchExtracted | BatchTransformed | BatchEvaluated
+Batch = BatchExtracted | BatchInSteps | BatchTransformed | BatchEvaluated
 
 
 def stage_of(message: Message) -> Stage | None:
@@ -173,11 +175,17 @@ def set_aside(message: Message, error: Exception, code: str, context: Context) -
             record_id=record.id,
             outcome="quarantined",
             code=code,
-            reason=f"{words_of(error)} (after the last attempt)",
+            reason=f"{_place_of(message)}{words_of(error)} (after the last attempt)",
             input=record.input,
             output=record.result if isinstance(record, TransformedRecord) else None,
             derived=record.derived,
         )
         for record in message.records
     ]
-    return router.given_up(message.header, stage, records, context)
+    so_far = message.so_far if isinstance(message, BatchInSteps) else None
+    return router.given_up(message.header, stage, records, context, so_far)
+
+
+def _place_of(message: Message) -> str:
+    """Return the words that name the step whose queue the message came over; none for another message."""
+    return f"Step {message.step}: " if isinstance(message, BatchInSteps) and message.step is not None else ""

@@ -18,7 +18,9 @@ from loom_common.contracts.v1 import (
     BatchExtracted,
     BatchFact,
     BatchHeader,
+    BatchInSteps,
     BatchTransformed,
+    CallsPaid,
     CheckDestination,
     CheckSource,
     DestinationChecked,
@@ -35,6 +37,7 @@ from loom_common.contracts.v1 import (
     SliceExtracted,
     SourceSplit,
     SplitSource,
+    StepsSoFar,
     TransformedRecord,
 )
 from loom_common.domain.run.calls import Calls, advanced
@@ -47,10 +50,15 @@ from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import (
     Evaluated,
     Extracted,
+    HandedOn,
     Loaded,
     StageResult,
     Transformed,
+    added,
+    counted,
     passed_unscored,
+    so_far_of,
+    tried,
     unchanged,
 )
 
@@ -129,9 +137,15 @@ def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> lis
     return _of_batch(forward.outgoing, result.kept, fact, context)
 
 
-def transformed(batch: BatchExtracted, result: Transformed, context: Context) -> list[Outgoing]:
-    """Route a transformed batch on its way to the next stage that it visits."""
+def transformed(
+    batch: BatchExtracted | BatchInSteps, result: Transformed | HandedOn, context: Context
+) -> list[Outgoing]:
+    """Route a transformed batch on its way to the next stage that it visits, or one amid its steps to the queue where
+    they go on."""
     calls = context.usage.lines()
+    if isinstance(result, HandedOn):
+        return _handed_on(batch, result, calls, context)
+    result = added(so_far_of(batch), result)
     forward = _to_evaluate(_next_header(batch.header, Stage.TRANSFORM, result, calls), result.records, result.stages)
     fact = BatchFact(
         header=forward.header,
@@ -199,11 +213,35 @@ def nothing(_: Message, __: None, ___: Context) -> list[Outgoing]:
     return []
 
 
-def given_up(header: BatchHeader, stage: Stage, records: Sequence[KeptRecord], context: Context) -> list[Outgoing]:
-    """Route a batch of which `stage` lets no record through, because it could not work on it."""
-    calls, result = context.usage.lines(), StageResult(kept=records)
-    after = _next_header(header, stage, result, calls)
-    return _of_batch((), records, BatchFact(header=after, stage=stage, seconds=0.0, calls=calls), context)
+def given_up(
+    header: BatchHeader,
+    stage: Stage,
+    records: Sequence[KeptRecord],
+    context: Context,
+    so_far: StepsSoFar | None = None,
+) -> list[Outgoing]:
+    """Route a batch of which `stage` lets no record through, because it could not work on it. `so_far` is what some of
+    the stage's steps counted before."""
+    calls, result = context.usage.lines(), added(so_far, Transformed(records=(), kept=records))
+    after = _next_header(header, stage, result if stage is Stage.TRANSFORM else StageResult(kept=records), calls)
+    fact = BatchFact(header=after, stage=stage, seconds=result.seconds, calls=calls, steps=result.steps)
+    return _of_batch((), result.kept, fact, context)
+
+
+def _handed_on(
+    batch: BatchExtracted | BatchInSteps, result: HandedOn, calls: tuple[Calls, ...], context: Context
+) -> list[Outgoing]:
+    """Route a batch amid its steps, and the fact of what it has paid so far."""
+    header = batch.header
+    so_far = counted(added(so_far_of(batch), result.others), calls, context.attempt.number)
+    message = BatchInSteps(header=header, step=result.step, taken=result.taken, records=result.records, so_far=so_far)
+    back = flow.work(Stage.TRANSFORM, header.pipeline)
+    route = back if result.step is None else flow.own_step(result.step, header.pipeline)
+    outgoing = [Outgoing(route, message)]
+    if calls:
+        paid = CallsPaid(header=header, stage=Stage.TRANSFORM, calls=calls)
+        outgoing.append(Outgoing(flow.fact("batch", "paid", header.pipeline), paid))
+    return outgoing
 
 
 def _to_extract(header: BatchHeader, records: tuple[ExtractedRecord, ...]) -> _Forward:
@@ -264,13 +302,12 @@ def _of_batch(
 def _quarantined(kept: Sequence[KeptRecord], stage: Stage, header: BatchHeader, context: Context) -> Iterator[Outgoing]:
     if not kept:
         return
-    number = context.attempt.number
     message = RecordsQuarantined(
         run_id=header.run_id,
         pipeline=header.pipeline,
         batch_id=header.batch_id,
         stage=stage,
-        records=tuple(each if each.attempts else each.model_copy(update={"attempts": number}) for each in kept),
+        records=tuple(tried(kept, context.attempt.number)),
     )
     yield Outgoing(flow.quarantine(stage, header.pipeline), message)
 

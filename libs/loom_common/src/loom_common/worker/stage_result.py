@@ -7,23 +7,29 @@ the router where no batch does."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loom_common.contracts.v1 import (
+    BatchExtracted,
+    BatchInSteps,
     CheckCount,
     Derived,
     EvaluatedRecord,
     Evaluation,
     ExtractedRecord,
     KeptRecord,
+    RecordInSteps,
     RecordOutput,
     RecordsAnswered,
     StepCount,
+    StepsSoFar,
     TransformedRecord,
 )
 from loom_common.domain.definition.failures.recovery import OnFailure
+from loom_common.domain.run.calls import Calls
 from loom_common.domain.schema.columns import Columns
+from loom_common.domain.values.latency import merge
 from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage
 
@@ -91,6 +97,19 @@ class Transformed(StageResult):
             **({"derived": self.derived, "unnested": self.unnested} if self.derived or self.unnested else {}),
             **({"grouped": self.grouped} if self.grouped else {}),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOn(StageResult):
+    """Holds the records that go on in steps which this process does not take."""
+
+    records: tuple[RecordInSteps, ...]
+    step: str | None
+    """Names the step whose own queue they go to; None for the queue of the transformers."""
+    taken: tuple[str, ...]
+    """Names the steps that the batch has been through."""
+    others: Transformed
+    """Says what became of the others of the batch, and what the steps counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,3 +200,47 @@ def kept_for_error(
         attempts=tries if tries > 1 else None,
         derived=derived,
     )
+
+
+def so_far_of(batch: BatchExtracted | BatchInSteps) -> StepsSoFar | None:
+    """Return what came with a batch of the steps before; None for one that begins."""
+    return batch.so_far if isinstance(batch, BatchInSteps) else None
+
+
+def added(so_far: StepsSoFar | None, result: Transformed) -> Transformed:
+    """Return the result of all steps, from what those before have counted and from what the last ones did."""
+    if so_far is None:
+        return result
+    return replace(
+        result,
+        seconds=so_far.seconds + result.seconds,
+        latency=merge(dict(so_far.latency), result.latency),
+        waited=merge(dict(so_far.waited), result.waited),
+        filtered=so_far.filtered + result.filtered,
+        derived=so_far.derived + result.derived,
+        unnested=so_far.unnested + result.unnested,
+        grouped=so_far.grouped + result.grouped,
+        kept=(*so_far.kept, *result.kept),
+        steps=(*so_far.steps, *result.steps),
+    )
+
+
+def counted(result: Transformed, calls: tuple[Calls, ...], attempt: int) -> StepsSoFar:
+    """Return what goes with a batch of the steps so far, whose records that are kept back were tried so often."""
+    return StepsSoFar(
+        seconds=result.seconds,
+        latency=result.latency,
+        waited=result.waited,
+        filtered=result.filtered,
+        derived=result.derived,
+        unnested=result.unnested,
+        grouped=result.grouped,
+        kept=tuple(tried(result.kept, attempt)),
+        steps=result.steps,
+        calls=calls,
+    )
+
+
+def tried(kept: Sequence[KeptRecord], attempt: int) -> list[KeptRecord]:
+    """Return the records with the number of attempts, where nobody has counted them."""
+    return [each if each.attempts else each.model_copy(update={"attempts": attempt}) for each in kept]

@@ -19,7 +19,9 @@ from loom_common.errors import BudgetExhausted
 class Usage:
     """Counts the calls of one message. Each answer of a record counts once, however often it is asked for."""
 
-    def __init__(self, budget: Budget | None = None, epoch: int = 0) -> None:
+    def __init__(self, budget: Budget | None = None, epoch: int = 0, before: tuple[Calls, ...] = ()) -> None:
+        """Take the calls that were made for the batch `before` this message, in other steps of the same stage."""
+        self._before = before
         self.budget = budget
         """Says what the run may spend; None for no limit."""
         self.epoch = epoch
@@ -49,7 +51,7 @@ class Usage:
 
     def lines(self) -> tuple[Calls, ...]:
         """Return everything so far, one entry per purpose, provider and model."""
-        return summed(self._entries.values())
+        return summed((*self._before, *self._entries.values()))
 
     async def settled(self, seconds: float) -> None:
         """Wait for the calls under way, at most so long."""

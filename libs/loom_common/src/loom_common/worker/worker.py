@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import structlog
 
-from loom_common.contracts.encoding.codec import decode, encode, epoch_of
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
 from loom_common.errors import (
@@ -43,7 +43,6 @@ from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.recovery import Recovery
 from loom_common.worker.stats import ConsumerStats, MessageOutcome
-from loom_common.worker.usage import Usage
 
 log = structlog.get_logger()
 
@@ -170,8 +169,7 @@ class Worker:
         context: Context | None = None
         while not self._guard.stale(message):
             progress = Progress(delivered.records_of(message), in_flight)
-            usage = Usage(delivered.budget_of(message), epoch_of(message) or 0)
-            context = Context(attempt, usage, progress, self._clock)
+            context = Context(attempt, delivered.usage_of(message), progress, self._clock)
             try:
                 wires = self._wires(await self._handle(message, context, in_flight))
             except BudgetExhausted as spent:

@@ -8,15 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.steps.graph import GATHER, Graph, Node
 from loom_common.domain.steps.grouping import member_of
 from loom_common.domain.steps.resolving import MEMBERS
 from loom_common.errors import RecordError
 from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
-from loom_transformer.steps.outcomes import outcomes_of
+from loom_transformer.steps.outcomes import outcomes_amid, outcomes_of
 from loom_transformer.steps.reshaping import gathered, opened
-from loom_transformer.steps.rows import Rows
 from loom_transformer.steps.standing import states_before
 from loom_transformer.steps.state import PASSED, RAN, BatchState
 
@@ -34,10 +32,9 @@ class BatchInSteps:
     def __init__(
         self,
         run_id: str,
-        records: Sequence[ExtractedRecord],
+        batch: BatchState,
         context: Context,
         again: int,
-        graph: Graph,
         output: Output,
         watched: str | None,
     ) -> None:
@@ -47,13 +44,13 @@ class BatchInSteps:
         self._again = again
         self._output = output
         self._watched = watched
-        self._batch = BatchState(graph, Rows(records))
+        self._batch = batch
 
     async def take(self, step: Step) -> None:
         """Take the records through a step. Raises what the step's transform raises about more than a record, and
         `PermanentError` where a critical step fails."""
         batch, name, size = self._batch, step.node.name, len(self._batch.rows)
-        views = self._views(step.node)
+        views = self._batch.views(step.node)
         batch.made[name], batch.branch[name] = [None] * size, [None] * size
         batch.state[name] = states_before(batch, step.node)
         chosen = list(self._chosen(step, views))
@@ -70,21 +67,20 @@ class BatchInSteps:
                 self._decide(step, chosen, views)
             batch.after[name] = views
 
-    def outcomes(self) -> list[TransformOutcome]:
-        """Return one outcome per record, in order."""
-        return outcomes_of(self._batch, self._output)
+    def outcomes(self, upcoming: Step | None = None, *, whole: bool = True) -> list[TransformOutcome]:
+        """Return one outcome per record, in order. Where that is not the `whole` graph, the outcomes of records that go
+        on hold these, and tell whether the `upcoming` step, which has a queue of its own, works on them."""
+        if whole:
+            return outcomes_of(self._batch, self._output)
+        return outcomes_amid(self._batch, self._output, set() if upcoming is None else self._wanted(upcoming))
 
-    def _views(self, node: Node) -> list[View]:
-        """Return each record as the step sees it."""
-        graph, rows = self._batch.graph, self._batch.rows
-        before, level = graph.before[node.name], graph.levels[node.name]
-        if node.kind == GATHER or len(before) > 1:
-            makers = self._batch.makers(node, level.after if node.kind == GATHER else level.before)
-            return [self._batch.view(makers, at) for at in range(len(rows))]
-        if not before:
-            return [record.input for record in rows.records]
-        after, above = self._batch.after[before[0]], graph.levels[before[0]].after
-        return [after[rows.seen_as(at, above)] for at in range(len(rows))] if rows.grown else after
+    def _wanted(self, step: Step) -> set[int]:
+        """Return the records that a step would work on, which this process does not take."""
+        batch, name = self._batch, step.node.name
+        batch.branch[name] = [None] * len(batch.rows)
+        states, views = states_before(batch, step.node), batch.views(step.node)
+        del batch.branch[name]
+        return {at for at, state in enumerate(states) if state == RAN and _may_hold(step, views[at])}
 
     def _chosen(self, step: Step, views: Sequence[View]) -> Iterator[int]:
         """Yield the records that the step works on."""
@@ -226,3 +222,11 @@ class BatchInSteps:
 
     def _enter(self, step: Step, at: int, end: str, seconds: float = 0.0) -> None:
         self._context.steps.enter(step.node.name, self._batch.rows.records[at].id, end, seconds)
+
+
+def _may_hold(step: Step, view: View) -> bool:
+    """Tell whether the `when` of a step is true of a record; a record that it cannot be told of fails in the step."""
+    try:
+        return step.when is None or step.when.holds(view)
+    except RecordError:
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -33,9 +33,10 @@ from loom_common.domain.steps.operators import (
     UnnestStep,
     number_field,
 )
+from loom_common.domain.steps.queued.chains import own_queues
 from loom_common.domain.steps.resolving import ResolveStep
 from loom_common.errors import RecordError
-from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, WHOLE_BATCHES, Risk
+from loom_common.user_code.poison_isolation import MODEL_CALLS, Risk
 from loom_common.user_code.record_retry import retried
 from loom_common.worker.context import Context
 from loom_transformer.joining.join import Join
@@ -52,6 +53,19 @@ Make = Callable[[Plan], Transform | None]
 """Makes the transform of a plan whose transform is one step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Says which steps a process of a cluster takes: those of the queues of its steps, or those without a queue of
+    their own."""
+
+    steps: frozenset[str] = frozenset()
+    """Names the steps whose own queues it consumes; none for the transformers' queue."""
+
+    def takes(self, queue: str | None) -> bool:
+        """Tell whether it takes what comes over the own queue of that step, or with None over the transformers'."""
+        return queue in self.steps if self.steps else queue is None
+
+
 def steps_transform(
     plan: Plan,
     config: StepsTransformConfig,
@@ -59,34 +73,41 @@ def steps_transform(
     seen: SeenStore,
     sources: OtherSources,
     models: JournalledModels,
+    served: Served | None = None,
 ) -> StepsTransform:
     """Build the transform of the plan's steps. `seen` keeps the values that records have, `sources` the rows that they
-    are joined with, and `models` gives the vectors by which they are compared. Raises what `make` raises."""
+    are joined with, and `models` gives the vectors by which they are compared. Of steps with queues of their own those
+    that are `served` here are built, so that a process needs no packages but those of its steps; None where all steps
+    are taken here. Raises what `make` raises."""
     graph = graph_of(config.steps)
+    own = () if served is None else own_queues(config.steps)
     asking = [node.name for node in graph.order if _asks_with_a_prompt(config.steps[node.at])]
     steps: dict[str, Step] = {}
-    risks: list[Risk] = []
+    risks: dict[str, Risk] = {}
     for node in graph.order:
         transform = None
-        if isinstance(step := config.steps[node.at], TransformConfig):
+        step = config.steps[node.at]
+        if served is not None and not served.takes(node.name if node.name in own else None):
+            steps[node.name] = _step(graph, node, step, None)
+            continue
+        if isinstance(step, TransformConfig):
             transform = make(_alone(plan, step, judged=node.name in asking[-1:]))
             if transform is not None and transform.risk is not None:
-                risks.append(transform.risk)
+                risks[node.name] = transform.risk
         made = _step(graph, node, step, transform)
         if isinstance(step, ResolveStep):
             asked = _asking(plan, config, step, make, judged=False)
             vectors = vectors_of(plan, step, models, RECORDS_COMPARED)
             made = replace(made, resolve=Resolve(step, None if asked is None else asked(0), vectors))
-            risks += [MODEL_CALLS] if _asks_any(step) else []
+            risks |= {node.name: MODEL_CALLS} if _asks_any(step) else {}
         if isinstance(step, JoinStep):
             asked = _asking(plan, config, step, make, judged=node.name in asking[-1:])
             vectors = vectors_of(plan, step, models, rows_compared(step))
             near = None if vectors is None else NearRows(step, vectors)
             made = replace(made, apply=Join(plan, step, sources, asked, near).apply)
-            risks += [MODEL_CALLS] if _asks_any(step) else []
+            risks |= {node.name: MODEL_CALLS} if _asks_any(step) else {}
         steps[node.name] = replace(made, dedupe=dedupe_of(step, plan, seen)) if isinstance(step, DedupeStep) else made
-    risk = next((each for each in (WHOLE_BATCHES, USER_CODE, MODEL_CALLS) if each in risks), None)
-    return StepsTransform(graph, steps, _output(config, graph), risk, parallel=config.parallel)
+    return StepsTransform(graph, steps, _output(config, graph), risks, own, parallel=config.parallel)
 
 
 def _asks_with_a_prompt(step: StepKeys) -> bool:

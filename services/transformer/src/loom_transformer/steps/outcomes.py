@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loom_ai.journal.usage import NOTHING
 from loom_common.errors import RecordError
 from loom_transformer.outcome import Part, TransformOutcome
+from loom_transformer.steps.carrying import carried, gathered_later, has_settled, left_of
 from loom_transformer.steps.state import BatchState
 
 if TYPE_CHECKING:
@@ -19,17 +21,31 @@ _Made = Sequence[tuple[str, TransformOutcome]]
 
 def outcomes_of(batch: BatchState, output: Output) -> list[TransformOutcome]:
     """Return one outcome per record of the batch, in order; of those of which others were made with theirs."""
-    return [_whole_outcome(batch, output, at) for at in range(batch.rows.given)]
+    return [_whole_outcome(batch, partial(_outcome, batch, output), at) for at in range(batch.rows.given)]
 
 
-def _whole_outcome(batch: BatchState, declared: Output, at: int) -> TransformOutcome:
+def outcomes_amid(batch: BatchState, output: Output, wanted: Container[int]) -> list[TransformOutcome]:
+    """Return the same of a batch that has not been through all steps: the outcomes of records that go on hold these.
+    The next step works on those that are `wanted`."""
+    left = left_of(batch)
+
+    def amid(at: int) -> TransformOutcome:
+        if has_settled(batch, at, left):
+            return _outcome(batch, output, at)
+        rows = [at, *gathered_later(batch, at)]
+        return TransformOutcome(None, 0.0, going_on=carried(batch, at), wanted=any(row in wanted for row in rows))
+
+    return [_whole_outcome(batch, amid, at) for at in range(batch.rows.given)]
+
+
+def _whole_outcome(batch: BatchState, one: Callable[[int], TransformOutcome], at: int) -> TransformOutcome:
     """Return the outcome of a record; where others were made of it, with theirs."""
     if at not in batch.parts:
-        return _outcome(batch, declared, at)
+        return one(at)
     parts = list[Part]()
     derived = unnested = 0
     for part in batch.parts[at]:
-        outcome = _whole_outcome(batch, declared, part)
+        outcome = _whole_outcome(batch, one, part)
         derived, unnested = derived + 1 + outcome.derived, unnested + outcome.unnested
         parts += [Part(batch.rows.records[part], outcome)] if part not in batch.parts else outcome.parts
     return TransformOutcome(None, 0.0, parts=tuple(parts), derived=derived, unnested=unnested + 1)
@@ -42,6 +58,8 @@ def _outcome(batch: BatchState, declared: Output, at: int) -> TransformOutcome:
     record = batch.rows.records[at]
     derived = record.derived
     for node in batch.graph.order:
+        if node.name not in batch.made:
+            continue
         each = batch.made[node.name][batch.seen_as(at, node.name)]
         if each is None:
             continue

@@ -42,6 +42,10 @@ class Rows:
         self._levels.append((*self._levels[parent], step))
         return at
 
+    def parent(self, at: int) -> tuple[int, str]:
+        """Return of which record one was made, and by which step; -1 for one of the batch."""
+        return self._parents[at], self._levels[at][-1] if self._levels[at] else ""
+
     def parts(self, step: str, parent: int) -> list[int]:
         """Return the records that `step` made of one."""
         return self._parts.get((step, parent), [])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loom_common.domain.steps.graph import Graph, Node
+from loom_common.domain.steps.graph import GATHER, Graph, Node
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.rows import Rows
 
@@ -59,3 +59,15 @@ class BatchState:
             if made is not None and made.output:
                 view.update(made.output)
         return view
+
+    def views(self, node: Node) -> list[dict[str, Any]]:
+        """Return each record as a step sees it."""
+        graph, rows = self.graph, self.rows
+        before, level = graph.before[node.name], graph.levels[node.name]
+        if node.kind == GATHER or len(before) > 1:
+            makers = self.makers(node, level.after if node.kind == GATHER else level.before)
+            return [self.view(makers, at) for at in range(len(rows))]
+        if not before:
+            return [record.input for record in rows.records]
+        after, above = self.after[before[0]], graph.levels[before[0]].after
+        return [after[rows.seen_as(at, above)] for at in range(len(rows))] if rows.grown else after

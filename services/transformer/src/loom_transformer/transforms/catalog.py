@@ -44,7 +44,7 @@ from loom_transformer.lookups.enrich import EnrichTransform
 from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
-from loom_transformer.steps.building import steps_transform
+from loom_transformer.steps.building import Served, steps_transform
 from loom_transformer.steps.dedupe import SeenStore
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
@@ -69,11 +69,13 @@ class Catalog:
         seen: SeenStore | None = None,
         lookups: LookupPlaces | None = None,
         sources: OtherSources | None = None,
+        served: Served | None = None,
     ) -> None:
         """`places` reads attachments; without it, those of the project are read. `credentials` has the keys of model
         servers. `seen` keeps the values by which steps compare records; without it, they are kept in memory. `lookups`
         finds records elsewhere; without it, in what the files of the project and no credential lead to.
-        `sources` reads what steps join with; without it, they cannot."""
+        `sources` reads what steps join with; without it, they cannot. `served` says which steps with queues of their
+        own are taken here; without it, all are, whatever queues they have."""
         self._models = models
         self._project = project
         self._scorers = Scorers(credentials)
@@ -83,6 +85,7 @@ class Catalog:
         self._seen = seen or SeenStore(MemorySeenValues)
         self._lookups = lookups or LookupPlaces(project, (project,), credentials)
         self._sources = sources or OtherSources(MemoryJoinedTables)
+        self._served = served
 
     async def close(self) -> None:
         """End the processes of scorers, and close what records are looked up in."""
@@ -133,7 +136,9 @@ class Catalog:
     def _made(self, plan: Plan) -> Transform | None:  # noqa: C901 - one case for each kind
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
-            return steps_transform(plan, config, self.transform_of, self._seen, self._sources, self._models)
+            return steps_transform(
+                plan, config, self.transform_of, self._seen, self._sources, self._models, self._served
+            )
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))

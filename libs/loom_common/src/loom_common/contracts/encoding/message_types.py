@@ -15,6 +15,7 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.SplitSource,
     v1.ExtractSlice,
     v1.BatchExtracted,
+    v1.BatchInSteps,
     v1.BatchTransformed,
     v1.BatchEvaluated,
     v1.FinalizeLoad,

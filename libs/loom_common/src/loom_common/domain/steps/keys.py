@@ -41,6 +41,11 @@ class StepKeys(Section):
     phase: Phase | None = Field(
         None, description="A step of a later phase begins when those of earlier ones have ended, and sees their fields."
     )
+    queue: Literal["own"] | None = Field(
+        None,
+        description="`own`: on RabbitMQ the step runs in transformers of its own, which take its batches from "
+        "`loom.transform.NAME`; see steps.md. An embedded run is not changed by it.",
+    )
     criticality: Criticality = Field(
         "required",
         description="What a failure of the step means: `critical` fails the run, `required` the record, as "
