@@ -1,5 +1,5 @@
-"""Tests steps with queues of their own: a batch goes through several processes, as JSON, and what becomes of its records
-is what becomes of them in one."""
+"""Tests steps with queues of their own: the same becomes of the records of a batch that goes through several processes,
+as JSON, as of one that one process takes through all steps."""
 
 from __future__ import annotations
 

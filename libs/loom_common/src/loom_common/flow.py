@@ -131,12 +131,14 @@ def step_queue(step: str) -> str:
     return f"{work_queue(Stage.TRANSFORM)}.{step}"
 
 
+def is_of_a_step(queue: str) -> bool:
+    """Tell whether a queue is that of a step, and not one in which messages wait to be tried again."""
+    return queue.startswith(step_queue("")) and "." not in queue.removeprefix(step_queue(""))
+
+
 def consumer_of(queue: str) -> str:
-    """Return the service that consumes a queue, of which a step may have its own. Raises `KeyError` for another
-    queue."""
-    if queue.startswith(step_queue("")) and ".retry." not in queue:
-        return CONSUMERS[work_queue(Stage.TRANSFORM)]
-    return CONSUMERS[queue]
+    """Return the service that consumes a queue. Raises `KeyError` for one that no service consumes."""
+    return CONSUMERS[work_queue(Stage.TRANSFORM) if is_of_a_step(queue) else queue]
 
 
 def retry_queue(queue: str, step: int) -> str:

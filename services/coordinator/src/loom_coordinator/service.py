@@ -24,6 +24,7 @@ from loom_coordinator.sweeping.broker_loss import BrokerLoss
 from loom_coordinator.sweeping.payload_cleanup import PayloadCleanup
 from loom_coordinator.sweeping.received_cleanup import ReceivedCleanup
 from loom_coordinator.sweeping.sweeper import Sweeper
+from loom_coordinator.sweeping.unserved import Unserved
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 
@@ -46,7 +47,7 @@ class Coordinator:
         self._engine = engine
         outbox = OutboxRelay(engine, platform.bus, platform.clock, owner, metrics)
         under_way = UnderWay(platform.bus)
-        self._loops = (
+        self._loops: tuple[Loop, ...] = (
             under_way,
             RequestConsumer(
                 platform.bus,
@@ -108,11 +109,12 @@ def _of_lineage(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
     return (LineageSender(outbox, transport, settings, project, platform.clock),)
 
 
-def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | PrefetchLoop | BrokerLoss, ...]:
+def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
     """Add what only a broker and replicas of their own make necessary."""
     patience = CoordinatorSettings().stuck_seconds
     bus = platform.bus
-    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), BrokerLoss(bus, outbox, platform.clock, patience)
+    lost = BrokerLoss(bus, outbox, platform.clock, patience)
+    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), lost, Unserved(bus, outbox)
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:

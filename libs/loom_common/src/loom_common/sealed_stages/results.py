@@ -22,6 +22,7 @@ from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import Evaluated, Extracted, HandedOn, Loaded, Transformed
 
 R = TypeVar("R")
+B = TypeVar("B", Transformed, Evaluated)
 
 READ_WHOLE = frozenset(
     {
@@ -62,11 +63,13 @@ def sealed_result(result: R, message: Message, sealer: Sealer, judges: frozenset
         case Extracted():
             records = tuple(replace(each, input=sealer.sealed(each.input)) for each in result.records)
             sealed = replace(result, records=records, kept=[sealing.kept(each, read=True) for each in result.kept])
-        case Transformed() | Evaluated():
+        case Transformed():
+            sealed = sealing.batch(result)
+        case Evaluated():
             sealed = sealing.batch(result)
         case HandedOn():
-            records = tuple(sealed_amid(each, sealer) for each in result.records)
-            sealed = replace(result, records=records, others=sealing.batch(result.others))
+            amid = tuple(sealed_amid(each, sealer) for each in result.records)
+            sealed = replace(result, records=amid, others=sealing.batch(result.others))
         case Loaded():
             sealed = sealing.loaded(result)
         case CheckedSource(pieces=[*pieces]):
@@ -101,7 +104,7 @@ class _Sealing:
     def piece(self, piece: Piece) -> Piece:
         return piece.model_copy(update={"start": self._place(piece.start), "until": self._place(piece.until)})
 
-    def batch(self, result: Transformed | Evaluated) -> Transformed | Evaluated:
+    def batch(self, result: B) -> B:
         """Seal records with their outputs, and what evaluators said of them. Records that a step made are no inputs."""
         for each in result.records:
             self._inputs.setdefault(each.id, each)

@@ -34,8 +34,8 @@ _FORGET_SECONDS = 60.0
 """A limit nobody set by hand goes with the last consumer of its queue."""
 
 QUEUES = frozenset(queue for queue, service in flow.CONSUMERS.items() if service != NAME)
-"""Holds the queues that have a limit: those of the stages and of the quarantine. The coordinator takes what there
-is."""
+"""Holds the queues that have a limit: those of the stages and of the quarantine, and besides those of steps. The
+coordinator takes what there is."""
 
 _SETTING = tuple(prefetch_limits.c[field.name] for field in fields(Setting))
 
@@ -59,7 +59,9 @@ class PrefetchLoop:
         async with self._outbox.unit() as unit:
             loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
         signals = {
-            queue: signals_of(each, await self._bus.depth(queue)) for queue, each in loads.items() if queue in QUEUES
+            queue: signals_of(each, await self._bus.depth(queue))
+            for queue, each in loads.items()
+            if queue in QUEUES or flow.is_of_a_step(queue)
         }
         async with self._outbox.unit() as unit:
             await _enter(unit, signals)
@@ -86,7 +88,7 @@ def signals_of(each: FleetLoad, ready: int) -> Signals:
 
 def told(queue: str, prefetch: int) -> Wire:
     """Tell every replica that consumes the queue."""
-    service = flow.CONSUMERS[queue]
+    service = flow.consumer_of(queue)
     message = PrefetchLimit(service=service, queue=queue, prefetch=prefetch)
     return encode(Outgoing(flow.control(service), message, mandatory=False), NAME)
 
@@ -154,7 +156,7 @@ async def _forget(unit: UnitOfWork) -> None:
 def _row(unit: UnitOfWork, queue: str, setting: Setting, *, by_hand: bool) -> dict[str, object]:
     return {
         "queue": queue,
-        "service": flow.CONSUMERS[queue],
+        "service": flow.consumer_of(queue),
         "prefetch": setting.prefetch,
         "by_hand": by_hand,
         "reason": setting.reason,

@@ -33,12 +33,13 @@ class PrefetchLimit(Shown):
 
 
 async def limits(connection: AsyncConnection, now: dt.datetime) -> list[PrefetchLimit]:
-    """Return the limits, in the order of the queues in `flow.CONSUMERS`."""
+    """Return the limits, in the order of the queues in `flow.CONSUMERS`, with those of
+    steps last."""
     loads = fleet_load.loads(await fleet_load.read(connection, now))
     names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")
     rows = (await connection.execute(select(*(prefetch_limits.c[name] for name in names)))).mappings().all()
     order = list(flow.CONSUMERS)
     return [
         PrefetchLimit(**row, in_force=list(loads[row["queue"]].prefetch) if row["queue"] in loads else [])
-        for row in sorted(rows, key=lambda row: order.index(row["queue"]))
+        for row in sorted(rows, key=lambda row: (*order, row["queue"]).index(row["queue"]))
     ]

@@ -6,7 +6,7 @@ queue holds a message, no replica has one in flight, and no fact of the run arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from sqlalchemy import func, select
@@ -22,7 +22,8 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import fleet_load
+from loom_coordinator.flow_control import fleet_load, own_queues
+from loom_coordinator.flow_control.fleet_load import FleetLoad
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.lifecycle import completion
 from loom_coordinator.lifecycle import slices as lifecycle_slices
@@ -92,8 +93,10 @@ class BrokerLoss:
         """Look once. The bus is looked at only where a run is silent. Raises `DependencyUnavailable`."""
         async with self._units.unit() as unit:
             silent = self._quiet.silent(await _news(unit), self._clock.monotonic())
-            empty = bool(silent) and await _nothing_in_flight(unit)
-        empty = empty and await _queues_are_empty(self._bus)
+            loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now)) if silent else {}
+            empty = bool(silent) and await _nothing_in_flight(unit, loads)
+            of_steps = await own_queues.queues_in_use(unit.connection, loads) if empty else ()
+        empty = empty and await _queues_are_empty(self._bus, of_steps)
         if self._quiet.long_empty(empty=empty, now=self._clock.monotonic()):
             for run_id in silent:
                 await self._ask_again(run_id)
@@ -125,19 +128,21 @@ async def _news(unit: UnitOfWork) -> dict[str, object]:
     }
 
 
-async def _nothing_in_flight(unit: UnitOfWork) -> bool:
+async def _nothing_in_flight(unit: UnitOfWork, fleet: Mapping[str, FleetLoad]) -> bool:
     """Return whether no replica has a message in flight, and the outbox holds none."""
     waiting = (await unit.connection.execute(select(func.count()).select_from(outbox))).scalar_one()
-    fleet = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
     return not waiting and not any(each.in_flight for each in fleet.values())
 
 
-async def _queues_are_empty(bus: Bus) -> bool:
+async def _queues_are_empty(bus: Bus, of_steps: Sequence[str]) -> bool:
     """Tell whether the queues are empty; False where the bus lacks one: what was asked for again would be lost again.
-    Raises `DependencyUnavailable`."""
+    Those of steps are declared before their first batch. Raises `DependencyUnavailable`."""
     try:
         for queue in QUEUES:
             if await bus.depth(queue):
+                return False
+        for queue in own_queues.with_retries(of_steps):
+            if await own_queues.ready_in(bus, queue):
                 return False
     except TopologyMissing:
         return False

@@ -16,6 +16,7 @@ from loom_common.domain.section import Mistake, Section, mistake, mistakes_in, r
 from loom_common.domain.steps.asking import BESIDE, JOIN, RESOLVE, asked_of
 from loom_common.domain.steps.keys import StepKeys
 from loom_common.domain.steps.operators import OPERATORS
+from loom_common.domain.steps.queued.mistakes import queue_mistakes
 from loom_common.domain.steps.registered.find import is_own, package_of, step_names, usable_step
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
@@ -37,7 +38,8 @@ def read_step(written: Any) -> Any:
         raise refusal("step", [absent])
     try:
         model = step_model(written)
-        found = list(_question_mistakes(written) if model in OPERATORS.values() else strange_in_step(written))
+        found = list(queue_mistakes(written))
+        found += _question_mistakes(written) if model in OPERATORS.values() else strange_in_step(written)
         made = model.model_validate(written)
     except PluginUnusable as error:
         raise refusal("step", [unusable(("type",), error, said(written, "type"))]) from error
