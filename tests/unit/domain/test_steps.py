@@ -75,6 +75,13 @@ MISTAKES = {
     "two answers to a failure": (
         python("a", on_failure="skip", criticality="optional"), "on_failure", "criticality: optional",
     ),
+    "a queue that takes longer than the step": (
+        {**ROUTE, "name": "a", "queue": "own"}, "queue", "it takes less time than a message",
+    ),
+    "a queue of a step that compares": (
+        {"name": "a", "type": "dedupe", "by": "stars", "queue": "own"}, "queue", "it takes less time than a message",
+    ),
+    "a queue with a name": (python("a", queue="gpu"), "queue", "own"),
     "branches that exclude each other": (
         python("a", ["triage.bad", "on_good"]), "needs", "no choice of branches leads to all of these",
     ),
@@ -174,6 +181,12 @@ def test_a_drawing_shows_the_steps_their_branches_and_how_many_records_came():
     flow = "\n".join(as_mermaid(steps))
     assert "step_triage -->|bad| step_sorry" in flow
     assert flow.startswith("flowchart TD")
+
+
+def test_a_drawing_shows_queues_of_their_own():
+    steps = parse(definition({**CLASSIFY, "queue": "own"}, ROUTE)).transform.steps
+    assert "scorer  vader  queue loom.transform.classify" in "\n".join(as_text(steps))
+    assert '"classify<br/>vader<br/>queue loom.transform.classify"' in "\n".join(as_mermaid(steps))
 
 
 EXPRESSIONS = {

@@ -7,16 +7,21 @@ from unittest.mock import AsyncMock
 
 from loom_common.contracts.v1 import (
     BatchTransformed,
+    EndInSteps,
     EvaluatedRecord,
     Evaluation,
     ExtractSlice,
     Interaction,
     KeptRecord,
+    PartInSteps,
+    RecordInSteps,
+    TakenStep,
     TransformedRecord,
 )
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.sealing.tokens import is_sealed, masked
+from loom_common.sealed_stages.amid_steps import opened_amid
 from loom_common.sealed_stages.batches import opened_place, opened_slice, sealed_place
 from loom_common.sealed_stages.handlers import SealedStages
 from loom_common.sealed_stages.results import sealed_result
@@ -24,7 +29,7 @@ from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.keys import Key, Keys
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.slices import Slice, SlicedRecords
-from loom_common.worker.stage_result import Evaluated
+from loom_common.worker.stage_result import Evaluated, HandedOn, Transformed
 
 SEALER = Sealer("people", SensitiveFields(["email"]), Keys([Key(bytes(32))]))
 ADA = {"id": 1, "email": "ada@example.org"}
@@ -107,3 +112,19 @@ def test_what_a_model_said_is_sealed_and_what_a_rule_said_is_told():
     assert masked(sealed.records[0].output) == {"note": "***", "n": 1}
     assert masked(sealed.kept[0].details) == {"prompt": "***", "field": "email", "raw": "***", "said": ["***"]}
     assert SEALER.opened(sealed.kept[0].details) == details
+
+
+def test_a_record_amid_steps_holds_no_value_in_clear_and_is_opened_as_it_was():
+    """Neither in its input, nor in what steps made of it, nor in how a part of it failed."""
+    steps = (TakenStep("mood", output={"note": "to ada@example.org", "n": 1}), TakenStep("route", branch="good"))
+    failed = EndInSteps("short", code="transform_error", reason="ada@example.org!", details={"raw": "36"})
+    part = PartInSteps("lines", 0, {"line": "of ada@example.org"}, steps, failed)
+    record = RecordInSteps("1", ADA, None, steps, None, (part,))
+    others = Transformed(records=(), kept=[kept("transform_error", ADA)])
+    result = HandedOn(records=(record,), step="word", taken=("mood",), others=others)
+    header = {"run_id": "r", "pipeline": "people", "plan": "x", "epoch": 1, "batch_id": "b", "partition": 0, "slice": 0}
+    batch = BatchTransformed.model_validate({"header": {**header, "position": 0, "tally": {}}, "records": []})
+    sealed = sealed_result(result, batch, SEALER)
+    assert "ada" not in repr(sealed)
+    assert masked(sealed.records[0].steps[0].output) == {"note": "***", "n": 1}
+    assert opened_amid(sealed.records[0], SEALER) == record

@@ -11,8 +11,10 @@ from loom_common.domain.steps.graph import Graph, Node, graph_of
 from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.lookups import ENRICH, key_fields, place_of
 from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
+from loom_common.domain.steps.queued.chains import OWN
 from loom_common.domain.steps.resolving import listed
 from loom_common.domain.values.urls import redacted
+from loom_common.flow import step_queue
 
 _SHAPES = {"filter": ("{{", "}}"), "router": ("{", "}"), GROUP: ("[(", ")]")}
 _LONGEST = 48
@@ -56,7 +58,8 @@ def as_mermaid(steps: Sequence[Any], counts: Mapping[str, int] | None = None) ->
     for node in graph.order:
         begin, end = _SHAPES.get(node.kind, ("[", "]"))
         what = _what(steps[node.at])
-        label = "<br/>".join(_escaped(each) for each in (node.name, what, _counted(node, counts).strip()) if each)
+        told = (node.name, what, _queue(steps[node.at]), _counted(node, counts).strip())
+        label = "<br/>".join(_escaped(each) for each in told if each)
         yield f'    {_id(node.name)}{begin}"{label}"{end}'
     for node in graph.order:
         needed = {need.step for need in node.needs}
@@ -75,7 +78,12 @@ def _told(node: Node, step: Any) -> str:
     """Return what a step needs and does, in one line."""
     needs = ", ".join(map(str, node.needs))
     when = f"when {_short(node.when)}" if node.when else ""
-    return "  ".join(each for each in (_what(step), when, f"<- {needs}" if needs else "") if each)
+    return "  ".join(each for each in (_what(step), when, _queue(step), f"<- {needs}" if needs else "") if each)
+
+
+def _queue(step: Any) -> str:
+    """Return the queue of a step that has one of its own."""
+    return f"queue {step_queue(said(step, 'name'))}" if said(step, "queue") == OWN else ""
 
 
 def _what(step: Any) -> str:
