@@ -27,7 +27,9 @@ class ClusterReads(SeenReads):
 
     async def fleet(self) -> Overview:
         """Return the services and queues of the cluster. Raises `NotFound` where there is no cluster."""
-        ready = await cluster.depths(self.broker)
+        async with self._engine.connect() as connection:
+            of_steps = await cluster.queues_of_steps(connection, _now())
+        ready = await cluster.depths(self.broker, of_steps)
         async with self._engine.connect() as connection:
             return await cluster.overview(connection, _now(), ready)
 

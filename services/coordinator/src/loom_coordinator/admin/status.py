@@ -51,13 +51,15 @@ async def _opened() -> AsyncIterator[Callable[[], Awaitable[Overview]]]:
     from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
-    from loom_coordinator.queries.cluster import depths, overview
+    from loom_coordinator.queries.cluster import depths, overview, queues_of_steps
 
     settings = cluster_settings()
     async with state(settings) as engine, broker(settings) as bus:
 
         async def look() -> Overview:
-            ready = await depths(bus)
+            async with begin(engine, now(), None) as unit:
+                of_steps = await queues_of_steps(unit.connection, unit.now)
+            ready = await depths(bus, of_steps)
             async with begin(engine, now(), None) as unit:
                 return await overview(unit.connection, unit.now, ready)
 

@@ -22,7 +22,7 @@ from loom_coordinator.db.tables.monitoring import prefetch_limits
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import fleet_load
+from loom_coordinator.flow_control import fleet_load, own_queues
 from loom_coordinator.flow_control.fleet_load import FleetLoad, Replica
 from loom_coordinator.flow_control.scale_advice import Advice, Measured, advise
 from loom_coordinator.lifecycle import slices
@@ -120,8 +120,8 @@ class Overview(Shown):
     """The number of messages that are committed and not yet published."""
 
 
-async def depths(bus: Bus) -> dict[str, int | None]:
-    """Return messages ready, by queue of the topology. Raises `DependencyUnavailable`."""
+async def depths(bus: Bus, of_steps: Sequence[str] = ()) -> dict[str, int | None]:
+    """Return messages ready, by queue of the topology, and of those queues of steps. Raises `DependencyUnavailable`."""
 
     async def one(queue: str) -> int | None:
         try:
@@ -129,8 +129,13 @@ async def depths(bus: Bus) -> dict[str, int | None]:
         except TopologyMissing:
             return None
 
-    names = [queue.name for queue in flow.TOPOLOGY.queues]
+    names = [*(queue.name for queue in flow.TOPOLOGY.queues), *own_queues.with_retries(of_steps)]
     return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+
+
+async def queues_of_steps(connection: AsyncConnection, now: dt.datetime) -> tuple[str, ...]:
+    """Return the queues of steps that are in use: those of runs that go on, and those that are consumed."""
+    return await own_queues.queues_in_use(connection, fleet_load.loads(await fleet_load.read(connection, now)))
 
 
 async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths) -> Overview:
@@ -139,10 +144,11 @@ async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths)
     by_hand = select(prefetch_limits.c.queue).where(prefetch_limits.c.by_hand)
     fixed = set((await connection.execute(by_hand)).scalars())
     loads = fleet_load.loads(fleet)
+    queues = [*flow.CONSUMERS, *(each for each in sorted({*ready, *loads}) if flow.is_of_a_step(each))]
     counted = select(pipeline_runs.c.status, func.count()).group_by(pipeline_runs.c.status)
     return Overview(
         at=now,
-        queues=[queue_line(each, loads.get(each), fleet, ready, by_hand=each in fixed) for each in flow.CONSUMERS],
+        queues=[queue_line(each, loads.get(each), fleet, ready, by_hand=each in fixed) for each in queues],
         replicas=[replica_line(each) for each in fleet if each.up or each.lost],
         runs={row[0]: row[1] for row in await connection.execute(counted)},
         oldest=await _oldest(connection, now),
@@ -199,7 +205,7 @@ def queue_line(
     queue: str, each: FleetLoad | None, fleet: Sequence[Replica], ready: Depths, *, by_hand: bool
 ) -> QueueLine:
     """Return one queue, from the load of its consumers. Pure."""
-    service = flow.CONSUMERS[queue]
+    service = flow.consumer_of(queue)
     counted = each if service != "coordinator" else None
     retry_queues = [name for name in ready if name.startswith(f"{queue}.retry.")]
     return QueueLine(

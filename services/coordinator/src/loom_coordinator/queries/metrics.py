@@ -18,6 +18,7 @@ from loom_coordinator.db.tables.quality import quality_results
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
+from loom_coordinator.flow_control import fleet_load, own_queues
 
 _STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILED, runs.CANCELLED)
 
@@ -83,9 +84,14 @@ class Gauges:
         return self._metrics.readings()
 
     async def queues(self) -> Sequence[Reading]:
-        """Return messages ready, by queue, retry queues included. AMQP does not report unacknowledged ones: their
-        number is the sum of `loom_messages_in_flight` over the replicas."""
+        """Return messages ready, by queue, retry queues included, and those of steps that have their own. AMQP does not
+        report unacknowledged ones: their number is the sum of `loom_messages_in_flight` over the replicas."""
         depths = {queue.name: await self._bus.depth(queue.name) for queue in TOPOLOGY.queues}
+        async with begin(self._engine, self._clock.now(), None) as unit:
+            loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
+            of_steps = await own_queues.queues_in_use(unit.connection, loads)
+        for queue in own_queues.with_retries(of_steps):
+            depths[queue] = await own_queues.ready_in(self._bus, queue)
         return _zero_filled("loom_queue_messages_ready", "Waiting in the broker.", "queue", depths, depths)
 
 
