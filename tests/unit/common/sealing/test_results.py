@@ -115,7 +115,6 @@ def test_what_a_model_said_is_sealed_and_what_a_rule_said_is_told():
 
 
 def test_a_record_amid_steps_holds_no_value_in_clear_and_is_opened_as_it_was():
-    """Neither in its input, nor in what steps made of it, nor in how a part of it failed."""
     steps = (TakenStep("mood", output={"note": "to ada@example.org", "n": 1}), TakenStep("route", branch="good"))
     failed = EndInSteps("short", code="transform_error", reason="ada@example.org!", details={"raw": "36"})
     part = PartInSteps("lines", 0, {"line": "of ada@example.org"}, steps, failed)
