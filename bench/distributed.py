@@ -60,12 +60,54 @@ def servers() -> Iterator[Servers]:
         postgres.close()
 
 
+class Services:
+    """Runs the six services, each a process of its own, to be used, killed and started again."""
+
+    def __init__(self, amqp: str, environment: Mapping[str, str], folder: Path) -> None:
+        self._amqp = amqp
+        self._environment = environment
+        self._folder = folder
+        self._running = contextlib.ExitStack()
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        """Start a service that does not run."""
+        self._started[name] = self._running.enter_context(_process(name, self._environment, self._folder))
+
+    def kill(self, name: str) -> None:
+        """Send SIGKILL, as a crash or the kernel's memory killer would."""
+        self._started[name].kill()
+        self._started[name].wait()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Return the pids by name."""
+        return {name: process.pid for name, process in self._started.items()}
+
+    async def in_service(self) -> None:
+        """Wait until all consume. Raises `BenchError`."""
+        await _in_service(self._amqp, self._started)
+
+    def close(self) -> None:
+        """End those that run, by their pids."""
+        self._running.close()
+
+
 @asynccontextmanager
 async def cluster(
     amqp: str, dsn: str, folder: Path, *, every_hop: bool, extractors: int = 1
 ) -> AsyncIterator[dict[str, int]]:
     """Start the six services, several `extractors` of them, and wait until they are ready; give their pids by name.
     Ended by pid. With `every_hop` a batch also visits stages that have nothing to do. Raises `BenchError`."""
+    async with services(amqp, dsn, folder, every_hop=every_hop, extractors=extractors) as running:
+        yield running.pids
+
+
+@asynccontextmanager
+async def services(
+    amqp: str, dsn: str, folder: Path, *, every_hop: bool = False, extractors: int = 1
+) -> AsyncIterator[Services]:
+    """Do the same, and give what runs them."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
         "LOOM_BUS_URL": amqp,
@@ -81,11 +123,14 @@ async def cluster(
     for step in (("db", "upgrade"), ("topology", "apply")):
         command = [sys.executable, "-m", "loom_coordinator", *step]
         await asyncio.to_thread(subprocess.run, command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    with contextlib.ExitStack() as running:
-        names = [*(each.name for each in SERVICES), *(f"extractor.{at}" for at in range(2, extractors + 1))]
-        started = {name: running.enter_context(_process(name, environment, folder)) for name in names}
-        await _in_service(amqp, started)
-        yield {name: process.pid for name, process in started.items()}
+    running = Services(amqp, environment, folder)
+    try:
+        for name in (*(each.name for each in SERVICES), *(f"extractor.{at}" for at in range(2, extractors + 1))):
+            running.start(name)
+        await running.in_service()
+        yield running
+    finally:
+        running.close()
 
 
 async def _in_service(amqp: str, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
