@@ -89,7 +89,7 @@ CREATE TABLE pipeline_costs (
 	cost_by_stage JSON, 
 	avg_cost_per_run NUMERIC(14, 8), 
 	avg_cost_per_record NUMERIC(14, 8), 
-	updated_at DATETIME NOT NULL, cost_by_model JSON, cost_by_purpose JSON, calls BIGINT, tokens_in BIGINT, tokens_out BIGINT, 
+	updated_at DATETIME NOT NULL, cost_by_model JSON, cost_by_purpose JSON, calls BIGINT, tokens_in BIGINT, tokens_out BIGINT, settled JSON, 
 	PRIMARY KEY (pipeline_name, date), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), day_budget JSON, resumes_at DATETIME, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), day_budget JSON, resumes_at DATETIME, settled BOOLEAN DEFAULT false NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -837,4 +837,5 @@ CREATE TABLE inbox_keys (
 	PRIMARY KEY (inbox, digest)
 );
 CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
-INSERT INTO alembic_version VALUES ('0077');
+CREATE INDEX idx_pipeline_runs_unsettled ON pipeline_runs (pipeline_name, settled, completed_at);
+INSERT INTO alembic_version VALUES ('0076');

@@ -82,6 +82,8 @@ async def keep(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence[Messa
 async def advance(unit: UnitOfWork, run: Run) -> None:
     """Move the mark of the pipeline to what the run has read. Called where all of the source was read and everything is
     loaded, rejected or kept back."""
+    if tallies.definition(run).extract.incremental is None:
+        return
     row = (
         await unit.connection.execute(
             select(_TABLE.source, _TABLE.full, _TABLE.seen).where(_TABLE.run_id == run.run_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from loom_common.domain.run.plan import Plan
 
 _TABLE = schema_observations.c
+_OF_RUN = (
+    select(_TABLE.stage, _TABLE.version, _TABLE.columns)
+    .where(_TABLE.run_id == bindparam("run_id"))
+    .order_by(_TABLE.stage)
+)
 HELD = (Stage.EXTRACT, Stage.TRANSFORM, Stage.LOAD)
 """The stages that hold records to a schema."""
 
@@ -50,8 +55,8 @@ async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
 
 async def begin_as(unit: UnitOfWork, run_id: str, other: str) -> None:
     """Note that a run is held to the versions that another run of the pipeline is held to."""
-    rows = await unit.connection.execute(select(_TABLE.stage, _TABLE.version).where(_TABLE.run_id == other))
-    held = [{"run_id": run_id, "stage": stage, "version": version} for stage, version in rows]
+    rows = await unit.connection.execute(_OF_RUN, {"run_id": other})
+    held = [{"run_id": run_id, "stage": stage, "version": version} for stage, version, _ in rows]
     if held:
         await unit.connection.execute(schema_observations.insert(), held)
 
@@ -114,9 +119,7 @@ async def drift_of(connection: AsyncConnection, run: Run) -> tuple[SchemaDrift, 
 async def _seen(
     connection: AsyncConnection, run_id: str
 ) -> Mapping[Stage, tuple[int | None, dict[str, Column] | None]]:
-    rows = await connection.execute(
-        select(_TABLE.stage, _TABLE.version, _TABLE.columns).where(_TABLE.run_id == run_id).order_by(_TABLE.stage)
-    )
+    rows = await connection.execute(_OF_RUN, {"run_id": run_id})
     return {
         Stage(stage): (version, None if columns is None else schema_versions.from_row(columns))
         for stage, version, columns in rows

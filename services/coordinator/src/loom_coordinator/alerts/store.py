@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, bindparam, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.console.numbers import money
@@ -69,6 +69,15 @@ async def resolve(unit: UnitOfWork, run: Run, found: Iterable[Finding]) -> None:
 _NOBODY = {"notification_channel": None, "notification_url": None, "notification_due": None}
 _MOST_ALERTS = 500
 """The newest alerts of a pipeline among which those that are open are looked for."""
+_NEWEST = (
+    select(monitoring_alerts)
+    .where(monitoring_alerts.c.pipeline_name == bindparam("pipeline"))
+    .order_by(monitoring_alerts.c.id.desc())
+    .limit(_MOST_ALERTS)
+)
+_OF_RUN = (
+    select(monitoring_alerts).where(monitoring_alerts.c.run_id == bindparam("run_id")).order_by(monitoring_alerts.c.id)
+)
 
 
 def _row(unit: UnitOfWork, run: Run, alert_type: str, subject: str) -> dict[str, Any]:
@@ -101,12 +110,7 @@ async def _enter(unit: UnitOfWork, row: dict[str, Any]) -> bool:
 async def _open(connection: AsyncConnection, pipeline: str) -> dict[tuple[str, str], RowMapping]:
     """Return the alerts of a pipeline that are not over, by matter: the newest that somebody was told of, or else the
     newest."""
-    rows = await connection.execute(
-        select(monitoring_alerts)
-        .where(monitoring_alerts.c.pipeline_name == pipeline)
-        .order_by(monitoring_alerts.c.id.desc())
-        .limit(_MOST_ALERTS)
-    )
+    rows = await connection.execute(_NEWEST, {"pipeline": pipeline})
     found: dict[tuple[str, str], RowMapping] = {}
     over: set[tuple[str, str]] = set()
     for row in rows.mappings():
@@ -137,9 +141,7 @@ async def acknowledge(connection: AsyncConnection, alert_id: int, by: str, now: 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:
     """Return a run's alerts, oldest first."""
-    rows = await connection.execute(
-        select(monitoring_alerts).where(monitoring_alerts.c.run_id == run_id).order_by(monitoring_alerts.c.id)
-    )
+    rows = await connection.execute(_OF_RUN, {"run_id": run_id})
     return [told(row) for row in rows.mappings()]
 
 

@@ -129,6 +129,8 @@ class Run:
     resumes_at: dt.datetime | None
     """The moment at which it goes on by itself; None for a run that is not paused, and for one that somebody has to
     resume."""
+    settled: bool
+    """Tells whether what it came to is added to the days of its pipeline, because nothing changes it any more."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -48,6 +48,16 @@ _OPEN = (
         partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None),
     )
 )
+_FOUND = (
+    select(*ASKED_WITH)
+    .select_from(slices.join(partitions, OF_PARTITION))
+    .where(
+        slices.c.run_id == bindparam("run_id"),
+        slices.c.partition == bindparam("partition"),
+        slices.c.slice == bindparam("number"),
+        IS_ISSUED,
+    )
+)
 _ENTER = insert(slices)
 _NEXT = (
     update(partitions)
@@ -100,11 +110,8 @@ async def open_partitions(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
 
 async def find_issued(unit: UnitOfWork, run_id: str, partition: int, number: int) -> SliceRow | None:
     """Return what a slice was asked for with; None where it is answered already."""
-    here = (slices.c.run_id == run_id, slices.c.partition == partition, slices.c.slice == number)
-    found = await unit.connection.execute(
-        select(*ASKED_WITH).select_from(slices.join(partitions, OF_PARTITION)).where(*here, slices.c.state == ISSUED)
-    )
-    row = found.one_or_none()
+    here = {"run_id": run_id, "partition": partition, "number": number}
+    row = (await unit.connection.execute(_FOUND, here)).one_or_none()
     return None if row is None else SliceRow(*row)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import not_, select, update
+from sqlalchemy import BindParameter, Select, bindparam, not_, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.values.ids import content_hash, stream_id_for
@@ -59,7 +59,8 @@ class Stream:
         return bool(self.template["definition"].get("order_by"))
 
 
-_COLUMNS = [streams.c[each.name] for each in fields(Stream)]
+_FOUND = select(*(streams.c[each.name] for each in fields(Stream))).where(streams.c.stream_id == bindparam("stream_id"))
+_LOCKED = _FOUND.with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def id_of(pipeline: Pipeline) -> str:
 
 async def find(connection: AsyncConnection, stream_id: str) -> Stream | None:
     """Return the stream as it stands now, without a lock; None where there is none."""
-    row = (await connection.execute(select(*_COLUMNS).where(streams.c.stream_id == stream_id))).mappings().one_or_none()
+    row = (await connection.execute(_FOUND, {"stream_id": stream_id})).mappings().one_or_none()
     return None if row is None else Stream(**row)
 
 
@@ -118,8 +119,7 @@ def _page(place: Any) -> int:
 
 async def lock(unit: UnitOfWork, stream_id: str) -> Stream | None:
     """Lock the row of a stream until the unit ends, and return it. Whoever locks runs, too, locks them before."""
-    query = select(*_COLUMNS).where(streams.c.stream_id == stream_id).with_for_update()
-    row = (await unit.connection.execute(query)).mappings().one_or_none()
+    row = (await unit.connection.execute(_LOCKED, {"stream_id": stream_id})).mappings().one_or_none()
     return None if row is None else Stream(**row)
 
 
@@ -137,19 +137,32 @@ async def enter(unit: UnitOfWork, values: Mapping[str, Any]) -> bool:
 
 async def change(unit: UnitOfWork, stream_id: str, **values: Any) -> None:
     """Set columns of a stream."""
-    await unit.connection.execute(update(streams).where(streams.c.stream_id == stream_id).values(**values))
+    await unit.change(streams, stream_id, values)
+
+
+async def changed(unit: UnitOfWork, stream: Stream, **values: Any) -> Stream:
+    """Set columns of a stream that is locked, and return it as it stands then."""
+    await change(unit, stream.stream_id, **values)
+    return replace(stream, **values)
 
 
 async def open_windows(connection: AsyncConnection, stream_id: str) -> list[OpenWindow]:
     """Return the windows of a stream that are not over, in their order. Those that are counted are not looked at, so
     that their number does not matter."""
+    return [OpenWindow(*row) for row in await connection.execute(_OPEN, {"stream_id": stream_id})]
+
+
+def _open() -> Select[tuple[Any, ...]]:
     runs = pipeline_runs.c
-    counted = select(streams.c.counted).where(streams.c.stream_id == stream_id).scalar_subquery()
-    query = (
+    stream: BindParameter[str] = bindparam("stream_id")
+    counted = select(streams.c.counted).where(streams.c.stream_id == stream).scalar_subquery()
+    return (
         select(runs.run_id, runs.stream_window, runs.status, runs.owner, runs.resumes_at)
-        .where(runs.stream == stream_id, runs.stream_window > counted)
+        .where(runs.stream == stream, runs.stream_window > counted)
         .where(runs.replay_of.is_(None), not_(run_rows.OVER))
         .where(runs.status != run_rows.CANCELLED)
         .order_by(runs.stream_window, runs.run_id)
     )
-    return [OpenWindow(*row) for row in await connection.execute(query)]
+
+
+_OPEN = _open()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BindParameter, ColumnElement, Table, any_, bindparam, func, select, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, Table, Update, any_, bindparam, func, select, type_coerce, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -83,6 +83,11 @@ class UnitOfWork:
         statement = _upserting(self.dialect, table, tuple(rows[0]), changed)
         await self.connection.insert_many(statement, rows)
 
+    async def change(self, table: Table, key: str, values: Mapping[str, Any]) -> None:
+        """Set columns of the row with this primary key, which is one column. Nothing is an SQL expression."""
+        given = {"of_key": key, **{f"new_{name}": value for name, value in values.items()}}
+        await self.connection.execute(_changing(table, tuple(values)), given)
+
     async def first_time(self, message_id: str) -> bool:
         """Enter a message's id into the inbox. Return whether it was not there."""
         row = {"message_id": message_id, "received_at": self.now}
@@ -142,6 +147,14 @@ def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Seque
     excluded = statement.excluded
     upsert = statement.on_conflict_do_update(index_elements=key, set_={name: excluded[name] for name in changed})
     return BulkInsert(upsert, columns)
+
+
+@functools.cache
+def _changing(table: Table, columns: Sequence[str]) -> Update:
+    """Return the statement that sets these columns of a row, built once: building takes longer than carrying out."""
+    (key,) = table.primary_key
+    new = {table.c[name]: bindparam(f"new_{name}", type_=table.c[name].type) for name in columns}
+    return update(table).where(key == bindparam("of_key")).values(new)
 
 
 @asynccontextmanager

@@ -129,7 +129,7 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
 
 async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str | None:
     """Return why the run fails by a quality check, once the last of its slices is read."""
-    if not any(isinstance(fact, SliceExtracted) and fact.end for fact in facts):
+    if not quality.has_checks(run) or not any(isinstance(fact, SliceExtracted) and fact.end for fact in facts):
         return None
     return await quality.broken(unit, run, Stage.EXTRACT) if await slices.exhausted(unit, run.run_id) else None
 
@@ -140,7 +140,7 @@ async def advance(unit: UnitOfWork, run: Run) -> int | None:
     if run.canary_of is not None:
         extraction = await stream_windows.release_beside(unit, run)
     else:
-        beside = 0 if run.stream is None else await stream_windows.underway_beside(unit, run)
+        beside = None if run.stream is None else stream_windows.underway_beside
         extraction = await slices.release(unit, run, beside=beside)
     if not extraction.ended:
         return extraction.awaited

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
@@ -28,6 +31,9 @@ from loom_coordinator.lifecycle import (
     stalls,
     stream_windows,
 )
+
+_THERE = select(func.count()).where(batches.c.run_id == bindparam("run_id"), batches.c.loaded > batches.c.second)
+_NOTHING_SAID: Mapping[str, Any] = MappingProxyType({})
 
 
 async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
@@ -55,8 +61,7 @@ async def put_in_place(unit: UnitOfWork, run: Run) -> None:
     tally = run.totals.tally
     empty = tally.loaded == tally.second  # the first destination has got no row of this run
     keep = empty and not run.sample and not tallies.definition(run).load.allow_empty
-    loaded = select(func.count()).where(batches.c.run_id == run.run_id, batches.c.loaded > batches.c.second)
-    there = (await unit.connection.execute(loaded)).scalar_one()
+    there = (await unit.connection.execute(_THERE, {"run_id": run.run_id})).scalar_one()
     finalize.ask(unit, run, run.epoch, complete=True, keep=keep, batches=there)
 
 
@@ -64,14 +69,14 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     """End the run with its verdict, because the load is finalized, and drop what earlier runs left staged for this
     place."""
     placed = where(finalized)
-    await run_rows.change(unit, run.run_id, destination=finalized.location, placed=placed)
     tally = run.totals.tally
     reached = final_status.of(tally, _batch_threshold(run), goes_on=run.stream is not None)
     if finalized.kept:
         reached = final_status.kept_old_result(reached)
     await incremental.advance(unit, run)
     shown = tallies.shown(tally, placed, ended=True)
-    await _end(unit, run, reached.status, shown, error=reached.error)
+    said = {"destination": finalized.location, "placed": placed}
+    await _end(unit, run, reached.status, shown, error=reached.error, said=said)
     if reached.status == run_rows.SUCCEEDED:
         run_ends.ask_for_spawned(unit, run)
     if tally.staged and not finalized.kept:
@@ -192,14 +197,16 @@ async def _end(
     error: str | None,
     reason: str | None = None,
     finalizing: bool = False,
+    said: Mapping[str, Any] = _NOTHING_SAID,
 ) -> None:
-    """Write the end. With `finalizing` the loader is being asked to finalize what there is."""
+    """Write the end, with what the loader has `said`. With `finalizing` it is being asked to finalize what there is."""
     run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
     await quality.write(unit, run)
     await schemas.store(unit, run, status)
     percentiles = run.totals.percentiles()
     duration = (unit.now - run.started_at).total_seconds()
+    waits = await run_ends.an_answer_is_missing(unit, replace(run, finalizing=finalizing))
     await run_rows.change(
         unit,
         run_id,
@@ -211,12 +218,13 @@ async def _end(
         reason=reason,
         wanted=None,
         finalizing=finalizing,
-        tell_by=unit.now + run_ends.PATIENCE,
+        tell_by=unit.now + run_ends.PATIENCE if waits else None,
         latency_p50=percentiles["p50"],
         latency_p95=percentiles["p95"],
         latency_p99=percentiles["p99"],
         waited=run.totals.waiting_percentiles(),
         **tallies.columns(tally),
+        **said,
     )
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
@@ -225,5 +233,6 @@ async def _end(
     unit.observe(DURATION, run.pipeline_name, value=duration, span=tracer().reference(run_id))
     await check.look(unit, run, at_end=True)
     if run.stream is not None:
-        await stream_windows.ended(unit, run)
-    await run_ends.tell_where_complete(unit, run_id)
+        await stream_windows.ended(unit, replace(run, status=status, reason=reason))
+    if not waits:
+        await run_ends.tell(unit, run_id)

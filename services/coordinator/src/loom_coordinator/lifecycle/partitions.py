@@ -49,12 +49,15 @@ async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
     return PartitionCounts(len(read), sum(read))
 
 
+_INSERT = partitions.insert()
+
+
 async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece | None = None) -> None:
     """Begin partition 0 at the start of the source, which is all of it until it is split, or of the `piece` that the
     run reads. `limit` is how many records are wanted; None for all."""
     read = {"cursor": None, "piece": None} if piece is None else _columns(piece)
-    row = {"run_id": run_id, "partition": 0, "next_slice": 0, "released": 0, **read}
-    await unit.connection.execute(partitions.insert().values(**row, remaining=limit, sealed=False))
+    row = {"run_id": run_id, "partition": 0, "next_slice": 0, "released": 0, "remaining": limit, "sealed": False}
+    await unit.connection.execute(_INSERT, {**row, **read})
 
 
 async def begin_groups(unit: UnitOfWork, run: Run) -> bool:

@@ -31,13 +31,23 @@ async def tell_where_complete(unit: UnitOfWork, run_id: str) -> None:
     locked by the caller."""
     run = await run_rows.find(unit.connection, run_id)
     assert run is not None
-    if run.tell_by is None or (unit.now < run.tell_by and await _an_answer_is_missing(unit, run)):
+    if run.tell_by is None or (unit.now < run.tell_by and await an_answer_is_missing(unit, run)):
         return
     await run_rows.change(unit, run_id, tell_by=None)
-    report = await run_report.of(unit.connection, run_id)
-    assert report is not None
+    await _tell(unit, run)
+
+
+async def tell(unit: UnitOfWork, run_id: str) -> None:
+    """Tell the end of a run, of which no answer is missing."""
+    run = await run_rows.find(unit.connection, run_id)
+    assert run is not None
+    await _tell(unit, run)
+
+
+async def _tell(unit: UnitOfWork, run: Run) -> None:
+    report = await run_report.of_run(unit.connection, run)
     finished = RunFinished(
-        run_id=run_id, pipeline=run.pipeline_name, epoch=run.epoch, report=report, replay_of=run.replay_of
+        run_id=run.run_id, pipeline=run.pipeline_name, epoch=run.epoch, report=report, replay_of=run.replay_of
     )
     unit.send(Outgoing(flow.fact("run", "finished", run.pipeline_name), finished))
 
@@ -62,10 +72,12 @@ async def overdue(unit: UnitOfWork) -> list[str]:
     return list((await unit.connection.execute(waited)).scalars())
 
 
-async def _an_answer_is_missing(unit: UnitOfWork, run: Run) -> bool:
+async def an_answer_is_missing(unit: UnitOfWork, run: Run) -> bool:
     """Tell whether the loader is still finalizing, or the quarantine has not stored what is known to be kept back."""
     if run.finalizing:
         return True
+    if not run.totals.tally.kept:
+        return False  # nothing was kept back
     kept = batches.c.rejected + batches.c.skipped + batches.c.quarantined
     unstored = exists().where(batches.c.run_id == run.run_id, IS_UNDERWAY, batches.c.kept < kept)
     return bool((await unit.connection.execute(select(unstored))).scalar_one())

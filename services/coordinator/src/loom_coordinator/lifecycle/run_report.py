@@ -37,25 +37,30 @@ from loom_coordinator.lifecycle.partitions import count
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     """Return the report of a run, as far as it has come; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
-    if run is None:
-        return None
-    scores = await connection.execute(
-        select(evaluation_results).where(evaluation_results.c.run_id == run_id).order_by(evaluation_results.c.id)
-    )
-    evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
+    return None if run is None else await of_run(connection, run)
+
+
+async def of_run(connection: AsyncConnection, run: Run) -> RunReport:
+    """Return the report of a run as it was read just now."""
+    run_id = run.run_id
+    evaluation = await _scores(connection, run) if run.definition.get("evaluate") else {}
     spent = await usage.of_run(connection, run_id)
     told = await store.of_run(connection, run_id)
     tally = tallies.of_run(run)
     why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
     checks = await quality.summaries(connection, run)
     drift = await schemas.drift_of(connection, run)
-    pieces = await count(connection, run_id)
+    pieces = 1 if run.stream is not None else max(1, (await count(connection, run_id)).total)  # no window is split
     saved = await counts.summaries(connection, run, spent)
     stepped = await steps.summaries(connection, run_id, run.definition)
-    report = build(
-        run, tally, evaluation, spent, told, why, checks, drift, saved, stepped, partitions=max(1, pieces.total)
-    )
+    report = build(run, tally, evaluation, spent, told, why, checks, drift, saved, stepped, partitions=pieces)
     return report if run.stream is None else report.model_copy(update={"window": await _window(connection, run)})
+
+
+async def _scores(connection: AsyncConnection, run: Run) -> dict[str, EvaluatorSummary]:
+    mine = evaluation_results.c.run_id == run.run_id
+    rows = await connection.execute(select(evaluation_results).where(mine).order_by(evaluation_results.c.id))
+    return {row["evaluator_name"]: summary(row) for row in rows.mappings()}
 
 
 async def _window(connection: AsyncConnection, run: Run) -> StreamWindow:

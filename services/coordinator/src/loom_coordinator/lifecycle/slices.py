@@ -5,7 +5,7 @@ The cursor in `partitions` is the checkpoint of the extraction; no extractor hol
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ _READ = (
         sealed=bindparam("end", type_=Boolean) | func.coalesce(_LEFT <= 0, false()),
     )
 )
+_SEAL = update(partitions).where(partitions.c.run_id == bindparam("run")).values(sealed=True)
 """Statements that every slice asks for, made once."""
 
 
@@ -60,14 +61,17 @@ class Extraction:
     of the last one."""
 
 
-async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
+Count = Callable[[UnitOfWork, Run], Awaitable[int]]
+
+
+async def release(unit: UnitOfWork, run: Run, *, beside: Count | None = None) -> Extraction:
     """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
-    One at a time per partition: only the answer tells where the next one begins. `beside` is how many batches are in
-    flight of the run that has the share of a version on trial: both have one credit.
+    One at a time per partition: only the answer tells where the next one begins. Where a version is on trial, `beside`
+    tells how many batches are in flight of the run that has its share: both have one credit.
 
     Where records of one key stay in sequence, nothing is asked for while anything is at work: a slice has all batches
     of a key in one, and so no two batches with one key are ever under way together."""
-    run_id, in_flight = run.run_id, run.totals.underway + beside
+    run_id, in_flight = run.run_id, run.totals.underway
     if in_flight >= run.credit_window:
         wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=run.credit_window)
         return Extraction(
@@ -80,6 +84,8 @@ async def release(unit: UnitOfWork, run: Run, *, beside: int = 0) -> Extraction:
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
     if not waiting:
         return Extraction(ended=not places)
+    if beside is not None and any((place.piece or {}).get("share") for place in places):
+        in_flight += await beside(unit, run)
     if run.keeps_order and (in_flight or await holds_any(unit, canary_run_id(run_id))):
         return Extraction(ended=False, awaited=in_flight or None)
     outstanding = sum(place.asked or 0 for place in places)
@@ -215,7 +221,7 @@ async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
 
 async def seal(unit: UnitOfWork, run_id: str) -> None:
     """Let no more slices of a run be asked for."""
-    await unit.connection.execute(update(partitions).where(partitions.c.run_id == run_id).values(sealed=True))
+    await unit.connection.execute(_SEAL, {"run": run_id})
 
 
 async def reissue(unit: UnitOfWork, run: Run, *, closing: bool = False) -> int:

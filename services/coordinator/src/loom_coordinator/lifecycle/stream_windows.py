@@ -10,6 +10,7 @@ each record is in one of the two, whoever of them is killed, and nobody else rea
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +31,16 @@ from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.slices import Extraction
 from loom_coordinator.lifecycle.streams import canaries, decisions
-from loom_coordinator.lifecycle.streams.compaction import compact
+from loom_coordinator.lifecycle.streams.compaction import COMPACTED_TOGETHER, KEPT_WHOLE, compact
 
 MOST_OPEN = 3
 """The most windows of a stream that have not ended. While there are so many, its source is not read. Where records of
 one key stay in sequence, a window begins when the one before it has ended."""
 START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
+
+
+_INSERT = pipeline_runs.insert()
 
 
 async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | None:
@@ -64,18 +68,21 @@ async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | No
     await slices.answered(unit, fact)
     if stream.number != run.stream_window or stream.closed:
         return beside  # it was cancelled while it was read, and the next window begins where it ended
-    if records or fact.others:
-        await streams.change(unit, stream.stream_id, heard_at=unit.now)
-        if not begun:
-            await run_rows.change(unit, run.run_id, started_at=unit.now)
     if fact.others:
         beside = await _hand_over(unit, stream, run, asked, beside)
     full = await slices.exhausted(unit, run.run_id)
+    heard = {"heard_at": unit.now} if records or fact.others else {}
+    started = {"started_at": unit.now} if heard and not begun else {}
     began = run if begun else replace(run, started_at=unit.now)
-    begun = begun or bool(records or fact.others)
-    if full or _is_due(stream, began, unit.now, share=share, begun=begun, quiet=fact.closed):
+    if full or _is_due(stream, began, unit.now, share=share, begun=begun or bool(heard), quiet=fact.closed):
         drained = fact.closed and stream.state == streams.DRAINING and run.plan == stream.plan
-        await _close(unit, stream, run, fact.cursor, drained=drained, beside=beside)
+        closed = {"cursor": fact.cursor, "state": streams.DRAINED if drained else stream.state, **heard}
+        await _close(unit, stream, run, closed, started, beside=beside)
+        return beside
+    if heard:
+        await streams.change(unit, stream.stream_id, **heard)
+    if started:
+        await run_rows.change(unit, run.run_id, **started)
     return beside
 
 
@@ -88,23 +95,32 @@ def _is_due(stream: Stream, run: Run, now: dt.datetime, *, share: Share | None, 
 
 
 async def _close(
-    unit: UnitOfWork, stream: Stream, run: Run, cursor: Any, *, drained: bool, beside: Run | None = None
+    unit: UnitOfWork,
+    stream: Stream,
+    run: Run,
+    closed: Mapping[str, Any],
+    started: Mapping[str, Any],
+    *,
+    beside: Run | None = None,
 ) -> None:
+    """Close a window, with what changes by it in the row of its stream, and in its own, besides."""
     await slices.seal(unit, run.run_id)
-    for each in (run, *([] if beside is None else [beside])):
-        limit = dt.timedelta(seconds=seconds(stalls.timeouts_of(each).run))
-        await run_rows.change(unit, each.run_id, deadline=unit.now + limit)
-    state = streams.DRAINED if drained else stream.state
-    await streams.change(unit, stream.stream_id, closed=True, cursor=cursor, state=state)
-    await go_on(unit, stream.stream_id)
+    await run_rows.change(unit, run.run_id, deadline=_deadline(unit, run), **started)
+    if beside is not None:
+        await run_rows.change(unit, beside.run_id, deadline=_deadline(unit, beside))
+    await go_on(unit, stream.stream_id, known=await streams.changed(unit, stream, closed=True, **closed))
 
 
-async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None:
+def _deadline(unit: UnitOfWork, run: Run) -> dt.datetime:
+    return unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run))
+
+
+async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False, known: Stream | None = None) -> None:
     """Open the next window where the newest one is closed and nothing stands against it. Safe to call at any time.
 
     On a cluster the services look at source and destination before the first window of each plan reads, and with `look`
-    before any."""
-    stream = await streams.lock(unit, stream_id)
+    before any. Who has locked the stream says how it is `known`."""
+    stream = known or await streams.lock(unit, stream_id)
     if stream is None or not stream.closed or stream.state == streams.DRAINED:
         return
     others = await streams.open_windows(unit.connection, stream_id)
@@ -114,23 +130,12 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False) -> None
         return
     number = stream.number + 1
     run_id = window_run_id(stream_id, number)
-    await unit.connection.execute(
-        pipeline_runs.insert().values(
-            **stream.template,
-            run_id=run_id,
-            plan=stream.plan,
-            execution_date=unit.now,
-            started_at=unit.now,
-            status=run_rows.RUNNING,
-            epoch=1,
-            owner=unit.owner,
-            stream=stream_id,
-            stream_window=number,
-        )
-    )
+    opened = {"run_id": run_id, "plan": stream.plan, "stream_window": number}
+    await unit.connection.execute(_INSERT, {**stream.template, **_begun(unit, stream_id), **opened})
     await schemas.begin_as(unit, run_id, window_run_id(stream_id, stream.number))
     await streams.change(unit, stream_id, number=number, closed=False)
-    await compact(unit, stream, number)
+    if number - stream.counted > KEPT_WHOLE + COMPACTED_TOGETHER:
+        await compact(unit, stream, number)
     cursor = START if stream.cursor is None else stream.cursor
     piece = Piece(start=cursor, whole_keys=True, share=canaries.share_of(stream))
     await partitions.begin(unit, run_id, stream.records, piece)
@@ -147,17 +152,18 @@ async def ended(unit: UnitOfWork, run: Run) -> None:
     stream = await streams.lock(unit, stream_id)
     if stream is None:
         return
-    resumable = any(each.run_id == run.run_id for each in await streams.open_windows(unit.connection, stream_id))
+    resumable = run.replay_of is None and not run_rows.is_over(run) and run.status != run_rows.CANCELLED
     if stream.number == run.stream_window and not stream.closed and run.canary_of is None:
         if not resumable:
-            await streams.change(unit, stream_id, closed=True, cursor=await slices.cursor_of(unit, run.run_id))
+            cursor = await slices.cursor_of(unit, run.run_id)
+            stream = await streams.changed(unit, stream, closed=True, cursor=cursor)
         if not (resumable and await slices.asked_for_none(unit, run.run_id)):
             await slices.seal(unit, run.run_id)
     if resumable:
         await stop(unit, stream_id, f"{run.run_id} of the stream has stopped; `loom status {run.run_id}` says why")
     else:
         await decisions.look(unit, stream, run)
-        await go_on(unit, stream_id)
+        await go_on(unit, stream_id, known=stream if stream.canary is None else None)  # a trial may be decided by now
 
 
 async def stop(unit: UnitOfWork, stream_id: str, notice: str | None = None) -> None:
@@ -186,21 +192,8 @@ async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> 
     canary = canaries.of_stream(stream)
     plan, template = (stream.plan, stream.template) if canary is None else (canary.plan, canary.template)
     is_new = unit.owner is None and not await _looked_at(unit, stream.stream_id, plan)
-    await unit.connection.execute(
-        pipeline_runs.insert().values(
-            **template,
-            run_id=run_id,
-            plan=plan,
-            execution_date=unit.now,
-            started_at=unit.now,
-            status=run_rows.RUNNING,
-            epoch=1,
-            owner=unit.owner,
-            stream=stream.stream_id,
-            stream_window=window.stream_window,
-            canary_of=window.run_id,
-        )
-    )
+    opened = {"run_id": run_id, "plan": plan, "stream_window": window.stream_window, "canary_of": window.run_id}
+    await unit.connection.execute(_INSERT, {**template, **_begun(unit, stream.stream_id), **opened})
     await schemas.begin_as(unit, run_id, window.run_id)
     assert piece.share is not None, "a slice leaves records where they are shared"
     share = piece.share.model_copy(update={"on_trial": True})
@@ -210,6 +203,18 @@ async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> 
     if is_new:
         await preflight.ask(unit, run)
     return run
+
+
+def _begun(unit: UnitOfWork, stream_id: str) -> dict[str, Any]:
+    """Return the columns that the runs of a stream have alike when they begin."""
+    return {
+        "execution_date": unit.now,
+        "started_at": unit.now,
+        "status": run_rows.RUNNING,
+        "epoch": 1,
+        "owner": unit.owner,
+        "stream": stream_id,
+    }
 
 
 async def _looked_at(unit: UnitOfWork, stream_id: str, plan: str) -> bool:

@@ -110,6 +110,7 @@ pipeline_costs = Table(
     Column("avg_cost_per_run", Usd),
     Column("avg_cost_per_record", Usd),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("settled", Json, comment="what those runs came to that nothing changes any more"),
     Index("idx_pipeline_costs_date", "date"),
 )
 

@@ -87,11 +87,13 @@ pipeline_runs = Table(
     Column("canary_of", String(40)),
     Column("day_budget", Json),
     Column("resumes_at", UtcDateTime),
+    Column("settled", Boolean, nullable=False, server_default=text("false")),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),
     Index("idx_pipeline_runs_started", "started_at", "run_id"),
     Index("idx_pipeline_runs_newest", "pipeline_name", "started_at", "run_id"),
+    Index("idx_pipeline_runs_unsettled", "pipeline_name", "settled", "completed_at"),
     # The migrations limit these on Postgres, too. Said here, that would import Postgres's dialect into embedded runs.
     Index("idx_pipeline_runs_replays", "replay_of", sqlite_where=text("replay_of IS NOT NULL")),
     Index("idx_pipeline_runs_untold", "tell_by", sqlite_where=text("tell_by IS NOT NULL")),

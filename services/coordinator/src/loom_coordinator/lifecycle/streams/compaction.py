@@ -9,6 +9,7 @@ from itertools import takewhile
 from sqlalchemy import case, delete, exists, false, func, or_, select, true
 
 from loom_common.async_engine import AsyncConnection
+from loom_coordinator.accounting import usage
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.streams import Stream
@@ -19,6 +20,9 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 
 KEPT_WHOLE = 20
 """The number of windows before the newest one that keep the rows of their batches."""
+COMPACTED_TOGETHER = 10
+"""The number of windows that are compacted in one go, because five statements for ten of them cost as much as for
+one."""
 _AT_ONCE = 50
 _OF_WORK = (batches, slices, run_totals, schema_observations, partitions)
 """The tables whose rows are removed."""
@@ -36,13 +40,13 @@ async def compact(unit: UnitOfWork, stream: Stream, newest: int) -> None:
     """Add up in the stream what its old windows came to, and remove the rows of their work: of those in a row that can
     neither go on nor be resumed, and whose end was told. Later looks at the stream pass them over."""
     runs = pipeline_runs.c
-    over = or_(run_rows.OVER, runs.status == run_rows.CANCELLED) & runs.tell_by.is_(None)
+    told = or_(run_rows.OVER, runs.status == run_rows.CANCELLED) & runs.tell_by.is_(None)
     query = (
         select(
             runs.run_id,
             runs.stream_window,
             case((run_rows.OVER, true()), else_=false()).label("is_over"),
-            case((over, true()), else_=false()).label("is_final"),
+            case((told, true()), else_=false()).label("is_final"),
             runs.records_processed,
             runs.records_validated,
             func.coalesce(runs.cost_total, 0.0).label("cost"),
@@ -59,9 +63,10 @@ async def compact(unit: UnitOfWork, stream: Stream, newest: int) -> None:
         final = [row for row in final if row.stream_window < stands]
     if not final:
         return
-    for row in final:
-        for table in _OF_WORK if row.is_over else ():  # a cancelled one may be asked to remove what it staged
-            await unit.connection.execute(delete(table).where(table.c.run_id == row.run_id))
+    over = [row.run_id for row in final if row.is_over]  # a cancelled one may be asked to remove what it staged
+    for table in _OF_WORK:
+        await unit.connection.execute(delete(table).where(unit.among(table.c.run_id, over)))
+    await usage.settle(unit, stream.pipeline_name, over)
     await streams.change(
         unit,
         stream.stream_id,
