@@ -131,7 +131,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow dbt pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short stream-endurance screenshots editor-check clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api dagster prefect airflow dbt pre-commit notebooks lint types imports schemas docs docs-check site site-lock bench bench-peers bench-short stream-endurance stream-endurance-cluster screenshots editor-check clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -252,6 +252,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has n
 	@$(BIN)/python -m bench.api --seconds 20
 	@$(BIN)/python -m bench.first_paint --runs 20000
 	@$(BIN)/python -m bench.streams --waits 20ms 50ms 200ms --windows 60
+	@$(BIN)/python -m bench.urgent_tickets
 	@$(BIN)/python -m bench.steps
 	@$(BIN)/python -m bench.figures
 
@@ -264,6 +265,9 @@ bench-peers: $(VENV)/.dev compiled ## Loom beside dlt, Celery, Curator, DocETL a
 stream-endurance: $(VENV)/.dev compiled ## a stream of 10,000 windows, killed on the way (ARGS="--windows 1000 --seconds 300")
 	@$(BIN)/python -m bench.stream_endurance $(ARGS)
 
+stream-endurance-cluster: $(VENV)/.dev compiled ## the same on a cluster whose services are killed and whose servers are restarted
+	@$(BIN)/python -m bench.cluster_endurance $(ARGS)
+
 bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.2
 	@$(BIN)/python -m bench.model_bound --records 2000 --rounds 1 --least 0.4
@@ -274,6 +278,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 	@$(BIN)/python -m bench.streams --waits 50ms --seconds 5 --windows 0 --most 10
+	@$(BIN)/python -m bench.stream_endurance --windows 90 --kills 1 --looks 9 --seconds 200 --most 3
 	@$(BIN)/python -m bench.steps --records 1000 --rounds 2 --most 60
 	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 30000
 	@$(BIN)/python -m bench.first_paint --runs 2000 --rounds 1 --most 10

@@ -48,7 +48,7 @@ class Answers:
         return 1000 * ordered[min(len(ordered) - 1, int(of * len(ordered)))] if ordered else float("nan")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "LOOM_API_REQUESTS_PER_MINUTE": "0"}
 
@@ -58,7 +58,7 @@ async def _run(folder: Path) -> float:
     began = time.perf_counter()
     done = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "loom", "run", "pipeline.yaml", "--no-cache",
-        cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     _, errors = await done.communicate()
     if done.returncode:
@@ -67,11 +67,11 @@ async def _run(folder: Path) -> float:
 
 
 @asynccontextmanager
-async def _served(folder: Path) -> AsyncIterator[str]:
+async def served(folder: Path) -> AsyncIterator[str]:
     """Serve the project in a process of its own, and yield its address."""
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "loom", "serve", "--port", "0",
-        cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         assert server.stdout is not None
@@ -122,7 +122,7 @@ async def measure(clients: int, seconds: float, records: int) -> Answers:
         (folder / "records.csv").write_text(f"id,n\n{rows}", encoding="utf-8")
         print(f"{clients} clients for {seconds:g} s, runs of {records:,} records; load {os.getloadavg()[0]:.1f}")
         alone = await _run(folder)
-        async with _served(folder) as address:
+        async with served(folder) as address:
             quiet = await _ask(address, clients, seconds)
             print(_said("the API alone", quiet, seconds))
             running = asyncio.create_task(_run(folder))
