@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import math
 import operator
 import subprocess
@@ -17,7 +18,7 @@ from loom_common.interpreter.dataclass_methods import compile_less
 
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 13), reason="newer versions compile a class at once")
 
-REPLACED = ("_repr_fn", "_cmp_fn", "_hash_fn", "_frozen_get_del_attr")
+REPLACED = ("_init_fn", "_repr_fn", "_cmp_fn", "_hash_fn", "_frozen_get_del_attr")
 OPTIONS = [
     {},
     {"frozen": True},
@@ -75,7 +76,7 @@ def behaviour(cls: type) -> list[Any]:
     names = [each.name for each in dataclasses.fields(cls)]
     required = [each.name for each in dataclasses.fields(cls) if each.default is dataclasses.MISSING]
     made = [kind(**dict.fromkeys(required, value)) if required else kind() for kind in (cls, Below) for value in VALUES]
-    seen: list[Any] = []
+    seen: list[Any] = [str(inspect.signature(cls)), outcome(cls, 1, 2, 3, 4, 5), outcome(lambda: cls(unknown=1))]
     for thing in made:
         text = repr(thing)
         seen += [text if " object at 0x" not in text else "an object", outcome(dataclasses.asdict, thing)]
@@ -120,12 +121,34 @@ def test_a_frozen_thing_inherits_from_a_frozen_one(monkeypatch):
         assert said == (dataclasses.FrozenInstanceError, f"cannot assign to field {name!r}")
 
 
-def test_python_compiles_only_how_a_thing_is_made_in_a_process_of_looms_own():
+def test_a_field_without_a_default_after_one_with_a_default_is_refused_where_the_class_is_made(monkeypatch):
+    body = {"__annotations__": {"value": int, "other": int}, "value": 1}
+    said = outcome(built, lambda: dataclass_of(body, {}), monkeypatch)
+    assert said == outcome(dataclass_of, body, {})
+    assert said[0] is TypeError
+
+
+def test_a_thing_is_made_by_the_method_of_the_class_that_it_inherits_from(monkeypatch):
+    upper = built(lambda: dataclass_of(BODIES[1], {"frozen": True, "slots": True}), monkeypatch)
+
+    class Lower(upper):  # type: ignore[misc, valid-type]
+        """Makes more of its value."""
+
+        def __init__(self, value: int) -> None:
+            super().__init__(value + 1)
+
+    assert [Lower(1).value, Lower(2).value, upper(1).value] == [2, 3, 1]
+    assert "__init__" in vars(Lower)
+    assert inspect.isfunction(vars(upper)["__init__"])
+
+
+def test_python_compiles_only_how_a_thing_is_made_in_a_process_of_looms_own_once_one_is():
     code = (
         "from loom_common.service import entry\nentry.begin()\nimport dataclasses\ncompiled = []\n"
         "create = dataclasses._create_fn\n"
         "dataclasses._create_fn = lambda name, *args, **named: compiled.append(name) or create(name, *args, **named)\n"
-        "@dataclasses.dataclass(frozen=True, slots=True)\nclass Thing:\n    value: int\nprint(*compiled)"
+        "@dataclasses.dataclass(frozen=True, slots=True)\nclass Thing:\n    'A thing.'\n    value: int\n"
+        "print(*compiled, 'then', Thing(1), Thing(value=2), *compiled)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["__init__"]
+    assert done.stdout.split() == ["then", "Thing(value=1)", "Thing(value=2)", "__init__"]

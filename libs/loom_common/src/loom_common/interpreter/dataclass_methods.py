@@ -10,7 +10,9 @@ import dataclasses
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from reprlib import recursive_repr
+from types import FunctionType as _Function
 from typing import Any
 
 _Field = dataclasses.Field[Any]
@@ -23,11 +25,40 @@ def compile_less() -> None:
     """Let `dataclasses` take the functions of this module from now on. A process of Loom's own calls it before it
     imports large packages. Python 3.13 and newer compile all methods of a class at once, and stay as they are."""
     if sys.version_info < (3, 13):
-        for function in (_repr_fn, _cmp_fn, _hash_fn, _frozen_get_del_attr):
+        for function in (_init_fn, _repr_fn, _cmp_fn, _hash_fn, _frozen_get_del_attr):
             setattr(dataclasses, function.__name__, function)
 
 
+class _CompiledAtFirstUse:
+    """Stands in a class for its `__init__`, which takes its place as soon as it is called or looked at."""
+
+    def __init__(self, compiled: Callable[[], _Function]) -> None:
+        self._compiled = compiled
+
+    def __get__(self, instance: object, cls: type) -> Callable[..., None]:
+        made = self._compiled()
+        for each in cls.__mro__:
+            if each.__dict__.get("__init__") is self:
+                made.__qualname__ = f"{each.__qualname__}.__init__"
+                each.__init__ = made  # type: ignore[misc]  # which is what this is for
+        return made if instance is None else made.__get__(instance, cls)
+
+
+_python_init_fn: Callable[..., _Function] = getattr(dataclasses, "_init_fn")  # noqa: B009 - it is private
+
+
 # They have the names and parameters of the functions of `dataclasses` in whose place they are called.
+
+
+def _init_fn(fields: Sequence[_Field], std_fields: Sequence[_Field], *others: Any) -> object:
+    compiled = partial(_python_init_fn, fields, std_fields, *others)
+    has_default = [
+        field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        for field in std_fields
+        if field.init
+    ]
+    in_order = has_default == sorted(has_default)
+    return _CompiledAtFirstUse(compiled) if in_order else compiled()  # which raises `TypeError`
 
 
 def _repr_fn(fields: Sequence[_Field], _globals: Mapping[str, Any]) -> Callable[[object], str]:
