@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 import structlog
 
+from loom_common.logs import logger
 from loom_dev.backends import MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS
 from loom_dev.backends.container import docker_answers
 from loom_dev.emulators.mssql import MssqlServer
@@ -63,6 +64,7 @@ def logs_as_they_were() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+    logger.reset()
     logging.disable(disabled)
     logging.root.handlers[:] = handlers
 

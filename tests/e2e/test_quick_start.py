@@ -20,6 +20,8 @@ SERVING = {"fastapi", "loom_api", "starlette", "uvicorn"}
 """Packages of the REST API, which `loom serve` alone loads."""
 RUNNING = {"loom_common.service.bootstrap", "loom_common.worker.worker", "loom_connectors.postgres"}
 """Modules that carry out runs."""
+LOGGING = {"attr", "pygments", "rich.pretty", "rich.traceback", "structlog"}
+"""Packages that write lines of logs, and what they import to draw tracebacks. Most commands have nothing to log."""
 MESSAGES = {"loom_common.contracts.v1"}
 """Modules of what services tell each other."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
@@ -52,7 +54,8 @@ NOT_LOADED = {
     | MESSAGES
     | MODELS
     | QUERIES
-    | {"sqlalchemy", "structlog"},
+    | LOGGING
+    | {"sqlalchemy"},
     "status {run}": CLIENTS
     | READERS
     | RUNNING
@@ -60,8 +63,9 @@ NOT_LOADED = {
     | MAPPING
     | DEFINITIONS
     | OTHER_QUERIES
-    | {"loom_ai", "loom_connectors", "structlog"},
-    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES,
+    | LOGGING
+    | {"loom_ai", "loom_connectors"},
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES | LOGGING,
 }
 
 

@@ -5,9 +5,8 @@ import json
 import subprocess
 import sys
 
-import structlog
-
 from loom_common.config.settings import LogSettings
+from loom_common.logs.logger import log
 from loom_common.service.logging import configure_logging
 
 
@@ -20,7 +19,7 @@ def log_a_failure():
     try:
         fall_over({"diagnosis": diagnosis})
     except ValueError:
-        structlog.get_logger().warning("attempt failed", exc_info=True)
+        log.warning("attempt failed", exc_info=True)
 
 
 def test_a_traceback_for_programs_has_places_but_no_records(capsys):
@@ -52,7 +51,7 @@ def test_people_see_no_traceback_unless_they_ask_for_more(capsys):
 def test_lines_go_where_stderr_is_now(capsys, monkeypatch):
     configure_logging(LogSettings(format="json"))
     monkeypatch.setattr("sys.stderr", other := io.StringIO())
-    structlog.get_logger().warning("here")
+    log.warning("here")
     assert "here" in other.getvalue()
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import Response
@@ -24,12 +23,11 @@ from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.domain.access import ALL, Kind, Viewer
 from loom_common.errors import LoomError, NotFound, PermanentError
+from loom_common.logs.logger import log
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.sign_in import oidc_sessions, tokens
 from loom_coordinator.db.sign_in.tokens import TokenLine
 from loom_coordinator.db.unit_of_work import trouble_told
-
-log = structlog.get_logger()
 
 COOKIE = "loom_session"
 _FAILURES_PER_MINUTE = 10

@@ -9,17 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from loom_common.domain.values.fields import Fields
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
 from loom_common.resilience import failpoints
 from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.received_pages import SealedPages
 from loom_connectors.ports.source import Page, ReadRecord, ReceivingSource
-
-log = structlog.get_logger()
 
 _FORGET_EVERY = dt.timedelta(minutes=10)
 

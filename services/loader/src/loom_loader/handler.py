@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-import structlog
-
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, BatchHeader, EvaluatedRecord, FinalizeLoad, LoadFinalized
@@ -18,6 +16,7 @@ from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.values import durations, ids
 from loom_common.domain.values.plural import counted
 from loom_common.errors import BreakerOpen, LoomError, NeverReached, PermanentError, PluginFailed, TransientError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience import failpoints
@@ -31,8 +30,6 @@ from loom_loader.rows import held_to_schema, rows_of
 from loom_loader.written import Written, first_rows, loaded_after_all, missing_a_check, refused, rows_that_failed
 
 OpenDestination = Callable[[Plan], Destination | Awaitable[Destination]]
-
-log = structlog.get_logger()
 
 
 class Loader:

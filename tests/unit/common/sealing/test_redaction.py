@@ -7,11 +7,11 @@ import traceback
 from urllib.parse import quote
 
 import pytest
-import structlog
 
 from loom_common.config.settings import LogSettings
 from loom_common.domain.sealing.redaction import Redactor, conceal, redacted_line, redacting
 from loom_common.errors import RecordError
+from loom_common.logs.logger import log
 from loom_common.service.logging import configure_logging
 
 EMAIL = "Ada.Lovelace@example.org"
@@ -94,7 +94,6 @@ def test_the_errors_of_a_group_quote_nothing():
 
 def test_lines_of_logs_quote_nothing_of_the_records_at_work(capsys):
     configure_logging(LogSettings(level="info", format="json"))
-    log = structlog.get_logger()
     with redacting(Redactor([EMAIL])):
         log.info("asked", error=f"refused {EMAIL}", number=1)
         assert redacted_line(EMAIL) == "***"

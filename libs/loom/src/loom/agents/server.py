@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import structlog
 from mcp import McpError, types
 from mcp.server import Server
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -18,9 +17,8 @@ from loom.project.config import LoomConfig
 from loom.views import open_views
 from loom_common.errors import LoomError, NotFound
 from loom_common.file_errors import told
+from loom_common.logs.logger import log
 from loom_common.text import words_of
-
-log = structlog.get_logger()
 
 _INSTRUCTIONS = (
     "Loom runs AI pipelines: each record is read, answered by a model, scored, and loaded only if it passes its "

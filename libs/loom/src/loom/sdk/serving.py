@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
-
 from loom.project.config import LoomConfig
 from loom.requests.spawned import below, request_for
 from loom.session import RunEngine, open_session
@@ -19,10 +17,9 @@ from loom_common.contracts.v1 import RunFinished
 from loom_common.domain.values.ids import run_id_for, spawn_key
 from loom_common.errors import LoomError
 from loom_common.flow import Binding, Exchange
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Subscription
 from loom_common.service.bootstrap import Platform
-
-log = structlog.get_logger()
 
 
 @asynccontextmanager

@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from loom.project.config import LoomConfig
 from loom.project.person import person
 from loom.requests.spawned import Spawning, below, request_for
@@ -16,8 +14,7 @@ from loom.sdk.attaching import attached, report_once
 from loom_common.contracts.v1 import RunReport
 from loom_common.domain.values.ids import run_id_for, spawn_key
 from loom_common.errors import LoomError
-
-log = structlog.get_logger()
+from loom_common.logs.logger import log
 
 _SUCCEEDED = "succeeded"
 

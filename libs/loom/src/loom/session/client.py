@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import structlog
-
 from loom.session.port import NOBODY, Asker, Event, RunEngine
 from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode
@@ -22,9 +20,8 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.domain.values.ids import canary_run_id, window_run_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery, Subscription
-
-log = structlog.get_logger()
 
 ANSWER_SECONDS = 30.0
 """Says how long the coordinator may take to answer."""

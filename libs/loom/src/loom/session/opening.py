@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
-
 from loom.engine import Watch
 from loom.project.config import LoomConfig
 from loom.session.engines import Opening, engine_named
 from loom.session.port import RunEngine
 from loom.views import open_views
 from loom_common.contracts.v1 import RunReport
+from loom_common.logs import logger
 from loom_common.service.logging import configure_logging
 
 
@@ -30,7 +29,7 @@ async def open_session(
     if cluster is not None:
         config = config.for_cluster() if cluster else config.in_this_process()
     opened = engine_named(config.engine_name)(config, Opening(wait, follows, watch))
-    if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
+    if not logger.is_set_up():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     async with opened as engine:
         yield engine

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import structlog
 from cachetools import TTLCache
 
 from loom_ai.batches.progress import told
@@ -29,12 +28,12 @@ from loom_ai.providers.access import key_reference
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.domain.model_options.pricing import price_named
 from loom_common.errors import AnswersPending, LoomError, PermanentError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from loom_ai.batches.owner import Owner
 
-log = structlog.get_logger()
 
 _TOLD_SECONDS = 2.0
 _LEAST_WAIT, _MOST_WAIT = 5.0, 120.0

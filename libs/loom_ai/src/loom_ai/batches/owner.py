@@ -8,8 +8,6 @@ import contextlib
 from collections.abc import Callable
 from uuid import uuid4
 
-import structlog
-
 from loom_ai.batches.reading import Reading
 from loom_ai.batches.requests.client import Sessions
 from loom_ai.batches.requests.store import BatchStore
@@ -17,9 +15,8 @@ from loom_ai.batches.requests.values import Batch, BatchState
 from loom_ai.batches.submission import Submission
 from loom_ai.settings import BatchSettings
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
-
-log = structlog.get_logger()
 
 
 class Owner:

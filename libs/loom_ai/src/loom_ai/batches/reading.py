@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import structlog
 from cachetools import LRUCache
 
 from loom_ai.batches.forms import Forms
@@ -29,10 +28,9 @@ from loom_ai.wire import finish
 from loom_ai.wire.wires import wire_of
 from loom_common.errors import DependencyUnavailable, LoomError, RecordError, Timeout
 from loom_common.http.bodies import Body
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
-
-log = structlog.get_logger()
 
 _GROUP = 200
 """Results that are written to the journal as one transaction."""

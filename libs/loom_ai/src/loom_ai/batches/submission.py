@@ -13,8 +13,6 @@ from dataclasses import replace
 from typing import IO
 from uuid import uuid4
 
-import structlog
-
 from loom_ai.batches.forms import Forms
 from loom_ai.batches.protocols.protocol import BatchProtocol, protocol_of
 from loom_ai.batches.requests.client import BatchClient, BatchRefused, NotSent
@@ -24,10 +22,9 @@ from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.ports import Entry, Journal, ModelCall
 from loom_ai.settings import BatchSettings
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
-
-log = structlog.get_logger()
 
 _PAGE = 200
 _LONGEST_GATHERING = 20

@@ -12,6 +12,7 @@ from loom_ai.ports import ModelAnswer, ModelCall
 from loom_common.domain.model_options.pricing import ModelPrice, price_named
 from loom_common.domain.model_options.providers import provider_named
 from loom_common.domain.values.per_record import per_record
+from loom_common.logs.logger import log
 
 
 @per_record
@@ -66,9 +67,7 @@ class Prices:
         )
         price = self.quote(call, tokens, own, answered_by=answer.model)
         if not price.known and self._first_time(call):
-            import structlog  # `loom validate` asks for prices, and logs nothing
-
-            structlog.get_logger().warning(
+            log.warning(
                 "no price is known for this model: its calls count as 0 USD. Say it: `prices: {model: {input: ..., "
                 "output: ...}}`",
                 model=call.model,

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from uuid import uuid4
 
-import structlog
-
 from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest
 from loom_ai.budget.call_costs import CallCosts
 from loom_ai.budget.claims import Claim, claim
@@ -25,10 +23,9 @@ from loom_ai.coalescing import Coalescer
 from loom_ai.ports import ModelAnswer, ModelCall, Payer, Waits
 from loom_common.domain.run.budget import Account, Budget, BudgetDecision, BudgetState, Need
 from loom_common.errors import BudgetExhausted, LoomError, PermanentError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.usage import Usage
-
-log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.25
 """The number of seconds between two looks at the ledger for settlements of other replicas."""

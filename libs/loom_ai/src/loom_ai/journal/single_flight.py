@@ -10,16 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
-
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal.claims import LEASE_SECONDS, Claim, Claims
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import Entry, Payer
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
-
-log = structlog.get_logger()
 
 AWAY_SECONDS = 10.0
 """How long the claims are left alone after they could not be reached."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from loom_ai.pacing.bucket import Taken, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
-
-log = structlog.get_logger()
 
 AWAY_SECONDS = 10.0
 """How long the shared ones are left alone after they could not be reached."""

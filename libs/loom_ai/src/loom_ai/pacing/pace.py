@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 import orjson
-import structlog
 
 from loom_ai.attachments.tokens import attached, likely
 from loom_ai.coalescing import Coalescer
@@ -22,10 +21,9 @@ from loom_ai.pacing.token_bounds import about
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_common.errors import RateLimited
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.pauses import pausing
-
-log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
 """Says how often to look whether another worker was asked to pause."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from loom_common.foreign_code.process_guard import end_process, foreign
+from loom_common.logs import logger
 
 T = TypeVar("T")
 
@@ -74,6 +75,8 @@ def imported(name: str, call: Callable[[], T], seconds: float | None = None) -> 
     if under_way.thread.is_alive():
         _hanging[name] = under_way  # type: ignore[assignment]  # nobody reads its value
         raise ImportHangs(f"its import did not end within {limit:g} s{under_way.stands_at}")
+    if "structlog" in sys.modules:  # the module may log by it
+        logger.begin()
     if under_way.error is not None:
         raise under_way.error
     return under_way.value  # type: ignore[return-value]  # it ended without an error

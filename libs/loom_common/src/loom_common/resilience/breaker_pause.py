@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-import structlog
 from cachetools import LRUCache
 
 from loom_common.errors import BreakerOpen
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 """Says how long after a breaker opened messages that need it go to a retry queue: the messages behind them in the queue

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-import structlog
-
 from loom_common.domain.run.breaker import Breaker, Policy, State, Ticket
 from loom_common.errors import (
     BreakerOpen,
@@ -24,9 +22,8 @@ from loom_common.errors import (
     TransientError,
     UpstreamTroubled,
 )
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
-
-log = structlog.get_logger()
 
 PATIENCE_SECONDS = 5.0
 """Seconds that calls wait for a probe. Waiting calls occupy slots that calls of other upstreams may need; after this

@@ -17,11 +17,8 @@ import os
 import random
 from dataclasses import dataclass
 
-import structlog
-
 from loom_common.errors import ConfigurationError
-
-log = structlog.get_logger()
+from loom_common.logs.logger import log
 
 VARIABLE = "LOOM_FAILPOINT"
 EXIT_CODE = 137

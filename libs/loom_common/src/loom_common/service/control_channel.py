@@ -9,15 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
-import structlog
-
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.errors import DependencyUnavailable, UnreadableMessage
 from loom_common.flow import Binding, Exchange
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery, Subscription
-
-log = structlog.get_logger()
 
 Heard = TypeVar("Heard", bound=Message)
 

@@ -10,9 +10,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 
-import structlog
-
-log = structlog.get_logger()
+from loom_common.logs.logger import log
 
 SECONDS = 30.0
 """The number of seconds from the first failure, or from the end of all work, to the forced end of the process."""

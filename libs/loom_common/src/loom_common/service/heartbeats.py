@@ -12,21 +12,18 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
-
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BreakerBeat, QueueBeat, WorkerBeat
 from loom_common.domain.run.breaker import State
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, QueueState
 from loom_common.ports.clock import Clock
 from loom_common.resilience import process_memory
 from loom_common.resilience.breakers import Breakers
 from loom_common.worker.stats import MessageOutcome, ProcessStats
-
-log = structlog.get_logger()
 
 BEAT_SECONDS = 2.0
 _MOST_BREAKERS = 20

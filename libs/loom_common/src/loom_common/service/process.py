@@ -8,12 +8,12 @@ import contextlib
 import os
 import sys
 
-import structlog
-
 from loom_common.config.settings import Settings
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import TOPOLOGY
 from loom_common.interpreter.garbage import collect_less
+from loom_common.logs import logger
+from loom_common.logs.logger import log
 from loom_common.resilience import failpoints
 from loom_common.service import entry
 from loom_common.service.bootstrap import Build, Platform, open_platform
@@ -21,8 +21,6 @@ from loom_common.service.exit_watchdog import ExitWatchdog
 from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
 from loom_common.worker.stats import Reading
-
-log = structlog.get_logger()
 
 
 def require_broker(settings: Settings) -> None:
@@ -43,6 +41,7 @@ def main(name: str, build: Build) -> None:
     except ConfigurationError as unusable:
         sys.exit(f"error: {unusable}")
     configure_logging(settings.log, service=name)
+    logger.begin()  # at once, because later a file may not be there to be opened
     collect_less()
     failpoints.arm(name, os.environ.get(failpoints.VARIABLE))
     try:

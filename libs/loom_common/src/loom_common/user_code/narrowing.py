@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-import structlog
-
 from loom_common.errors import LoomError, RecordError
+from loom_common.logs.logger import log
 from loom_common.text import named
 
 R = TypeVar("R")
 O = TypeVar("O")  # noqa: E741 - an outcome
-
-log = structlog.get_logger()
 
 
 async def narrowed(

@@ -13,16 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-import structlog
-
 from loom_common.domain.marks import POISON, STRIKES, Mark
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import LoomError, RecordError, WorkerWornOut
 from loom_common.flow import Stage
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.marks import Marks
-
-log = structlog.get_logger()
 
 _QUIET_SECONDS = 60.0
 _SUSPICIOUS = 5

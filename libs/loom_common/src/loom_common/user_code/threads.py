@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 from loom_common.errors import WorkerWornOut
 from loom_common.foreign_code.process_guard import end_process, foreign
+from loom_common.logs.logger import log
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,11 +129,7 @@ class Threads:
                 walk.given_up = True
                 await self.leave_behind(walk.thread)
                 item = items[len(results)]
-                import structlog  # checks of a pipeline stand on this module, too, and log nothing
-
-                structlog.get_logger().warning(
-                    "user code does not come back: its thread is given up on", leaked=self.leaked
-                )
+                log.warning("user code does not come back: its thread is given up on", leaked=self.leaked)
                 hung.append(item)
                 results.append(late(item))
         return results

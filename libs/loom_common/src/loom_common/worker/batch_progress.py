@@ -11,20 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-import structlog
-
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchUnderWay, WorkUnderWay
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.resilience import pauses
 from loom_common.resilience.pauses import Pauses
 from loom_common.worker.context import Progress
 from loom_common.worker.failure_messages import Batch, pausing, stage_of
-
-log = structlog.get_logger()
 
 SECONDS = 0.5
 """The number of seconds between two reports of a worker."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import structlog
 from cachetools import LRUCache
 
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.recovery import decide, delay_within
 from loom_common.errors import AnswersPending, BreakerOpen, BudgetExhausted, LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Delivery, Wire
 from loom_common.ports.clock import Clock
 from loom_common.resilience.breaker_pause import TELL_EVERY_SECONDS
@@ -20,8 +20,6 @@ from loom_common.worker import delivered, failure_messages
 from loom_common.worker.consumer_spec import GivenUp
 from loom_common.worker.context import Context
 from loom_common.worker.stats import ConsumerStats, MessageOutcome
-
-log = structlog.get_logger()
 
 
 class Recovery:

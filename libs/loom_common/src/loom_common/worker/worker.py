@@ -15,8 +15,6 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
@@ -30,6 +28,7 @@ from loom_common.errors import (
     UnreadableMessage,
     WorkerWornOut,
 )
+from loom_common.logs.logger import bind, log
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.tracing import tracer
@@ -43,8 +42,6 @@ from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.recovery import Recovery
 from loom_common.worker.stats import ConsumerStats, MessageOutcome
-
-log = structlog.get_logger()
 
 _SETTLE_SECONDS = 60.0
 """How long a batch that is given up waits for its model calls in flight, so that their cost is reported."""
@@ -158,7 +155,7 @@ class Worker:
             self._stats.count(MessageOutcome.STALE)
             return
         run_id = message.correlation_id
-        structlog.contextvars.bind_contextvars(run_id=run_id, **delivered.batch_of(message))  # they end with the task
+        bind(run_id=run_id, **delivered.batch_of(message))  # they end with the task
         traced = partial(delivered.attributes, self._consumer.queue, message, delivery)
         with tracer().consumed(f"process {self._consumer.queue}", run_id, delivery.headers, traced):
             await self._publish(await self._outcome(message, delivery, in_flight))

@@ -6,13 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import structlog
 from redis.exceptions import ResponseError
 
+from loom_common.logs.logger import log
 from loom_connectors.redis_streams.entries import Entry
 from loom_connectors.redis_streams.server import Server
-
-log = structlog.get_logger()
 
 BEGINNING, END = "0-0", "$"
 """Say where a group begins."""

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
@@ -25,8 +24,7 @@ from loom_common.errors import (
     StateUnusable,
     TransientError,
 )
-
-log = structlog.get_logger()
+from loom_common.logs.logger import log
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = 5.0

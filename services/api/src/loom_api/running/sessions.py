@@ -10,15 +10,12 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-import structlog
-
 from loom.project.config import LoomConfig
 from loom.sdk.serving import open_serving
 from loom.session import RunEngine, conversation
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.user_code import functions
-
-log = structlog.get_logger()
 
 
 class Sessions:

@@ -11,11 +11,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import structlog
 from sqlalchemy import select, update
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import DependencyUnavailable, LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.alerts import mail
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from loom_common.domain.definition.monitoring import AlertsConfig
 
-log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 SEND_SECONDS = 5.0

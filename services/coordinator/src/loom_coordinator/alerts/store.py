@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, bindparam, select, update
 from loom_common.async_engine import AsyncConnection
 from loom_common.console.numbers import money
 from loom_common.contracts.v1 import Alert, BudgetSpent
+from loom_common.logs.logger import log
 from loom_coordinator.alerts.rules import BUDGET, BUDGET_OF_DAY, ERROR, EVENTS, RESOLVED, Finding, subject_of
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
@@ -41,11 +42,7 @@ async def raise_one(unit: UnitOfWork, run: Run, finding: Finding) -> None:
     if before is not None and before["run_id"] != run.run_id and _was_told(before, row):
         row |= _NOBODY
     if await _enter(unit, row):
-        import structlog  # `loom status` reads alerts, and raises none
-
-        structlog.get_logger().warning(
-            "alert", run_id=run.run_id, pipeline=run.pipeline_name, alert=finding.message, reported=True
-        )
+        log.warning("alert", run_id=run.run_id, pipeline=run.pipeline_name, alert=finding.message, reported=True)
 
 
 async def resolve(unit: UnitOfWork, run: Run, found: Iterable[Finding]) -> None:

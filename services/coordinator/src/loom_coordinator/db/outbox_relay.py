@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
 from sqlalchemy import RowMapping, bindparam, delete, select
 
 from loom_common.async_engine import AsyncEngine
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock
 from loom_common.ports.tracing import tracer
@@ -18,8 +18,6 @@ from loom_common.resilience import failpoints
 from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
-
-log = structlog.get_logger()
 
 _GROUP = 100
 _FIRST = (

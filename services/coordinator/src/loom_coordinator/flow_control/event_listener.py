@@ -7,15 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-import structlog
-
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import Binding, Exchange
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Subscription
-
-log = structlog.get_logger()
 
 M = TypeVar("M", bound=Message)
 

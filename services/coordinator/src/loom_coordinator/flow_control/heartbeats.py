@@ -12,18 +12,16 @@ import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
 
-import structlog
 from sqlalchemy import delete
 
 from loom_common.contracts.v1 import WorkerBeat
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.monitoring import replicas
 from loom_coordinator.flow_control.event_listener import listening
-
-log = structlog.get_logger()
 
 SILENCE_SECONDS = 60.0
 """A replica that was not heard of for so long is gone."""

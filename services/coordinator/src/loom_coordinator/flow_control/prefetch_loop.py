@@ -10,7 +10,6 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import fields
 
-import structlog
 from sqlalchemy import delete, select, update
 
 from loom_common import flow
@@ -18,6 +17,7 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
 from loom_common.errors import DependencyUnavailable, TopologyMissing
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Wire
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -26,8 +26,6 @@ from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control import fleet_load, run_windows
 from loom_coordinator.flow_control.fleet_load import FleetLoad
 from loom_coordinator.flow_control.prefetch_rules import MOST, Setting, Signals, decide
-
-log = structlog.get_logger()
 
 ROUND_SECONDS = 3.0
 _FORGET_SECONDS = 60.0

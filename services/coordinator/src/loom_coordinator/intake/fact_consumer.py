@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
@@ -19,6 +17,7 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE, Stage
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.tracing import tracer
 from loom_common.resilience import failpoints
@@ -28,8 +27,6 @@ from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
-
-log = structlog.get_logger()
 
 PACE_SECONDS = 0.2
 """The time from one group to the next, unless something follows from the next. A transaction costs as much as some

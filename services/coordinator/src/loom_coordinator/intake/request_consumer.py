@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-import structlog
 from pydantic import ValidationError
 
 from loom_common.contracts.encoding.codec import body_of
@@ -23,6 +22,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.values.ids import STREAM_PREFIX, message_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import RUNS_QUEUE
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_common.resilience import failpoints
@@ -44,8 +44,6 @@ from loom_coordinator.intake import (
 from loom_coordinator.intake.definitions import registered
 from loom_coordinator.intake.micro_batches import groups
 from loom_coordinator.intake.permissions import NotAllowed, Permissions
-
-log = structlog.get_logger()
 
 _PAUSE_SECONDS = 1.0
 

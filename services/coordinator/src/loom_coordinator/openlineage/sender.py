@@ -8,11 +8,11 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-import structlog
 from sqlalchemy import select
 
 from loom_common.config.settings import OpenLineageSettings
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
@@ -23,8 +23,6 @@ from loom_coordinator.openlineage import due
 from loom_coordinator.openlineage.due import Due
 from loom_coordinator.openlineage.run_event import ENDS, START, event_of
 from loom_coordinator.openlineage.transport import SEND_SECONDS, Transport
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 _LAST_ROUNDS = 3

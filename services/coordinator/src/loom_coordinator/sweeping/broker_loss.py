@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import structlog
 from sqlalchemy import func, select
 
 from loom_common.errors import DependencyUnavailable, TopologyMissing
 from loom_common.flow import DEAD_QUEUE, RUN_ENDS_QUEUE, TOPOLOGY
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
@@ -27,8 +27,6 @@ from loom_coordinator.flow_control.fleet_load import FleetLoad
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.lifecycle import completion
 from loom_coordinator.lifecycle import slices as lifecycle_slices
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 3.0
 QUEUES = tuple(

@@ -6,11 +6,11 @@ import asyncio
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-import structlog
 from sqlalchemy import and_, case, exists, func, select
 
 from loom_common.domain.values.stored_records import destination_of, is_owner, owns_rows
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
 from loom_coordinator.db import ingest_keys, run_rows
@@ -19,8 +19,6 @@ from loom_coordinator.db.outputs import record_outputs
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
-
-log = structlog.get_logger()
 
 _EVERY_SECONDS = 60.0
 _UNREAD = dt.timedelta(days=1)

@@ -6,18 +6,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
 from sqlalchemy import select
 
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.group_members import GroupMembers
 from loom_common.ports.received_pages import ReceivedPages
 from loom_common.service.periodic import every, wait_for_stop
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.runs import pipeline_runs
-
-log = structlog.get_logger()
 
 _FIRST_AFTER_SECONDS = 2.0
 """Says how long the first look waits, so that a short run does not pay for it."""

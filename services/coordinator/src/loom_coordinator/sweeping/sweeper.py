@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunProgress
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
 from loom_common.service.periodic import wait_for_stop
@@ -29,8 +28,6 @@ from loom_coordinator.intake import apply_facts, run_commands, stream_commands
 from loom_coordinator.lifecycle import completion, run_ends, slices, stalls
 from loom_coordinator.lifecycle.run_progress import progress
 from loom_coordinator.sweeping import epochs
-
-log = structlog.get_logger()
 
 LOOP_SECONDS = 0.5
 """The least pause between two passes over the active runs."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from loom_common import flow
 from loom_common.domain.steps.queued.chains import own_queues_in
 from loom_common.domain.values.plural import counted
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
@@ -18,8 +17,6 @@ from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.flow_control import fleet_load, own_queues
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 3.0
 _BEGINS = "transform waits: nothing serves "

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import structlog
-
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunFinished, RunReport
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.worker.context import Context
 from loom_quarantine import resolution
-
-log = structlog.get_logger()
 
 
 class RunEnds:

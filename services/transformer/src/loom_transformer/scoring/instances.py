@@ -9,15 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
 from loom_common.domain.marks import POISON, STRIKES
 from loom_common.errors import RecordError, UserCodeError
+from loom_common.logs.logger import log
 from loom_common.user_code.poison_isolation import MODEL_CALLS
 from loom_transformer.scoring.answers import late
 from loom_transformer.scoring.processes import Process, ProcessEnded, Spec
-
-log = structlog.get_logger()
 
 IDLE_SECONDS = 300.0
 """Says how long a process that has nothing to score is kept."""

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from typing import TypeVar
 
 import orjson
-import structlog
 
 from loom_ai.answer_notes import BESIDE, read_beside, written_beside
 from loom_ai.ports import Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.redis.connection import RedisStore
 from loom_ai.stores.sql.sums import Sums, to_be_cleared
 from loom_common.errors import DependencyUnavailable
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 
 KEPT_SECONDS = 30 * 86400
@@ -26,8 +26,6 @@ _QUIET_SECONDS = 60.0
 _PREFIX = "loom:journal:"
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 
 class RedisJournal(RedisStore):

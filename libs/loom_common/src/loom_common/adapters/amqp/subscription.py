@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiormq
-import structlog
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
@@ -18,8 +17,7 @@ from loom_common.adapters.amqp.unacked_window import UnackedWindow
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.adapters.bus_errors import at_least_one, topology_missing
 from loom_common.errors import LoomError
-
-log = structlog.get_logger(__name__)
+from loom_common.logs.logger import log
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0

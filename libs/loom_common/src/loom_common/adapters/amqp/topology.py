@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiormq
-import structlog
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from loom_common.adapters.amqp.connection import AmqpConnection
 from loom_common.adapters.bus_errors import topology_missing
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import Binding, Exchange, Queue, Topology
-
-log = structlog.get_logger(__name__)
+from loom_common.logs.logger import log
 
 DELIVERY_LIMIT = 100
 """Holds the deliveries after which the broker moves a message to `loom.dead`, as a last protection."""

@@ -10,15 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-import structlog
-
 from loom_common.adapters.wrapped.wrapped_bus import WrappedBus, WrappedSubscription
 from loom_common.errors import DependencyUnavailable
 from loom_common.flow import Exchange
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.payloads import PayloadStore
-
-log = structlog.get_logger()
 
 LARGEST_INLINE = 256 * 1024
 """The most bytes of a body that is sent in its message."""

@@ -11,14 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Subscription
 from loom_common.resilience import process_memory
 from loom_common.worker.consuming.in_flight import InFlightMessages, WorkInFlight
-
-log = structlog.get_logger()
 
 MOST = 16
 """The number of subscriptions of a worker. The messages of all of them are held in memory, so their number is

@@ -7,7 +7,6 @@ import math
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import structlog
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -19,13 +18,12 @@ from loom_api.http.rates import Rates
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.domain.identity_provider import is_loopback
+from loom_common.logs.logger import log
 from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.sign_in import oidc_sessions, tokens
 from loom_coordinator.db.sign_in.tokens import SESSION
 from loom_coordinator.db.unit_of_work import trouble_told
-
-log = structlog.get_logger()
 
 _PER_MINUTE = 10
 """Says how often a client may try to sign in within a minute."""

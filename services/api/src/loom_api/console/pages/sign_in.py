@@ -8,7 +8,6 @@ import math
 import re
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -19,6 +18,7 @@ from loom_api.http.rates import Rates
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.errors import NotFound, PermanentError
+from loom_common.logs.logger import log
 from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.sign_in import oidc_sessions
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from loom_api.oidc.attempt import Attempt
     from loom_api.oidc.provider import Provider
 
-log = structlog.get_logger()
 
 _COOKIE = "loom_login"
 _PATH = "/login"

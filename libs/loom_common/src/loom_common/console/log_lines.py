@@ -1,10 +1,12 @@
-"""Logs: one JSON object per line on stderr, with run, batch and record ids, and without payloads and secrets."""
+"""Makes lines of what is logged: one JSON object per line for programs, and a line with columns for a person.
+
+This module imports structlog, so it is imported with the first line (`loom_common.logs`)."""
 
 from __future__ import annotations
 
-import logging
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TextIO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
@@ -13,17 +15,13 @@ from structlog.typing import EventDict, Processor
 from loom_common.config.settings import LogSettings
 from loom_common.domain.sealing.redaction import redacted_line
 from loom_common.errors import LoomError
-from loom_common.service.standard_streams import stderr
+from loom_common.logs.logger import RANKS
 from loom_common.text import named, storable
 
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-
-def configure_logging(settings: LogSettings, **bound: Any) -> None:
-    """Set up logging for this process; `bound` is added to every line (e.g. `service="loader"`).
-
-    Tracebacks contain no local variables, which hold records. On a console they are shown at level `info`
-    (`--verbose`)."""
+def set_up(settings: LogSettings, stderr: Callable[[], TextIO]) -> None:
+    """Set structlog up for this process, to write to what `stderr` returns at each line: a notebook or a test may have
+    replaced it. What code of a pipeline logs by structlog is written in the same way."""
     for_programs = settings.format == "json"
     structlog.configure(
         processors=[
@@ -32,36 +30,12 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _shown,
             _for_logs_alone if for_programs or settings.level in ("debug", "info") else _told_elsewhere,
-            *(_JSON if for_programs else _console(with_tracebacks=settings.level in ("debug", "info"))),
+            *(_JSON if for_programs else _console(stderr(), with_tracebacks=settings.level in ("debug", "info"))),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
-        logger_factory=_on_stderr,
+        wrapper_class=structlog.make_filtering_bound_logger(RANKS[settings.level]),
+        logger_factory=lambda *_: structlog.PrintLogger(stderr()),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**bound)
-    # A program that uses Loom as a library may have set up handlers of its own, which are left as they are.
-    root = logging.getLogger()
-    if not root.handlers:
-        root.addHandler(_LibraryRecords())
-        root.setLevel(logging.ERROR)
-
-
-class _LibraryRecords(logging.Handler):
-    """Passes what libraries log on to the handler of Loom's own lines, so that every line of a process has one
-    format."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            error = record.exc_info[1] if record.exc_info else None
-            structlog.get_logger().log(
-                record.levelno,
-                storable(record.getMessage()),
-                logger=record.name,
-                **({"exc_info": error} if error else {}),
-            )
-        except Exception:  # noqa: BLE001 - as in every handler of `logging`: a record that cannot be shown ends nothing
-            self.handleError(record)
 
 
 def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -102,18 +76,11 @@ _JSON: list[Processor] = [
 ]
 
 
-def _console(*, with_tracebacks: bool) -> list[Processor]:
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=stderr().isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+def _console(stream: TextIO, *, with_tracebacks: bool) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
     return [renderer] if with_tracebacks else [_without_traceback, renderer]
 
 
 def _without_traceback(_logger: Any, _method: str, event: EventDict) -> EventDict:
     event.pop("exc_info", None)
     return event
-
-
-def _on_stderr(*_: Any) -> structlog.PrintLogger:
-    """Return a logger to the current stderr, which a notebook or a test may have replaced."""
-    return structlog.PrintLogger(stderr())
