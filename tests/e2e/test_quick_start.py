@@ -27,6 +27,10 @@ MESSAGES = {"loom_common.contracts.v1"}
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
+STEPS = {"loom_common.domain.definition.transforms", "loom_common.domain.steps.graph"}
+"""Modules of pipelines with several steps."""
+EMOJI = {"rich._emoji_codes"}
+"""The names of emoji, which stand in no text of Loom's."""
 OTHER_QUERIES = {
     "loom_coordinator.queries.alerts",
     "loom_coordinator.queries.costs",
@@ -64,8 +68,10 @@ NOT_LOADED = {
     | DEFINITIONS
     | OTHER_QUERIES
     | LOGGING
+    | STEPS
+    | EMOJI
     | {"loom_ai", "loom_connectors"},
-    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES | LOGGING,
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES | LOGGING | EMOJI,
 }
 
 

@@ -39,7 +39,7 @@ ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
 def console_on(stream: TextIO) -> Console:
     """Open a console as wide as the terminal, or as COLUMNS says. What the stream's encoding lacks is replaced."""
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
-    console = Console(file=stream, highlight=False, width=width)
+    console = Console(file=stream, highlight=False, emoji=False, width=width)
     console.push_render_hook(_Harmless())
     if not console.encoding.startswith("utf") and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")

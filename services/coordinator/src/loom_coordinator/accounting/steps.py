@@ -4,7 +4,7 @@ comes again changes nothing."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -12,9 +12,11 @@ from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, StepCount, StepSummary
 from loom_common.domain.section import items, said
-from loom_common.domain.steps.graph import Node, graph_of
 from loom_coordinator.db.tables.quality import step_counts
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.steps.graph import Node
 
 _AMOUNTS = tuple(name for name in StepCount.model_fields if name != "name")
 
@@ -42,6 +44,8 @@ async def summaries(connection: AsyncConnection, run_id: str, definition: Mappin
     steps = items(said(definition, "transform"), "steps")
     if not steps:
         return ()
+    from loom_common.domain.steps.graph import graph_of  # few transforms have steps
+
     table = step_counts.c
     sums = await connection.execute(
         select(table.step, *(func.sum(table[name]).label(name) for name in _AMOUNTS))

@@ -15,7 +15,6 @@ from loom_common import flow
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import SourceSplit, SplitSource
-from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
@@ -64,6 +63,8 @@ async def begin_groups(unit: UnitOfWork, run: Run) -> bool:
     """Begin a partition that reads what the next step has grouped, as a source is read, of a run of which nothing is on
     the way: its groups are complete. Return whether there is one. The caller holds the lock of the run. A replay makes
     no groups."""
+    from loom_common.domain.definition.transforms.steps import StepsTransformConfig  # `loom status` only counts
+
     config = tallies.definition(run).transform
     if run.replay_of is not None or not isinstance(config, StepsTransformConfig) or not config.graph.groups:
         return False
