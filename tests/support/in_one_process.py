@@ -18,7 +18,7 @@ import loom_quarantine.service
 import loom_transformer.service
 from loom.engine import prepare
 from loom_common.config.settings import HealthSettings, JournalSettings, PayloadSettings, Settings, StateSettings
-from loom_common.service import bootstrap
+from loom_common.service import bootstrap, process
 from loom_dev.backends.ports import reserve_port
 
 
@@ -48,7 +48,7 @@ async def services(folder: Path, **more: Any) -> AsyncIterator[bootstrap.Platfor
             )
         ]
         stop = asyncio.Event()
-        async with bootstrap._health(platform, stop), asyncio.TaskGroup() as tasks:
+        async with process._health(platform, stop), asyncio.TaskGroup() as tasks:
             for service in built:
                 tasks.create_task(service.run(stop))
             try:
