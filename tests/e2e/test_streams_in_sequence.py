@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from loom.project.config import LoomConfig
+from support.clients import ended, request_of
 from support.cluster_streams import named
+from support.command import Command
 from support.in_sequence import (
     SECTIONS,
     ObservingModel,
@@ -22,7 +25,7 @@ from support.in_sequence import (
     sequences,
 )
 from support.projects import Project
-from support.streamed import opened, streaming, windows
+from support.streamed import opened, state, streaming, windows
 
 
 @pytest.fixture
@@ -33,13 +36,23 @@ async def observing() -> AsyncIterator[ObservingModel]:
 
 def ordered(folder: Any, model: ObservingModel, **sections: Any) -> Project:
     load = {"destination": "sqlite:///out.db?table=t", "mode": "append", "include": ["customer", "n"]}
-    return streaming(folder, transform=asking(model), load=load, **{**SECTIONS, **sections})
+    return streaming(folder, **{"transform": asking(model), "load": load, **SECTIONS, **sections})
 
 
 def arrive(made: Project, name: str, of: Sequence[dict[str, Any]]) -> None:
     beside = made.path(f"{name}.part")
     beside.write_text("".join(json.dumps(each) + "\n" for each in of))
     beside.rename(made.path("inbox") / f"{name}.jsonl")
+
+
+REFUSING = """
+from pathlib import Path
+
+def checked(record):
+    if record["customer"] == 0 and not Path(__file__).with_name("now_right").exists():
+        raise ValueError("not now")
+    return {"mood": "good"}
+"""
 
 
 async def test_records_of_a_key_are_asked_about_and_loaded_one_after_the_other(tmp_path, observing):
@@ -65,3 +78,54 @@ async def test_replicas_keep_the_sequence(staffed, observing):
         staffed.drop("loader.2")
     assert sequences(observing.questions) == expected(60)
     assert observing.together == 1
+
+
+async def test_a_stream_that_was_paused_and_one_that_was_killed_go_on_in_sequence(tmp_path, observing):
+    made = ordered(tmp_path, observing)
+    async with opened(made) as stream:
+        arrive(made, "a", records(range(20)))
+        await stream.until(lambda: len(observing.questions) > 5)
+    arrive(made, "b", records(range(20, 40)))
+    observing.hold_after(observing.calls + 8)
+    command = await Command.begin(made.folder, "run", "pipeline.yaml")
+    assert await command.reach(lambda: observing.calls > 20)
+    await command.kill()
+    observing.let_go()
+    async with opened(made) as stream:
+        await stream.drained()
+    assert loaded(made) == expected(40)
+
+
+async def test_each_of_two_versions_keeps_the_sequence_of_its_customers(tmp_path, observing):
+    made = ordered(tmp_path, observing, version="1.0.0")
+    async with opened(made) as stream:
+        arrive(made, "a", records(range(10)))
+        await stream.closed(1)
+        made.say(version="2.0.0")
+        await stream.session.begin(request_of(made, LoomConfig.load(made.folder / "loom.yaml"), canary=0.7))
+        arrive(made, "b", records(range(10, 50)))
+        await stream.until(lambda: sum(map(len, loaded(made).values())) == 50)
+        await stream.session.promote(stream.stream)
+        arrive(made, "c", records(range(50, 60)))
+        await stream.drained()
+    assert loaded(made) == sequences(observing.questions) == expected(60)
+    assert observing.together == 1
+    both = "SELECT DISTINCT stream_window FROM pipeline_runs WHERE canary_of IS NOT NULL AND records_processed > 0"
+    assert len(state(made, both)) > 1
+
+
+async def test_what_is_kept_back_and_replayed_comes_later_in_its_own_sequence(tmp_path, observing):
+    made = ordered(tmp_path, observing, transform={"type": "python", "function": "transforms:checked"})
+    made.path("transforms.py").write_text(REFUSING)
+    async with opened(made) as stream:
+        arrive(made, "a", [*records(range(8)), {"id": "x", "n": 1}, {"id": "y", "n": 2, "customer": ""}])
+        await stream.closed(1)
+        assert loaded(made) == {1: [0, 1, 2], 2: [0, 1]}
+        made.path("now_right").touch()
+        first = state(made, "SELECT run_id FROM pipeline_runs WHERE stream_window = 1")
+        replayed = await stream.session.replay(first[0][0], None)
+        assert (await ended(stream.session, replayed.run_id)).report.records["loaded"] == 3
+    assert loaded(made) == {0: [0, 1, 2], 1: [0, 1, 2], 2: [0, 1]}
+    assert state(
+        made, "SELECT count(DISTINCT record_id) FROM quarantined_records WHERE code = 'missing_order_key'"
+    ) == [(2,)]

@@ -97,11 +97,15 @@ class ClusterStream:
             while (await self.windows())[-1]["version"] != version:
                 await asyncio.sleep(0.05)
 
-    async def drained(self) -> None:
-        """End the stream, and see that each record that arrived is at the destination once."""
+    async def ended(self) -> None:
+        """Let the stream end after what has arrived, and wait for it."""
         await self.session.drain(self.following.stream)
         async with within(60):
             await self.following.ended.wait()
+
+    async def drained(self) -> None:
+        """End the stream, and see that each record that arrived is at the destination once."""
+        await self.ended()
         assert await ids_in(self.cluster, self.name) == review_ids(self.arrived)
         assert sum(row["records"] for row in await self.windows()) == self.arrived
 

@@ -156,6 +156,21 @@ async def test_the_same_slice_again_is_the_same_messages(tmp_path):
     assert first == again
 
 
+async def test_in_sequence_a_slice_ends_before_the_record_whose_batch_is_full(tmp_path):
+    """The records of one customer are in one batch, however often the slice is read."""
+    customers = [ReadRecord(f"line {at}", {"id": at, "customer": name}) for at, name in enumerate("abaacb")]
+    harness = Harness(tmp_path, customers)
+    load = {"destination": "y.jsonl", "mode": "append"}
+    definition = {**harness.plan.pipeline.model_dump(by_alias=True, exclude_defaults=True), "load": load}
+    harness.plan = Plan(pipeline=parse({**definition, "mode": "streaming", "order_by": "customer"}))
+    first, again = await harness.extract(), await harness.extract()
+    assert first == again
+    assert [[each.id for each in batch.records] for batch in of_type(first, BatchExtracted)] == [["0", "2"], ["1"]]
+    assert (fact_of(first).cursor, fact_of(first).end) == (3, False)
+    rest = await harness.extract(slice=1, cursor=3)
+    assert [[each.id for each in batch.records] for batch in of_type(rest, BatchExtracted)] == [["3", "5"], ["4"]]
+
+
 async def test_the_last_slice_says_so(tmp_path):
     fact = fact_of(await Harness(tmp_path, [good(n) for n in range(9)]).extract(slice=1, cursor=6))
     assert [batch.tally.extracted for batch in fact.batches] == [2, 1]

@@ -54,6 +54,20 @@ def test_a_record_without_its_key_is_kept_out_and_says_why(data, words):
     assert record.id == record_hash(data, "line 7")
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"id": 1}, "`order_by` names 'c', which is missing at line 7; the record has id."),
+        ({"id": 1, "c": None}, "`order_by` names 'c', which is null at line 7; the record has id, c."),
+        ({"id": 1, "c": ""}, "`order_by` names 'c', which is empty at line 7; the record has id, c."),
+    ],
+)
+def test_a_record_that_is_in_no_sequence_is_kept_out_and_says_why(data, words):
+    error = identified(ReadRecord("line 7", data), ["id"], order_by=["c"]).error
+    assert (error.code, str(error)) == ("missing_order_key", words)
+    assert identified(ReadRecord("line 7", {"id": 1, "c": 0}), ["id"], order_by=["c"]).error is None
+
+
 def nested(levels):
     value = "x"
     for _ in range(levels):

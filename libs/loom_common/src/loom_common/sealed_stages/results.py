@@ -33,6 +33,7 @@ READ_WHOLE = frozenset(
         "late",
         "missing_field",
         "missing_key",
+        "missing_order_key",
         "unchecked_key",
     }
 )

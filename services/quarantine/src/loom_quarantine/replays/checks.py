@@ -1,7 +1,7 @@
 """Checks the records of a replay as a source's records are checked. It does no I/O.
 
 A record that was not read whole must be repaired, its key must exist and be unique, and fields that are loaded with the
-output must exist."""
+output, or by which it is in sequence, must exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_common.contracts.v1 import Derived
-from loom_common.domain.checks.record_checks import carried_from_input, key_of, see_fields
+from loom_common.domain.checks.record_checks import carried_from_input, key_of, see_fields, see_order_key
 from loom_common.domain.checks.repairs import mended, to_mend, words
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.steps import StepsTransformConfig
@@ -78,6 +78,7 @@ def _checked_part(kept: KeptInput, derived: Derived, edits: Mapping[str, Any], p
 def _trouble(data: Mapping[str, Any], place: str, pipeline: Pipeline) -> RecordError | None:
     try:
         see_fields(data, carried_from_input(pipeline), place)
+        see_order_key(data, pipeline.order_by, place)
         if pipeline.extract.keys:
             key_of(data, pipeline.extract.keys, place)
     except RecordError as error:
