@@ -63,6 +63,7 @@ FIGURES: Mapping[str, Figure] = {
     "first_paint": Figure("the slowest page of the console, first paint", "s", 1.0, less=True),
     "streams.50ms": Figure("a stream of 200 records/s, `batch.wait` 50 ms: 99th percentile", "ms", 500, less=True),
     "urgent_tickets": Figure("an urgent ticket over HTTP, to its answer: 99th percentile", "ms", 1000, less=True),
+    "sequence": Figure("a stream whose records stay in sequence (`order_by`), as a share of the same without it"),
     "steps.dearest": Figure("CPU of the dearest kind of step, a record", "us", 20, less=True),
     "peers.dlt": Figure("CSV into SQLite, as a multiple of dlt's rate", "times", 2.0),
     "peers.celery": Figure("a job whose time is the model's, as a multiple of Celery's rate on RabbitMQ", "times"),

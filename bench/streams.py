@@ -94,9 +94,12 @@ def write(folder: Path, pipeline: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def stream(folder: Path, pipeline: dict[str, Any]) -> AsyncIterator[tuple[Session, str, LoomConfig]]:
-    """Open the stream in this process; drain it at the end."""
-    write(folder, pipeline)
+async def stream(
+    folder: Path, pipeline: dict[str, Any], *, written: bool = False
+) -> AsyncIterator[tuple[Session, str, LoomConfig]]:
+    """Open the stream in this process, where it is not `written` yet after writing its project; pause it at the end."""
+    if not written:
+        write(folder, pipeline)
     config = LoomConfig.load(folder / "loom.yaml")
     loaded = load(folder / "pipeline.yaml")
     async with open_session(config, cluster=False) as session:
@@ -112,7 +115,7 @@ async def send(channel: Any, first: int, count: int, rate: float | None, queue: 
     for number in range(first, first + count):
         if rate is not None and (ahead := begun + (number - first) / rate - time.perf_counter()) > _LEAST:
             await asyncio.sleep(ahead)
-        body = json.dumps({"id": f"t{number}", "sent": time.time()}).encode()
+        body = json.dumps({"id": f"t{number}", "sent": time.time(), "customer": number % 100}).encode()
         message = aio_pika.Message(body, message_id=f"m{number}", content_type="application/json")
         await channel.default_exchange.publish(message, queue)
 

@@ -14,6 +14,7 @@ from loom_common.contracts.v1 import (
     CheckDestination,
     CheckSource,
     ExtractSlice,
+    RunCommand,
     SlicedBatch,
     SliceExtracted,
 )
@@ -22,12 +23,13 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id, canary_run_id, window_run_id
+from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, partitions, slices
-from loom_coordinator.intake import open_streams
+from loom_coordinator.intake import open_streams, stream_commands
 from loom_coordinator.lifecycle import completion, stream_windows
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
@@ -216,6 +218,15 @@ async def test_in_sequence_a_window_follows_once_the_one_before_has_ended(unit):
     await run_rows.change(unit, first(), status=run_rows.SUCCEEDED)
     await stream_windows.ended(unit, await the_run(unit, first()))
     assert await opened(unit) == [1, 2]
+
+
+async def test_the_priority_of_a_stream_is_that_of_its_windows_at_work_and_of_those_to_come(unit):
+    command = RunCommand(run_id=STREAM, verb="priority", priority=9)
+    assert (await stream_commands.carry_out(unit, command)).stream == STREAM
+    await take(unit, answer(records=10, cursor=NEXT))
+    assert [(await the_run(unit, window_run_id(STREAM, number))).priority for number in (1, 2)] == [9, 9]
+    with pytest.raises(ConfigurationError, match="needs `priority`"):
+        await stream_commands.carry_out(unit, RunCommand(run_id=STREAM, verb="priority"))
 
 
 async def test_on_a_cluster_the_services_look_before_the_first_window_of_each_version(unit):

@@ -125,7 +125,12 @@ async def _deadline(unit: UnitOfWork, run: Run) -> dt.datetime | None:
 
 async def prioritize(unit: UnitOfWork, run: Run, priority: int | None) -> str:
     """Change the run's share beside other runs; effective with its next slice."""
+    await run_rows.change(unit, run.run_id, priority=given(priority))
+    return run.status
+
+
+def given(priority: int | None) -> int:
+    """Return the priority that a command gives. Raises `ConfigurationError` where it gives none."""
     if priority is None:
         raise ConfigurationError("A priority command needs `priority`: 1 to 10.")
-    await run_rows.change(unit, run.run_id, priority=priority)
-    return run.status
+    return priority

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.values.ids import STREAM_PREFIX
 from loom_common.errors import ConfigurationError, NotFound
@@ -12,6 +14,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands
 from loom_coordinator.intake.definitions import trials
 from loom_coordinator.lifecycle import stream_windows
+from loom_coordinator.lifecycle.streams import canaries
 
 
 async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
@@ -44,7 +47,7 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
         case "rollback":
             status = await trials.roll_back(unit, stream)
         case "priority":
-            raise ConfigurationError("A priority is that of a run: name a window of the stream.")
+            status = await _prioritize(unit, stream, command.priority)
     waiting = await streams.open_windows(unit.connection, stream_id)
     first = waiting[0].number if waiting else stream.number
     run_id = waiting[0].run_id if waiting else stream_id
@@ -81,6 +84,17 @@ async def drain(unit: UnitOfWork, stream_id: str) -> str:
         return streams.DRAINED
     await streams.change(unit, stream_id, state=streams.DRAINING)
     return streams.DRAINING
+
+
+async def _prioritize(unit: UnitOfWork, stream: Stream, priority: int | None) -> str:
+    """Change the share that a stream has beside other runs: that of its windows at work, and of those to come."""
+    for each in await streams.open_windows(unit.connection, stream.stream_id):
+        await run_commands.prioritize(unit, (await run_rows.lock(unit, [each.run_id]))[each.run_id], priority)
+    canary = canaries.of_stream(stream)
+    trial = None if canary is None else replace(canary, template={**canary.template, "priority": priority}).row()
+    template = {**stream.template, "priority": run_commands.given(priority)}
+    await streams.change(unit, stream.stream_id, template=template, canary=trial)
+    return stream.state
 
 
 async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
