@@ -253,6 +253,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has n
 	@$(BIN)/python -m bench.first_paint --runs 20000
 	@$(BIN)/python -m bench.streams --waits 20ms 50ms 200ms --windows 60
 	@$(BIN)/python -m bench.urgent_tickets
+	@$(BIN)/python -m bench.sequence
 	@$(BIN)/python -m bench.steps
 	@$(BIN)/python -m bench.figures
 

@@ -76,6 +76,14 @@ def test_records_kept_before_sources_said_what_to_edit_are_looked_at(data, code,
     assert "--edit price=VALUE" in str(checked(unreadable, {"id": "2"}, PIPELINE).error)
 
 
+@pytest.mark.parametrize(("edits", "words"), [({"text": ""}, "`order_by` names 'text', which is empty"), ({}, "as it")])
+def test_a_record_is_in_sequence_again_once_it_is_edited(edits, words):
+    ordered = PIPELINE.model_copy(update={"order_by": ["text"]})
+    kept = row({"id": "1", "text": ""}, "missing_order_key", details={"field": "text"})
+    assert words in str(checked(kept, edits, ordered).error)
+    assert checked(kept, {"text": "a"}, ordered).error is None
+
+
 def test_what_is_not_edited_is_kept_back_as_before():
     assert str(checked(UNDECODED, {}, PIPELINE).error) == "as it was said"
     again = checked(UNDECODED, {"id": "2"}, PIPELINE)
