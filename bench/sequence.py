@@ -52,6 +52,7 @@ async def measured(folder: Path, url: str, sections: Mapping[str, Any], options:
     warm, even = int(options.rate), int(options.rate * options.seconds)
     queue = folder.name
     pipeline = {**definition("50ms", 10_000_000, queue), **sections}
+    pipeline["extract"]["options"] = {"prefetch": options.prefetch}
     async with await aio_pika.connect(url) as connection, await connection.channel() as channel:
         await channel.declare_queue(queue, durable=True)
         write(folder, pipeline)
@@ -62,8 +63,9 @@ async def measured(folder: Path, url: str, sections: Mapping[str, Any], options:
                 send(channel, 0, warm + even, options.rate, queue), arrived(table, warm + even)
             )
         await send(channel, warm + even, options.waiting, None, queue)
-        begun = time.perf_counter()
         async with stream(folder, pipeline, written=True):
+            await arrived(table, warm + even + 1)
+            begun = time.perf_counter()
             await arrived(table, warm + even + options.waiting)
             took = time.perf_counter() - begun
     cuts = quantiles(taken[warm:], n=100)
@@ -87,6 +89,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="records a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long they are sent (default: %(default)s)")
     parser.add_argument("--waiting", type=int, default=4000, help="records that wait then (default: %(default)s)")
+    parser.add_argument("--prefetch", type=int, default=2000, help="of the source (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="(default: %(default)s)")
     options = parser.parse_args()
     found: dict[tuple[str, bool], list[Measured]] = {}
