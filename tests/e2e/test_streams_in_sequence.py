@@ -86,9 +86,10 @@ async def test_a_stream_that_was_paused_and_one_that_was_killed_go_on_in_sequenc
         arrive(made, "a", records(range(20)))
         await stream.until(lambda: len(observing.questions) > 5)
     arrive(made, "b", records(range(20, 40)))
-    observing.hold_after(observing.calls + 8)
+    answered = observing.calls + 8
+    observing.hold_after(answered)
     command = await Command.begin(made.folder, "run", "pipeline.yaml")
-    assert await command.reach(lambda: observing.calls > 20)
+    assert await command.reach(lambda: observing.calls > answered)
     await command.kill()
     observing.let_go()
     async with opened(made) as stream:
