@@ -3,7 +3,6 @@
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import NameRules, TableName
 from loom_connectors.sql.threads.blocking import finished
+from loom_connectors.sql.threads.file_dialect import FileDialect
 from loom_connectors.storage.local import see_that_it_can_be_written
 from loom_connectors.values import EMPTY_TEXT, UnfitValue
 
@@ -164,18 +164,12 @@ def _insert_sql(target: Target, columns: Sequence[str], casts: Sequence[str]) ->
     return f"{sql} {last} ON CONFLICT ({key}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}"
 
 
-class DuckdbDialect:
+class DuckdbDialect(FileDialect[DuckdbFile]):
     """Represents one DuckDB file that is written."""
 
     errors = (duckdb.Error, UnfitValue, UnicodeEncodeError)
     names = NameRules("DuckDB", folds_case=True)
-
-    def __init__(self, file: DuckdbFile) -> None:
-        self._file = file
-
-    @property
-    def shown(self) -> str:
-        return self._file.shown
+    types = tables.TYPES
 
     def fault(self, error: Exception) -> Fault:
         if isinstance(error, _ROW_ERRORS) or not isinstance(error, duckdb.Error):
@@ -191,9 +185,6 @@ class DuckdbDialect:
         hint = EMPTY_TEXT if code == "type" and "" in row.values.values() else ""
         return FailedRow(row.record_id, code, f"{words}{hint}")
 
-    def quoted(self, name: str) -> str:
-        return quoted(name)
-
     def marker(self, number: int) -> str:
         return f"${number}"
 
@@ -202,24 +193,6 @@ class DuckdbDialect:
 
     def name_list(self, names: Sequence[str]) -> list[str]:
         return list(names)
-
-    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
-        return tables.TYPES[kind]
-
-    def unique_index(self, table: TableName, key: Sequence[str]) -> str:
-        return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"
-
-    def renamed(self, table: TableName, name: str) -> str:
-        return f"ALTER TABLE {table.sql} RENAME TO {quoted(name)}"
-
-    async def run(self, work: Work[Result], seconds: float) -> Result:
-        return await asyncio.to_thread(self._run, work, seconds)
-
-    async def look(self, work: Work[Result]) -> Result:
-        return await asyncio.to_thread(self._look, work)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._file.close)
 
     def _run(self, work: Work[Result], seconds: float) -> Result:
         """Do the work, again and again while other transactions are in its way."""

@@ -3,7 +3,6 @@
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
@@ -15,9 +14,10 @@ from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs
-from loom_connectors.sql.parameters import name_list, quoted
+from loom_connectors.sql.parameters import name_list
 from loom_connectors.sql.table_name import NameRules, TableName
 from loom_connectors.sql.threads.blocking import finished
+from loom_connectors.sql.threads.file_dialect import FileDialect
 from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder
@@ -123,18 +123,12 @@ class SqliteSession:
         await self.execute(f"INSERT INTO {target.sql} ({names}) SELECT {names} FROM {source.sql}")
 
 
-class SqliteDialect:
+class SqliteDialect(FileDialect[SqliteFile]):
     """Represents one SQLite file that is written."""
 
     errors = (sqlite3.Error, OverflowError, UnicodeEncodeError, UnfitValue)
     names = NameRules("SQLite", folds_case=True)
-
-    def __init__(self, file: SqliteFile) -> None:
-        self._file = file
-
-    @property
-    def shown(self) -> str:
-        return self._file.shown
+    types = tables.TYPES
 
     def fault(self, error: Exception) -> Fault:
         if isinstance(error, _ROW_ERRORS):
@@ -149,9 +143,6 @@ class SqliteDialect:
         constraint = name.startswith("SQLITE_CONSTRAINT") and name != "SQLITE_CONSTRAINT_DATATYPE"
         return FailedRow(row.record_id, "constraint" if constraint else "type", _reason(error, row))
 
-    def quoted(self, name: str) -> str:
-        return quoted(name)
-
     def marker(self, number: int) -> str:
         return f"?{number}"
 
@@ -160,24 +151,6 @@ class SqliteDialect:
 
     def name_list(self, names: Sequence[str]) -> str:
         return json_text(list(names))
-
-    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
-        return tables.TYPES[kind]
-
-    def unique_index(self, table: TableName, key: Sequence[str]) -> str:
-        return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"
-
-    def renamed(self, table: TableName, name: str) -> str:
-        return f"ALTER TABLE {table.sql} RENAME TO {quoted(name)}"
-
-    async def run(self, work: Work[Result], seconds: float) -> Result:
-        return await asyncio.to_thread(self._run, work, seconds)
-
-    async def look(self, work: Work[Result]) -> Result:
-        return await asyncio.to_thread(self._look, work)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._file.close)
 
     def _run(self, work: Work[Result], seconds: float) -> Result:
         with self._file.writer(seconds) as db:
