@@ -23,14 +23,20 @@ from loom_connectors.redis_streams.options import RedisStreamOptions
 from loom_connectors.rest.http.options import Auth, Pagination, RestDestinationOptions, RestSourceOptions
 from loom_connectors.snowflake.options import SnowflakeDestinationOptions, SnowflakeSourceOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-from loom_dev.reference import connectors_text as text
+from loom_dev.reference.connectors.begin import CONNECTORS
+from loom_dev.reference.connectors.databases import DATABASES
+from loom_dev.reference.connectors.formats import FORMATS
+from loom_dev.reference.connectors.services import SERVICES
+from loom_dev.reference.connectors.storages import STORAGES
 from loom_dev.reference.markdown import page
 from loom_dev.reference.model_tables import doc, fields, model_in
+
+_SAID = {**FORMATS, **DATABASES, **SERVICES}
 
 
 def connectors_page() -> str:
     """Return the reference of the connectors."""
-    parts = [text.CONNECTORS]
+    parts = [CONNECTORS]
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
         "JSON Lines files": (JsonLinesSourceOptions, JsonLinesOptions),
@@ -50,7 +56,7 @@ def connectors_page() -> str:
         "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }
     for title, (source, destination) in options.items():
-        parts.append(f"## {title}\n\n{text.CONNECTOR[title].strip()}\n")
+        parts.append(f"## {title}\n\n{_SAID[title].strip()}\n")
         for section, model in (("extract.options", source), ("load.options", destination)):
             if model.model_fields:
                 parts.append(f"`{section}`:\n\n{fields(model)}")
@@ -61,7 +67,7 @@ def connectors_page() -> str:
                 ]
         if title == "REST APIs":
             parts += [_by_type("auth", Auth), _by_type("pagination", Pagination)]
-    return page([*parts, text.STORAGES])
+    return page([*parts, STORAGES])
 
 
 def _is_shared(name: str, section: str, source: type[BaseModel]) -> bool:
