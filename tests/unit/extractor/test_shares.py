@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loom_common.domain.run.piece import Share
+from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import ReadRecord
-from loom_extractor.shares import takes
+from loom_extractor.shares import takes, wanted
 
 _ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
@@ -43,3 +44,12 @@ def test_a_share_is_about_as_large_as_it_says_and_a_larger_one_holds_every_small
     )
     assert 140 < len(tenth) < 260
     assert tenth < half
+
+
+def test_a_slice_keeps_the_records_of_its_share_and_one_without_a_share_keeps_all():
+    read = [ReadRecord(f"message {n}.1", {"id": n}) for n in range(40)]
+    records = [SliceRecord(str(n), {"id": n}) for n in range(40)]
+    both = [wanted(Share(canary=0.5, keys=("id",), on_trial=which), read, records) for which in (False, True)]
+    assert sorted(int(each.id) for kept in both for each in kept) == list(range(40))
+    assert min(map(len, both)) > 5
+    assert wanted(None, read, records) == records
