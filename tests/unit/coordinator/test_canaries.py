@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.contracts.v1 import CheckSource, ExtractSlice, SlicedBatch, SliceExtracted
+from loom_common.contracts.v1 import CheckSource, ExtractSlice, RunCommand, SlicedBatch, SliceExtracted
 from loom_common.domain.run.piece import Piece, Share
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id, canary_run_id, window_beside, window_run_id
 from loom_coordinator.db import run_rows, streams
-from loom_coordinator.intake import apply_facts
+from loom_coordinator.intake import apply_facts, stream_commands
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
 from loom_coordinator.lifecycle import stream_windows
@@ -127,6 +127,38 @@ async def test_a_window_is_counted_with_what_was_read_beside_it_or_not_at_all(un
     await run_rows.change(unit, BESIDE, status=run_rows.SUCCEEDED)
     await compact(unit, stream, 2 + KEPT_WHOLE)
     assert (await streams.find(unit.connection, STREAM)).counted == 1
+
+
+async def cancelled(unit) -> None:
+    """Cancel the stream, whose window is one of ten records."""
+    load = {**DEFINITION["load"], "mode": "append"}
+    ten = {**DEFINITION, "mode": "streaming", "window": {"records": 10}, "load": load}
+    await run_rows.change(unit, WINDOW, definition=ten)
+    await stream_commands.carry_out(unit, RunCommand(run_id=STREAM, verb="cancel"))
+
+
+async def test_what_a_cancelled_stream_had_left_to_a_version_on_trial_counts_as_cancelled(unit):
+    await apply_facts.take(unit, [answer(WINDOW, 0, 3, NEXT, others=2)])
+    await apply_facts.take(unit, [answer(BESIDE, 0, 2, NEXT)])
+    await apply_facts.take(unit, [answer(WINDOW, 1, 1, AFTER, others=3)])
+    await cancelled(unit)
+    window, beside = await the_run(unit, WINDOW), await the_run(unit, BESIDE)
+    assert {window.status, beside.status} == {run_rows.CANCELLED}
+    assert (window.tally.extracted, window.tally.cancelled) == (4, 4)
+    assert (beside.tally.extracted, beside.tally.cancelled) == (5, 5)
+    assert beside.tally.balanced
+    late = answer(BESIDE, 1, 3, AFTER)  # of an extractor that was at it
+    await apply_facts.take(unit, [late])
+    beside = await the_run(unit, BESIDE)
+    assert (beside.tally.extracted, beside.tally.cancelled) == (5, 5)
+
+
+async def test_a_run_beside_a_window_that_had_read_all_has_nothing_more_to_cancel(unit):
+    await apply_facts.take(unit, [answer(WINDOW, 0, 3, NEXT, others=2)])
+    await apply_facts.take(unit, [answer(BESIDE, 0, 2, NEXT)])
+    await cancelled(unit)
+    beside = await the_run(unit, BESIDE)
+    assert (beside.tally.extracted, beside.tally.cancelled) == (2, 2)
 
 
 def test_the_id_of_a_run_beside_a_window_names_the_window():

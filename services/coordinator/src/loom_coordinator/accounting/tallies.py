@@ -34,6 +34,15 @@ def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Ta
     return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
 
 
+def with_unread(total: Tally, unread: int) -> Tally:
+    """Return the tally of a run that was cancelled before so many of its records were read: they count as extracted,
+    and as cancelled."""
+    if unread <= 0:
+        return total
+    counts = {"extracted": total.extracted + unread, "cancelled": total.cancelled + unread}
+    return total.model_copy(update=counts)
+
+
 def of_run(run: Run) -> Tally:
     """Return the run's tally for people, as far as it has come. Its row holds the one of its end; until then, and
     after a resume, its totals tell."""

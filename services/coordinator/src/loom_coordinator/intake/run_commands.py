@@ -46,9 +46,10 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
     return RunAccepted(run_id=command.run_id, pipeline=run.pipeline_name, status=status, epoch=now.epoch)
 
 
-async def cancel(unit: UnitOfWork, run: Run, *, with_its_stream: bool = False) -> str:
-    """End the run. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader
-    once more for what the first time asked of it: that message may be lost with a broker."""
+async def cancel(unit: UnitOfWork, run: Run, *, with_its_stream: bool = False, unread: int = 0) -> str:
+    """End the run, of which so many records are `unread` that nobody else will read. Cancelling what has ended drops
+    what it has staged. Cancelling what was cancelled asks the loader once more for what the first time asked of it:
+    that message may be lost with a broker."""
     if staged_rows.held(run) and not final_status.adds(run):
         await staged_rows.drop(unit, run, status=run_rows.CANCELLED)
         return run_rows.CANCELLED
@@ -60,7 +61,7 @@ async def cancel(unit: UnitOfWork, run: Run, *, with_its_stream: bool = False) -
                 f"Run {run.run_id} has the records of a version on trial, and more of them come. `loom rollback "
                 f"{run.stream}` ends that first."
             )
-        await completion.cancel(unit, run)
+        await completion.cancel(unit, run, unread)
     else:
         return run.status
     return run_rows.CANCELLED

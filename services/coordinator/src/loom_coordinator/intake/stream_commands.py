@@ -98,11 +98,19 @@ async def _prioritize(unit: UnitOfWork, stream: Stream, priority: int | None) ->
 
 
 async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
-    """End a stream now. What its windows loaded stays."""
+    """End a stream now. What its windows loaded stays; what was left to a version on trial, and not read, counts as
+    cancelled."""
     await streams.change(unit, stream.stream_id, state=streams.DRAINED)
-    for each in await streams.open_windows(unit.connection, stream.stream_id):
+    windows = await streams.open_windows(unit.connection, stream.stream_id)
+    runs = await run_rows.lock(unit, [each.run_id for each in windows])
+    unread = {
+        run_id: await stream_windows.unread_beside(unit, run)
+        for run_id, run in runs.items()
+        if run.canary_of is not None
+    }
+    for each in windows:
         run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
-        await run_commands.cancel(unit, run, with_its_stream=True)
+        await run_commands.cancel(unit, run, with_its_stream=True, unread=unread.get(each.run_id, 0))
     return run_rows.CANCELLED
 
 

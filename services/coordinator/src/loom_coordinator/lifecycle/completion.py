@@ -115,6 +115,7 @@ async def _cut_short(
     error: str | None,
     reason: str | None = None,
     drop: bool = False,
+    unread: int = 0,
 ) -> None:
     """End a run before its time. What it added to its destination is shown. What it staged to replace a whole waits for
     `loom resume`, or is dropped."""
@@ -124,6 +125,7 @@ async def _cut_short(
     shown = tallies.shown(tally, None, ended=True)
     if reason == staged_rows.LOST or (drop and not final_status.adds(run)):
         shown = shown.model_copy(update={"staged": 0})
+    shown = tallies.with_unread(shown, unread)
     # Who raised the error did not know the run, and what is told can be typed as it stands.
     told = None if error is None else error.replace("`loom resume`", f"`loom resume {run.run_id}`")
     await _end(unit, run, status, shown, error=told, reason=reason, finalizing=asks)
@@ -145,10 +147,10 @@ async def late(unit: UnitOfWork, run: Run) -> bool:
     return True
 
 
-async def cancel(unit: UnitOfWork, run: Run) -> None:
+async def cancel(unit: UnitOfWork, run: Run, unread: int = 0) -> None:
     """End a run at the user's word. What it added stays and is shown; what it staged is dropped; the rest counts as
-    cancelled."""
-    await _cut_short(unit, run, run_rows.CANCELLED, error=None, drop=True)
+    cancelled, also the `unread` records that were left to it and that it had not begun to read."""
+    await _cut_short(unit, run, run_rows.CANCELLED, error=None, drop=True, unread=unread)
 
 
 async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
@@ -170,6 +172,8 @@ async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
         shown = shown.model_copy(update={"staged": 0})
         if any(isinstance(fact, BatchFact) and fact.header.tally.staged for fact in facts):
             finalize.ask(unit, run, run.epoch, complete=False, drop=True)
+    if run.status == run_rows.CANCELLED and run.canary_of is not None and run.tally is not None:
+        shown = tallies.with_unread(shown, run.tally.extracted - shown.extracted)
     await run_rows.change(unit, run_id, placed=placed, finalizing=finalizing, **tallies.columns(shown))
     await tallies.enter_lineage(unit, run, shown)
     await usage.add_up(unit, run)

@@ -219,6 +219,11 @@ async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
     return (await unit.connection.execute(select(partitions.c.cursor).where(partitions.c.run_id == run_id))).scalar()
 
 
+async def remaining_of(unit: UnitOfWork, run_id: str) -> int | None:
+    """Return how many more records are wanted of a run's only partition; None where all are."""
+    return (await unit.connection.execute(select(partitions.c.remaining).where(partitions.c.run_id == run_id))).scalar()
+
+
 async def seal(unit: UnitOfWork, run_id: str) -> None:
     """Let no more slices of a run be asked for."""
     await unit.connection.execute(_SEAL, {"run": run_id})

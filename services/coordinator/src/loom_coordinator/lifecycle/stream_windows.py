@@ -20,7 +20,7 @@ from loom_common.contracts.v1 import SliceExtracted
 from loom_common.domain.run.piece import Piece, Share
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import canary_run_id, window_beside, window_run_id
-from loom_coordinator.accounting import schemas
+from loom_coordinator.accounting import schemas, tallies
 from loom_coordinator.db import run_rows, run_totals, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.slice_rows import SliceRow
@@ -238,6 +238,19 @@ async def is_read(unit: UnitOfWork, run: Run) -> bool:
     window = await run_rows.find(unit.connection, str(run.canary_of))
     assert window is not None, "it was opened beside a window"
     return window.status == run_rows.CANCELLED or await slices.exhausted(unit, window.run_id)
+
+
+async def unread_beside(unit: UnitOfWork, run: Run) -> int:
+    """Return how many records a window has left to the run beside it that this one has not read. Those of the window's
+    answers are counted where its limit is."""
+    window = await run_rows.find(unit.connection, str(run.canary_of))
+    if window is None or window.status == run_rows.CANCELLED or not await slices.holds_any(unit, run.run_id):
+        return 0
+    limits = tallies.definition(window).windows
+    left = await slices.remaining_of(unit, window.run_id)
+    if limits is None or left is None:
+        return 0
+    return max(0, limits.records - left - window.totals.tally.extracted - run.totals.tally.extracted)
 
 
 async def underway_beside(unit: UnitOfWork, window: Run) -> int:

@@ -122,7 +122,7 @@ class Alert(Part):
 
     type: str = Field(
         description="`budget_exhausted`, `day_budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, "
-        "`score_degradation`."
+        "`score_degradation`, `canary_promoted`, `canary_rolled_back`."
     )
     severity: str
     message: str
