@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from loom.project.config import LoomConfig
 from loom.views import open_views
 from loom_common.async_engine import AsyncConnection
+from loom_coordinator.db.tables.outcomes import pipeline_costs
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.queries.audit.books import books
 from loom_coordinator.queries.audit.rules import differences
@@ -98,8 +99,8 @@ async def looked(folder: Path, pipeline: str) -> float:
 
 
 async def booked(connection: AsyncConnection, pipeline: str) -> tuple[int, int, list[str]]:
-    """Return the number of windows of a pipeline, the records in their rows, and what does not agree with the audit of
-    each of them."""
+    """Return the number of windows of a pipeline, the records in their rows, and what does not agree: with the audit of
+    each of them, and with the days of the pipeline."""
     runs = pipeline_runs.c
     mine = (runs.pipeline_name == pipeline, runs.stream.is_not(None))
     sums = select(func.count(), func.coalesce(func.sum(runs.records_processed), 0)).where(*mine)
@@ -108,4 +109,9 @@ async def booked(connection: AsyncConnection, pipeline: str) -> tuple[int, int, 
     for run_id in (await connection.execute(select(runs.run_id).where(*mine).order_by(runs.stream_window))).scalars():
         found = differences(await books(connection, run_id, None))
         wrong += [f"{run_id}: {each.what}: {each.expected} against {each.found}" for each in found]
+    days = select(func.sum(pipeline_costs.c.total_runs), func.sum(pipeline_costs.c.total_records_processed))
+    told = (await connection.execute(days.where(pipeline_costs.c.pipeline_name == pipeline))).one()
+    ended = (await connection.execute(sums.where(runs.completed_at.is_not(None)))).one()
+    if tuple(map(int, told)) != tuple(map(int, ended)):
+        wrong.append(f"days: {told[0]} runs with {told[1]} records against {ended[0]} with {ended[1]}")
     return int(count), int(records), wrong

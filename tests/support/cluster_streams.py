@@ -11,7 +11,10 @@ from uuid import uuid4
 from loom.project.config import LoomConfig
 from loom.session import Session, open_session
 from loom_common.contracts.v1 import RunAccepted
+from loom_coordinator.queries.audit.books import books
+from loom_coordinator.queries.audit.rules import differences
 from loom_dev.waiting import within
+from loom_migrations.engine import open_engine
 from support.clients import request_of
 from support.cluster import Cluster
 from support.projects import Project, project, review_ids
@@ -108,6 +111,18 @@ class ClusterStream:
         await self.ended()
         assert await ids_in(self.cluster, self.name) == review_ids(self.arrived)
         assert sum(row["records"] for row in await self.windows()) == self.arrived
+        assert await self._differences() == []
+
+    async def _differences(self) -> list[str]:
+        """Return what does not agree in the books of the windows."""
+        ids = await self.cluster.rows("SELECT run_id FROM pipeline_runs WHERE stream = $1", self.following.stream)
+        engine = open_engine(self.cluster.state_url, reads=True, pool_size=1)
+        try:
+            async with engine.connect() as connection:
+                found = {row["run_id"]: differences(await books(connection, row["run_id"], None)) for row in ids}
+        finally:
+            await engine.dispose()
+        return [f"{run_id}: {each}" for run_id, several in found.items() for each in several]
 
     async def close(self, *, stays: bool) -> None:
         """Follow the stream no more; cancel it unless it has ended, or `stays`."""
