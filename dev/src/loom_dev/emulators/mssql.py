@@ -12,7 +12,6 @@ import socketserver
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -22,41 +21,15 @@ import asyncpg
 from pysqlbridge.certificate import self_signed
 from pysqlbridge.tds import Connection
 from pysqlbridge.tds.packet import TdsProtocolError
-from pysqlbridge.tds.result import Bit, Column, ColumnType, Float, Integer, NVarChar, Query, QueryError, QueryResult
+from pysqlbridge.tds.result import Query, QueryError, QueryResult
 from sqlglot.errors import SqlglotError
 
+from loom_dev.emulators.mssql_answers import TYPES, nothing, number_of, result_of, words_of
 from loom_dev.emulators.mssql_translation import translated
 
 CATALOG = Path(__file__).with_name("mssql_catalog.sql")
 USER = "loader"
 _INSTALLING = 7_240_001
-_NUMBERS: tuple[tuple[type[asyncpg.PostgresError], int], ...] = (
-    (asyncpg.UniqueViolationError, 2627),
-    (asyncpg.NotNullViolationError, 515),
-    (asyncpg.IntegrityConstraintViolationError, 547),
-    (asyncpg.StringDataRightTruncationError, 2628),
-    (asyncpg.NumericValueOutOfRangeError, 8115),
-    (asyncpg.InvalidTextRepresentationError, 245),
-    (asyncpg.InvalidDatetimeFormatError, 241),
-    (asyncpg.DatetimeFieldOverflowError, 242),
-    (asyncpg.UndefinedTableError, 208),
-    (asyncpg.UndefinedColumnError, 207),
-    (asyncpg.DuplicateTableError, 2714),
-    (asyncpg.DuplicateColumnError, 2705),
-    (asyncpg.DeadlockDetectedError, 1205),
-    (asyncpg.LockNotAvailableError, 1222),
-    (asyncpg.InsufficientPrivilegeError, 229),
-    (asyncpg.ReadOnlySQLTransactionError, 3906),
-    (asyncpg.RaiseError, 50000),
-    (asyncpg.PostgresSyntaxError, 102),
-)
-_ELSE = 8180
-_TYPES = {
-    "int8": "bigint", "int4": "int", "int2": "smallint", "bool": "bit", "text": "nvarchar(max)",
-    "varchar": "nvarchar(4000)", "numeric": "decimal", "float8": "float", "float4": "real", "date": "date",
-    "time": "time(6)", "timestamp": "datetime2(6)", "timestamptz": "datetimeoffset(6)", "bytea": "varbinary(max)",
-    "uuid": "uniqueidentifier",
-}  # fmt: skip
 _GUARDED = re.compile(r"IF OBJECT_ID\(N'((?:[^']|'')*)'\) IS NULL (.*)", re.DOTALL)
 _RENAMED = re.compile(r"EXEC sp_rename N'((?:[^']|'')*)', N'((?:[^']|'')*)'")
 _SET = re.compile(r"SET (\w+) (\w+)", re.IGNORECASE)
@@ -64,44 +37,6 @@ _CONTROLS = ("BEGIN TRANSACTION", "COMMIT", "COMMIT TRANSACTION", "ROLLBACK")
 _COUNT = "; SELECT @@ROWCOUNT"
 _NO_COUNT = "SET NOCOUNT ON; "
 _DESCRIBED = "sys.dm_exec_describe_first_result_set("
-
-
-class _MaxBinary(ColumnType):  # type: ignore[misc]  # the package ships no types
-    """Encodes VARBINARY(MAX), as chunks."""
-
-    def type_info(self) -> bytes:
-        return b"\xa5\xff\xff"
-
-    def encode(self, value: object) -> bytes:
-        if value is None:
-            return b"\xff" * 8
-        assert isinstance(value, bytes)
-        chunk = len(value).to_bytes(4, "little") + value if value else b""
-        return len(value).to_bytes(8, "little") + chunk + bytes(4)
-
-
-class _Decimal(ColumnType):  # type: ignore[misc]  # the package ships no types
-    """Encodes decimal numbers as SQL Server sends them: 38 digits, of which 10 stand behind the point."""
-
-    def type_info(self) -> bytes:
-        return b"\x6a\x11\x26\x0a"
-
-    def encode(self, value: object) -> bytes:
-        if value is None:
-            return b"\0"
-        scaled = int(Decimal(str(value)).scaleb(10))
-        return b"\x11" + bytes([scaled >= 0]) + abs(scaled).to_bytes(16, "little")
-
-
-_WIRE: Mapping[str, ColumnType] = {
-    **dict.fromkeys(("int8", "int4", "int2"), Integer(8)),
-    "bool": Bit(),
-    "float8": Float(8),
-    "float4": Float(4),
-    "bytea": _MaxBinary(),
-    "numeric": _Decimal(),
-}
-"""Says how the types of Postgres travel; all others do as texts."""
 
 
 class _Session:
@@ -128,28 +63,28 @@ class _Session:
             if self._in_transaction:  # as XACT_ABORT has it
                 self._in_transaction = False
                 self._loop.run_until_complete(self._run("ROLLBACK"))
-            raise QueryError(_words(_number(error), error), number=_number(error)) from error
+            raise QueryError(words_of(number_of(error), error), number=number_of(error)) from error
 
     async def _answer(self, sql: str, values: Mapping[str, object]) -> QueryResult:
         counted = sql.startswith(_NO_COUNT) and sql.endswith(_COUNT)
         sql = sql[len(_NO_COUNT) : -len(_COUNT)] if counted else sql
         found = await self._run_batch(sql.strip().rstrip(";"), values)
-        return _result([("", "int8")], [[self._rows]]) if counted else found
+        return result_of([("", "int8")], [[self._rows]]) if counted else found
 
     async def _run_batch(self, sql: str, values: Mapping[str, object]) -> QueryResult:
         if _DESCRIBED in sql:
             return await self._described(str(values["@p1"]), str(values["@p2"] or ""))
         if await self._controlled(sql, sql.upper()):
-            return _nothing()
+            return nothing()
         if (guarded := _GUARDED.fullmatch(sql)) is not None:
             there = await self._fetch(f"SELECT sys.object_id('{guarded[1]}')")
-            return _nothing() if there[1][0][0] is not None else await self._run_batch(guarded[2], values)
-        found = _nothing()
+            return nothing() if there[1][0][0] is not None else await self._run_batch(guarded[2], values)
+        found = nothing()
         for each in translated(sql):
             for table in each.locked if self._in_transaction else ():
                 await self._run(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             columns, rows = await self._fetch(each.filled(values))
-            found = _result(columns, rows)
+            found = result_of(columns, rows)
         return found
 
     async def _controlled(self, sql: str, upper: str) -> bool:
@@ -183,9 +118,9 @@ class _Session:
         except asyncpg.PostgresError as error:
             if self._in_transaction:
                 raise
-            return _result(names, [[None, None, _words(_number(error), error)]])
+            return result_of(names, [[None, None, words_of(number_of(error), error)]])
         columns = [(each.name, each.type.name) for each in prepared.get_attributes()]
-        return _result(names, [[name or None, _TYPES.get(kind, kind), None] for name, kind in columns])
+        return result_of(names, [[name or None, TYPES.get(kind, kind), None] for name, kind in columns])
 
     async def _fetch(self, sql: str) -> tuple[list[tuple[str, str]], list[list[Any]]]:
         prepared = await (await self._opened()).prepare(sql)
@@ -224,37 +159,6 @@ class _Null:
 
     def __str__(self) -> str:
         return self._kind
-
-
-def _nothing() -> QueryResult:
-    return QueryResult(columns=[], rows=[])
-
-
-def _result(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> QueryResult:
-    if not columns:
-        return _nothing()
-    wire = [
-        Column(name, _MaxBinary() if kind == "bytea" else _WIRE.get(kind, NVarChar(None))) for name, kind in columns
-    ]
-    return QueryResult(columns=wire, rows=[list(row) for row in rows])
-
-
-def _number(error: Exception) -> int:
-    return next((each for kind, each in _NUMBERS if isinstance(error, kind)), _ELSE)
-
-
-def _words(number: int, error: Exception) -> str:
-    words = str(getattr(error, "message", None) or error)
-    match number:
-        case 2627:
-            return f"Violation of PRIMARY KEY constraint. Cannot insert duplicate key in object. {words}."
-        case 208:
-            name = re.search('"([^"]+)"', words)
-            return f"Invalid object name '{name[1] if name else ''}'."
-        case 515:
-            return f"Cannot insert the value NULL into column: {words}; column does not allow nulls."
-        case _:
-            return words
 
 
 class MssqlServer:
