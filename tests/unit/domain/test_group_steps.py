@@ -65,8 +65,8 @@ def test_what_is_wrong_about_groups_is_told_with_its_place(case):
 
 
 ELSEWHERE = {
-    "sensitive fields": ({"sensitive": ["b"]}, "members of groups are not encrypted"),
-    "a stream": ({"mode": "streaming"}, "whose records never are all there"),
+    "sensitive values of groups": ({"sensitive": ["kind"]}, "would stand in the ids of groups"),
+    "sensitive values under another name": ({"sensitive": ["b"]}, "add `all` to `sensitive`"),
     "a field of the source": ({"load": {"destination": "out.csv", "include": ["review"]}}, "a field that a group has"),
     "a key that is no group's": (
         {"load": {"destination": "out.csv", "mode": "upsert", "key": ["many"]}}, "`kind` among them",

@@ -50,11 +50,13 @@ def test_what_is_wrong_about_resolving_is_told_with_its_place(case):
     assert [each.key for each in refused.value.problems if words in each.expected][:1] == [key]
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"sensitive": ["name"]}, "no `resolve` in a pipeline")])
-def test_records_that_wait_in_clear_are_refused(changes, words):
+def test_sensitive_values_that_would_stand_in_clear_are_refused():
+    step = {**WHO, "fields": {"label": {"first": "name"}}}
     with pytest.raises(InvalidDefinition) as refused:
-        parse(definition(WHO, **changes))
-    assert [each.key for each in refused.value.problems if words in each.expected] == ["transform.steps[0]"]
+        parse(definition(step, sensitive=["name", "city"]))
+    found = {each.key: each.expected for each in refused.value.problems}
+    assert "would stand in the ids of groups" in found["transform.steps[0].block"]
+    assert "add `label` to `sensitive`" in found["transform.steps[0].fields.label"]
 
 
 def test_a_step_that_resolves_brings_its_group_which_is_written_out_once():

@@ -15,6 +15,7 @@ from loom_common.domain.steps.grouping import GroupMember, GroupRecord
 from loom_common.domain.steps.operators import GroupStep
 from loom_common.errors import PermanentError
 from loom_common.ports.group_members import GroupMembers
+from loom_common.sealed_stages.members import SealerOf, opening_members
 from loom_common.worker.slices import Slice, SliceRecord, cut
 
 _PAGE = 1_000
@@ -22,6 +23,10 @@ _PAGE = 1_000
 _MOST_MEMBERS = 50_000
 """After so many members a slice ends with the group that is being read, so that reading one takes a bounded time
 however large groups are."""
+
+
+Opened = Callable[[GroupMember], GroupMember]
+"""Returns a member with its values in clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,10 @@ class GroupPage:
 class GroupReader:
     """Makes the record of each group of its members. Nothing is opened before the first group is read."""
 
-    def __init__(self, open_store: Callable[[], GroupMembers]) -> None:
+    def __init__(self, open_store: Callable[[], GroupMembers], sealer_of: SealerOf | None = None) -> None:
+        """`sealer_of` opens the members of plans with sensitive fields; without it, they are in clear."""
         self._open_store = open_store
+        self._sealer_of = sealer_of
         self._store: GroupMembers | None = None
 
     async def read(self, request: ExtractSlice, plan: Plan, step: str) -> Slice:
@@ -52,7 +59,8 @@ class GroupReader:
         if self._store is None:
             self._store = self._open_store()
         limit = request.max_batches * plan.pipeline.extract.batch_size
-        page = await groups(self._store, request.run_id, grouping, request.cursor, limit)
+        opened = await opening_members(plan, self._sealer_of)
+        page = await groups(self._store, request.run_id, grouping, request.cursor, limit, opened)
         return cut(
             request,
             page.records,
@@ -73,8 +81,11 @@ class GroupReader:
                 await self._store.close()
 
 
-async def groups(store: GroupMembers, run_id: str, step: GroupStep, cursor: Any, limit: int) -> GroupPage:
-    """Return at most `limit` records of groups after a cursor. The same members always come to the same records."""
+async def groups(
+    store: GroupMembers, run_id: str, step: GroupStep, cursor: Any, limit: int, opened: Opened | None = None
+) -> GroupPage:
+    """Return at most `limit` records of groups after a cursor. The same members always come to the same records. Those
+    that are sealed are `opened`."""
     last: tuple[str, str] | None = None if cursor is None else (cursor["group"], cursor["place"])
     number = 0 if cursor is None else int(cursor["number"])
     made: list[GroupRecord] = []
@@ -87,7 +98,7 @@ async def groups(store: GroupMembers, run_id: str, step: GroupStep, cursor: Any,
                 return _page(made, *ended, end=False)
             number = number + 1 if ended[0] is not None and ended[0][0] == member.group else 1
             made.append(GroupRecord(step, member, number))
-        made[-1].add(member)
+        made[-1].add(member if opened is None else opened(member))
         read += 1
         ended = ((member.group, member.place), number)
     return _page(made, *ended, end=True)

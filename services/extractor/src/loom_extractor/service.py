@@ -59,7 +59,7 @@ def build(platform: Platform) -> Service:
     quality = QualityStage(platform, Stage.EXTRACT, other_source)
     received = ReceivedRecords(lambda: open_received_pages(platform.settings), platform.clock, platform.keyring)
 
-    groups = GroupReader(lambda: open_group_members(platform.settings))
+    groups = GroupReader(lambda: open_group_members(platform.settings), platform.sealed.sealer)
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:

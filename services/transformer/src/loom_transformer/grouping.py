@@ -10,14 +10,17 @@ from loom_common.contracts.v1 import BatchHeader, ExtractedRecord
 from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.ports.group_members import GroupMembers
+from loom_common.sealed_stages.members import SealerOf, sealed_members
 from loom_transformer.outcome import TransformOutcome
 
 
 class Groups:
     """Adds records to groups. Nothing is opened for a service whose plans have none."""
 
-    def __init__(self, open_store: Callable[[], GroupMembers]) -> None:
+    def __init__(self, open_store: Callable[[], GroupMembers], sealer_of: SealerOf | None = None) -> None:
+        """`sealer_of` seals the members of plans with sensitive fields; without it, they are kept in clear."""
         self._open_store = open_store
+        self._sealer_of = sealer_of
         self._store: GroupMembers | None = None
 
     async def keep(
@@ -30,7 +33,8 @@ class Groups:
     ) -> int:
         """Keep those of a batch that `steps` have grouped, in place of those that they grouped when the batch was
         there before. `outcomes` are those of all records that leave the steps, in their order. Return how many were
-        grouped. Raises `DependencyUnavailable`."""
+        grouped. Raises
+        `DependencyUnavailable`, and as `sealed_members` does."""
         step = next_group(plan, given)
         if step is None or step not in steps:
             return 0
@@ -42,7 +46,7 @@ class Groups:
         ]
         if self._store is None:
             self._store = self._open_store()
-        await self._store.keep(header.run_id, step, batch, members)
+        await self._store.keep(header.run_id, step, batch, await sealed_members(members, plan, self._sealer_of))
         return len(members)
 
     @asynccontextmanager

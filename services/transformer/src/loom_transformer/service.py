@@ -49,7 +49,7 @@ def build(platform: Platform) -> Service:
         stage.models, platform.project, platform.threads, places, platform.credentials, seen, lookups, sources, served
     )
 
-    groups = Groups(lambda: open_group_members(platform.settings))
+    groups = Groups(lambda: open_group_members(platform.settings), platform.sealed.sealer)
 
     async def declare(*steps: str) -> None:
         await platform.bus.declare(flow.step_topology(*steps))

@@ -58,15 +58,15 @@ class SealedStages:
     async def sealer(self, plan: Plan) -> Sealer:
         """Return what seals the records of a plan. Raises `PermanentError` where a key is missing."""
         name = plan.pipeline.name
-        sealer = self._sealers.get(name)
-        if sealer is None or sealer.fields.names != tuple(plan.pipeline.sensitive):
+        sealer, fields = self._sealers.get(name), plan.pipeline.sensitive_fields
+        if sealer is None or sealer.fields.names != fields.names:
             try:
                 keys = await self._keyring.keys()
             except ConfigurationError as error:
                 raise PermanentError(
                     f"The pipeline has sensitive fields, and their key cannot be used: {error}"
                 ) from error
-            sealer = self._sealers[name] = Sealer(name, plan.pipeline.sensitive_fields, keys)
+            sealer = self._sealers[name] = Sealer(name, fields, keys)
         return sealer
 
 

@@ -72,7 +72,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     await record_answers.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.answered])
     await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
     for fact in new:
-        if isinstance(fact, SliceExtracted) and known[fact.run_id].stream is not None:
+        if isinstance(fact, SliceExtracted) and _of_a_stream(known[fact.run_id], fact):
             beside = await stream_windows.answered(unit, known[fact.run_id], fact)
             if beside is not None:
                 known.setdefault(beside.run_id, beside)
@@ -89,6 +89,11 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
         told = await _told_of_waits(unit, run, mine)
         awaited.append(await _go_on(unit, told, mine, applied.counted.get(run_id, {})))
     return min((ends for ends in awaited if ends is not None), default=None)
+
+
+def _of_a_stream(run: Run, fact: SliceExtracted) -> bool:
+    """Tell whether a slice was read of the source of a stream, and not of what the steps of a window have grouped."""
+    return run.stream is not None and fact.partition == 0
 
 
 async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> int | None:

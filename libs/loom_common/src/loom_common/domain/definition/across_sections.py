@@ -3,7 +3,7 @@ I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from loom_common.domain.definition.evaluator_kinds import asks_a_model
@@ -20,7 +20,7 @@ from loom_common.domain.steps.asking import RESOLVE
 from loom_common.domain.steps.graph import GATHER
 from loom_common.domain.steps.joining import JOIN, joined_fields
 from loom_common.domain.steps.operators import DEDUPE, GROUP, OPENING, by_fields, number_field, part_field
-from loom_common.domain.steps.resolving import resolve_of, with_blocks
+from loom_common.domain.steps.resolving import listed, resolve_of, with_blocks
 from loom_common.domain.steps.views import definitions_by_step
 
 Place = tuple[str | int, ...]
@@ -150,7 +150,7 @@ def _compared_in_clear(written: Mapping[str, Any]) -> Iterator[Mistake]:
         for at_field, field in enumerate(by_fields(step) if said(step, "type") == DEDUPE else ()):
             if field in sensitive:
                 expected = f"fields that are not sensitive: hashes of the values of `{field}` would be kept"
-                yield mistake((*_STEPS, at, "by", at_field), "sensitive", expected, field)
+                yield mistake((*_STEPS, at, *_place_in(step, "by", at_field)), "sensitive", expected, field)
 
 
 def _joined_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -170,7 +170,7 @@ def _joined_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Yield what does not fit steps that make one record of many: copies of sensitive fields in clear, streams, and
+    """Yield what does not fit steps that make one record of many: copies of sensitive fields in clear, and
     fields and keys that a group's record does not have."""
     load, transform = said(written, "load"), said(written, "transform")
     steps, by = items(transform, "steps"), group_fields(transform)
@@ -180,12 +180,7 @@ def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
         kind = said(step, "type")
         if kind not in (GROUP, RESOLVE) or resolve_of(steps, at) is not None:
             continue
-        if items(written, "sensitive"):
-            expected = f"no `{kind}` in a pipeline with `sensitive` fields: members of groups are not encrypted"
-            yield mistake((*_STEPS, at), "sensitive", expected, said(step, "name"))
-        elif said(written, "mode") == "streaming":
-            expected = f"no `{kind}` in a stream, whose records never are all there"
-            yield mistake((*_STEPS, at), "strange_for_type", expected, said(step, "name"))
+        yield from _grouped_in_clear(at, step, {str(name).partition(".")[0] for name in items(written, "sensitive")})
     made = {field for step in steps for field in made_by(step) or ()}
     unknown = any(said(step, "type") == RESOLVE and made_by(step) is None for step in steps)
     for at, field in enumerate(() if unknown else items(load, "include")):
@@ -198,6 +193,27 @@ def _grouped_rows(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if field not in named:
             expected = f"`{field}` among them, which tells the groups apart whose records are loaded"
             yield mistake(("load", "key"), "derived_rows", expected, written_key)
+
+
+def _grouped_in_clear(at: int, step: Any, sensitive: Collection[str]) -> Iterator[Mistake]:
+    """Yield the sensitive values of records that would stand in clear in the groups of a step: in their ids, and in
+    fields of other names."""
+    key = "by" if said(step, "type") == GROUP else "block"
+    for at_field, field in enumerate(listed(step, key)):
+        if field in sensitive:
+            expected = f"fields that are not sensitive: values of `{field}` would stand in the ids of groups"
+            yield mistake((*_STEPS, at, *_place_in(step, key, at_field)), "sensitive", expected, field)
+    fields = said(step, "fields")
+    for name, each in fields.items() if isinstance(fields, Mapping) else ():
+        of = next(iter(each.values()), None) if isinstance(each, Mapping) else None
+        if of in sensitive and name not in sensitive:
+            expected = f"the name of a sensitive field, as it is made of `{of}`: add `{name}` to `sensitive`"
+            yield mistake((*_STEPS, at, "fields", str(name)), "sensitive", expected, name)
+
+
+def _place_in(step: Any, key: str, at: int) -> Place:
+    """Return the place of one of the fields that a key of a step names, which may be a single one."""
+    return (key,) if isinstance(said(step, key), str) else (key, at)
 
 
 def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -215,6 +231,12 @@ def models_in(written: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
             *(((*place, *at), model) for at, model in judges_named(asked)),
             *(((*place, *at), model) for at, model in embeddings_named(asked)),
         ]
+    for at, step in enumerate(items(said(written, "transform"), "steps")):
+        if said(step, "type") in (JOIN, RESOLVE):
+            embedding = said(step, "embedding")
+            short = isinstance(embedding, str)
+            place = (*_STEPS, at, "embedding", *(() if short else ("model",)))
+            named.append((place, embedding if short else said(embedding, "model")))
     named += [
         *cheap_models(written),
         (("evaluate", "model"), said(evaluate, "model")),

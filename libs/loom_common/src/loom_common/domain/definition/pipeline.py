@@ -38,6 +38,7 @@ from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.section import Mistake, Section, items, mistake, said
 from loom_common.domain.steps.profiles import ProfileConfig, profile_mistakes
 from loom_common.domain.steps.registered.adding import written_out
+from loom_common.domain.steps.resolving import MEMBERS, resolves
 from loom_common.domain.values import durations
 from loom_common.domain.values.ids import state_name
 from loom_common.errors import PluginUnusable
@@ -195,8 +196,9 @@ class Pipeline(Section):
 
     @property
     def sensitive_fields(self) -> SensitiveFields:
-        """Return the fields that are sensitive, to be found in records."""
-        return SensitiveFields(self.sensitive)
+        """Return the fields that are sensitive, to be found in records, also in those that a block holds."""
+        blocks = [f"{MEMBERS}.record.{name}" for name in self.sensitive] if resolves(self.transform) else []
+        return SensitiveFields([*self.sensitive, *blocks])
 
     @property
     def row_key(self) -> tuple[str, ...]:

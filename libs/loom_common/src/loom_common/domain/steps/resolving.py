@@ -143,6 +143,11 @@ def with_blocks(transform: Any) -> Any:
     return {**transform, "steps": made} if len(made) > len(steps) else transform
 
 
+def resolves(transform: Any) -> bool:
+    """Tell whether a step of a transform, as written or as a model, resolves."""
+    return any(said(step, "type") == RESOLVE for step in items(transform, "steps"))
+
+
 def resolve_of(steps: Sequence[Any], at: int) -> int | None:
     """Return the place of the step that a group was written out for; None of any other step."""
     name = said(steps[at], "name") if at < len(steps) else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.errors import ConfigurationError
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
@@ -65,6 +66,13 @@ async def begin(unit: UnitOfWork, stream_id: str, pipeline: Pipeline, values: Ma
             f"Two versions of {pipeline.name} that share the records of a stream read them in the same way, and they "
             f"differ in {', '.join(differ)}. Run the pipeline without `--canary`, and it takes over as a whole."
         )
+    grouping = next((each for each in (stable, pipeline) if _groups(each)), None)
+    if grouping is not None:
+        raise ConfigurationError(
+            f"Version {grouping.version} of {pipeline.name} makes one record of all records of a window that have the "
+            "same values, and two versions would each have a part of them. Run the pipeline without `--canary`, and it "
+            "takes over as a whole."
+        )
     canary = Canary(**values, share=share, keys=tuple(stable.order_by) or stable.extract.keys, since=stream.number + 1)
     await streams.change(unit, stream_id, canary=canary.row(), decided=None, state=streams.RUNNING)
     await _replace_standing(unit, stream_id, canary.plan, canary.template)
@@ -84,6 +92,11 @@ async def roll_back(unit: UnitOfWork, stream: Stream) -> str:
     await streams.change(unit, stream.stream_id, **canaries.rolled_back())
     await _replace_standing(unit, stream.stream_id, stream.plan, stream.template)
     return stream.state
+
+
+def _groups(pipeline: Pipeline) -> bool:
+    config = pipeline.transform
+    return isinstance(config, StepsTransformConfig) and bool(config.graph.groups)
 
 
 def _canary_of(stream: Stream) -> Canary:
