@@ -69,8 +69,8 @@ async def test_what_vectors_find_is_the_same_on_rabbitmq_and_embedded(here, flee
 
 
 async def run_there(place: Place, model: SimulatedModel):
-    destination = "${RESULTS}?table=compared_by_vectors" if place.clustered else "sqlite:///results.db?table=compared"
-    made = compared(place.folder / "compared", model, destination)
+    folder, destination = place.own("compared_by_vectors")
+    made = compared(folder, model, destination)
     async with open_session(place.config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, place.config))
         report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")

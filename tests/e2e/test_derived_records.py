@@ -67,8 +67,8 @@ async def test_lines_of_records_run_on_rabbitmq_as_they_do_embedded(here, fleet,
 
 
 async def run_there(place: Place, model: SimulatedModel):
-    destination = "${RESULTS}?table=lines" if place.clustered else "sqlite:///results.db?table=lines"
-    made = lines(place.folder / "lines", model, destination)
+    folder, destination = place.own("lines")
+    made = lines(folder, model, destination)
     async with open_session(place.config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, place.config))
         report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")

@@ -73,8 +73,8 @@ async def test_records_are_looked_up_on_rabbitmq_as_they_are_embedded(here, flee
 
 
 async def run_there(place: Place, api: Api):
-    destination = "${RESULTS}?table=rows" if place.clustered else "sqlite:///results.db?table=rows"
-    made = enriched(place.folder / "enriched", api, destination)
+    folder, destination = place.own("rows")
+    made = enriched(folder, api, destination)
     async with open_session(place.config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, place.config))
         report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")

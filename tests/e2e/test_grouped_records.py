@@ -83,8 +83,8 @@ def read(row):
 
 
 async def run_there(place: Place, model: SimulatedModel, summing: SimulatedModel):
-    destination = "${RESULTS}?table=products" if place.clustered else "sqlite:///results.db?table=products"
-    made = products(place.folder / "products", model, summing, destination)
+    folder, destination = place.own("products")
+    made = products(folder, model, summing, destination)
     async with open_session(place.config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, place.config))
         report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")

@@ -64,8 +64,8 @@ async def test_records_are_resolved_on_rabbitmq_as_they_are_embedded(here, fleet
 
 
 async def run_there(place: Place, model: SimulatedModel):
-    destination = "${RESULTS}?table=resolved_people" if place.clustered else "sqlite:///results.db?table=people"
-    made = people(place.folder / "people", model, destination)
+    folder, destination = place.own("resolved_people")
+    made = people(folder, model, destination)
     async with open_session(place.config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, place.config))
         report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")

@@ -171,10 +171,8 @@ async def test_a_command_killed_while_the_spawned_run_goes_on_resumes_that_one(t
 
 
 async def test_on_rabbitmq_the_end_of_a_run_starts_what_it_spawns_once(fleet):
-    made = chained(
-        fleet.folder / "chained", "${RESULTS}?table=first_rows", None, "${RESULTS}?table=first_rows",
-        "${RESULTS}?table=second_rows",
-    )  # fmt: skip
+    (folder, between), (_, below) = fleet.own("first_rows"), fleet.own("second_rows")
+    made = chained(folder, between, None, between, below)
     request = request_of(made, fleet.config)
     async with open_session(fleet.config, cluster=True) as session, open_views(fleet.config) as views:
         with pytest.raises(InvalidDefinition, match=r"spawn\[0\].* a registered pipeline"):

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -34,6 +35,13 @@ class Place:
     @property
     def config(self) -> LoomConfig:
         return LoomConfig.load(self.folder / "loom.yaml")
+
+    def own(self, name: str) -> tuple[Path, str]:
+        """Return a folder and a destination that no other test has, nor this one when it runs again in the session: the
+        folder and the database of a cluster outlive a test."""
+        apart = f"{name}_{uuid4().hex[:8]}"
+        table = f"${{RESULTS}}?table={apart}" if self.clustered else f"sqlite:///results.db?table={name}"
+        return self.folder / apart, table
 
 
 def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
