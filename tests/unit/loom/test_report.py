@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from loom.cli.output import report, terminal
+from loom.cli.output.step_counts import Records
 
 RUN = {
     "run_id": "run_0123456789ab",
@@ -159,3 +160,14 @@ def test_one_record_is_one_record():
 )
 def test_how_far_an_estimate_was_off_is_said_so_that_it_can_be_pictured(error, text):
     assert report.of_estimate({"cost": 0.1678, "records": 3708, "error": error}) == text
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, 2), (160, 1)])
+def test_counts_of_records_are_never_cut_whatever_the_width_of_the_terminal(width, lines):
+    counts = dict.fromkeys(("extracted", "derived", "grouped", "filtered", "passed", "rejected", "loaded"), 12345)
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(Records({**counts, "quarantined": 0}))
+    said = console.file.getvalue()
+    assert set(said.split()) == {"Records", *counts, "quarantined", "12,345", "0"}
+    assert len(said.splitlines()) == 2 * lines
+    assert max(map(len, said.splitlines())) <= width

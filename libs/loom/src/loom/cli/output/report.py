@@ -18,22 +18,6 @@ _OUTCOMES = {"warned": "yellow", "quarantined": "yellow", "failed": "red"}
 _MANY = 100
 """The number of records from which on a share that is far from what was expected is told."""
 _FAR = 0.1
-_COUNTS = (
-    "extracted",
-    "derived",
-    "unnested",
-    "grouped",
-    "filtered",
-    "passed",
-    "unscored",
-    "rejected",
-    "quarantined",
-    "skipped",
-    "cancelled",
-    "staged",
-    "loaded",
-)
-_ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
 
 def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -> None:
@@ -45,7 +29,7 @@ def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -
 
 def render(report: Mapping[str, Any]) -> RenderableType:
     """Return the report without the commands that may follow."""
-    parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
+    parts: list[RenderableType] = [_head(report), Text(), step_counts.Records(report["records"]), Text()]
     if report.get("steps"):
         parts += [step_counts.table(report["steps"]), Text()]
     if report["evaluation"]:
@@ -101,16 +85,6 @@ def _head(report: Mapping[str, Any]) -> RenderableType:
         f"{report['pipeline']} {report['version']}{target}  {report['run_id']}",
     )
     return Group(head, Text(str(report["error"]), style="red")) if report["error"] else head
-
-
-def _records(records: Mapping[str, int]) -> RenderableType:
-    shown = [name for name in _COUNTS if name in _ALWAYS or records.get(name)]
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("Records", width=11)
-    for name in shown:
-        table.add_column(name, justify="right")
-    table.add_row("", *(terminal.count(records.get(name, 0)) for name in shown))
-    return table
 
 
 def _evaluators(evaluation: Mapping[str, Mapping[str, Any]]) -> RenderableType:
