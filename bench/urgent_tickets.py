@@ -134,7 +134,7 @@ async def measured(options: argparse.Namespace) -> Tickets:
 def main() -> None:
     """Exit code 1 where the 99th percentile is above what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.urgent_tickets", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rate", type=float, default=20.0, help="tickets a second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=5.0, help="tickets a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long they are sent (default: %(default)s)")
     parser.add_argument("--most", type=float, help="fail where the 99th percentile is above so many seconds")
     options = parser.parse_args()
