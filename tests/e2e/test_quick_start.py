@@ -29,6 +29,8 @@ MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
 STEPS = {"loom_common.domain.definition.transforms", "loom_common.domain.steps.graph"}
 """Modules of pipelines with several steps."""
+ASKING = {"loom_ai.stage", "loom_evaluator.handling", "loom_transformer.handling"}
+"""Modules that transform, score and ask models. No batch of a run that only moves records comes to them."""
 EMOJI = {"rich._emoji_codes"}
 """The names of emoji, which stand in no text of Loom's."""
 OTHER_QUERIES = {
@@ -71,7 +73,7 @@ NOT_LOADED = {
     | STEPS
     | EMOJI
     | {"loom_ai", "loom_connectors"},
-    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES | LOGGING | EMOJI,
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES | LOGGING | EMOJI | ASKING,
 }
 
 

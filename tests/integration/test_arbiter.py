@@ -269,7 +269,7 @@ import os, socket, sys
 reached = []
 socket.getaddrinfo = lambda *address, **_: reached.append(address)
 socket.socket.connect = lambda self, address: reached.append(address)
-import loom_evaluator.service
+import loom_evaluator.handling, loom_evaluator.service
 from loom_evaluator.evaluators.arbiter_package import arbiter
 
 assert not {"arbiter_ai", "litellm", "pydantic_ai", "wordllama"} & set(sys.modules), "imported where it is not used"

@@ -168,7 +168,7 @@ async def test_a_message_says_which_span_it_was_sent_in_and_a_foreign_one_change
 def test_nothing_of_opentelemetry_is_imported_where_tracing_is_not_configured():
     code = (
         "import sys; from loom_common.service import entry; entry.begin(); "
-        "import loom.engine, loom_common.service.bootstrap, loom_transformer.service, loom_coordinator.service; "
+        "import loom.engine, loom_common.service.bootstrap, loom_transformer.handling, loom_coordinator.service; "
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0

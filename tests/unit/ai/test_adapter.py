@@ -55,7 +55,7 @@ async def test_an_address_that_lacks_its_region_is_refused_before_anything_is_as
 
 IMPORTING = """
 import sys
-import loom.preflight.checks, loom_ai.compose, loom_transformer.service, loom_evaluator.service
+import loom.preflight.checks, loom_ai.compose, loom_transformer.handling, loom_evaluator.handling
 from loom_ai.adapted import package
 
 assert package.missing("cohere") is None

@@ -47,8 +47,8 @@ from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
+from loom_transformer.handling import other_sources
 from loom_transformer.lookups.places import LookupPlaces
-from loom_transformer.service import other_sources
 from loom_transformer.transforms.catalog import Catalog
 
 Agree = Callable[[int, float, Sequence[str]], bool]

@@ -36,8 +36,8 @@ from loom_extractor.handler import Extractor
 from loom_extractor.service import open_source_of
 from loom_transformer.attachments.places import AttachmentPlaces
 from loom_transformer.handler import Transformer
+from loom_transformer.handling import other_sources
 from loom_transformer.lookups.places import LookupPlaces
-from loom_transformer.service import other_sources
 from loom_transformer.transforms.catalog import Catalog
 
 

@@ -4,15 +4,72 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
+from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.service.bootstrap import Platform
 from loom_common.service.control_channel import ControlChannel
-from loom_common.worker.consumer_spec import ConsumerSpec
+from loom_common.worker.consumer_spec import ConsumerSpec, Handler
+from loom_common.worker.context import Context
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.worker import Worker
+
+M = TypeVar("M", bound=Message)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Handling(Generic[M, Result]):
+    """Holds what handles the messages of a stage."""
+
+    handler: Handler[M, Result]
+    closing: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    """Closes at the end of its block what the handler has opened."""
+    hear: Callable[[RunEpoch], Awaitable[None]]
+    """Is told of runs that were paused, resumed or cancelled."""
+
+
+class LateHandling(Generic[M, Result]):
+    """Opens what handles the messages of a stage when there is something for it to do. To import it takes a twentieth
+    of a short run, and many runs have nothing for it."""
+
+    def __init__(self, open_handling: Callable[[], Handling[M, Result]], *, at_once: bool) -> None:
+        """`at_once` opens it now, so that a process of a cluster says at its start what it cannot use."""
+        self._open = open_handling
+        self._opened = open_handling() if at_once else None
+
+    def opened(self) -> Handling[M, Result]:
+        """Return what handles messages. It is opened where it is not yet."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    async def handle(self, message: M, context: Context) -> Result:
+        """Handle a message. Raises what its handler raises."""
+        return await self.opened().handler(message, context)
+
+    async def hear(self, said: RunEpoch) -> None:
+        """Take note of a run that was paused, resumed or cancelled: what the run has left at a provider is known to
+        what handles its messages, also where none comes any more."""
+        await self.opened().hear(said)
+
+    @contextlib.asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Close at the end of the block what was opened, before it or within it."""
+        if self._opened is not None:
+            async with self._opened.closing():
+                yield
+            return
+        try:
+            yield
+        finally:
+            if self._opened is not None:
+                async with self._opened.closing():
+                    pass
 
 
 class StageService:
