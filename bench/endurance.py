@@ -25,6 +25,8 @@ HEAD = (
 )
 _LOOKS = 3
 """Says how often a look at the stream is measured; the quickest counts, as other work only makes it slower."""
+_QUICK = 0.05
+"""Says how many seconds a look may take without being dear: a process that begins meanwhile takes the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def dearer(looks: Sequence[Look], most: float) -> list[str]:
     figures = {
         "CPU of a window": [each.cpu for each in early] + [each.cpu for each in late],
         "memory": [each.memory for each in early] + [each.memory for each in late],
-        "a look at the stream": [each.look for each in early] + [each.look for each in late],
+        "a look at the stream": [max(_QUICK, each.look) for each in (*early, *late)],
     }
     found = []
     for name, values in figures.items():
