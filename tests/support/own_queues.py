@@ -17,34 +17,44 @@ from support.scripted_model import ScriptedModel
 from support.stepping import CODE
 
 
-async def through_queues(tmp_path, steps, inputs, model=None, journal=None, records=None, groups=None, **transform):
-    """Return the messages of a batch of these inputs, or of `records`, and the queues that it came over: the name of a
-    step, or None for the transformers'."""
-    (tmp_path / "stepcode.py").write_text(CODE, encoding="utf-8")
-    plan = plan_of({"steps": steps, **transform}, every_hop=True)
-    models = JournalledModels(model or ScriptedModel(), journal or MemoryJournal())
-    processes = {}
+class Processes:
+    """Represents the transformers of a plan: those of the transformers' queue, and those of each step with its own."""
 
-    async def declare(step):
-        """The queues are there."""
+    def __init__(self, plan, tmp_path, groups=None):
+        self._plan, self._folder, self._groups = plan, tmp_path, groups
+        self._models = JournalledModels(ScriptedModel(), MemoryJournal())
+        self._made = {}
+        self.declared = []
 
-    def of(queue):
-        if queue not in processes:
+    def _of(self, queue):
+        if queue not in self._made:
             served = Served(frozenset() if queue is None else frozenset([queue]))
-            catalog = Catalog(models, tmp_path, served=served)
-            runner = runner_of(GivenPlans(plan), catalog.transform_of, Stage.TRANSFORM)
-            processes[queue] = Transformer(runner, groups, served, declare).as_served
-        return processes[queue]
+            catalog = Catalog(self._models, self._folder, served=served)
+            runner = runner_of(GivenPlans(self._plan), catalog.transform_of, Stage.TRANSFORM)
+            self._made[queue] = Transformer(runner, self._groups, served, self._declare).as_served
+        return self._made[queue]
 
-    batch = batch_of(plan, inputs)
-    batch = batch if records is None else batch.model_copy(update={"records": tuple(records)})
-    queue, hops, told = None, [], []
-    while True:
-        hops.append(queue)
-        messages = [each.message for each in await outgoing_of(of(queue), batch, Context(usage=usage_of(batch)))]
-        sent = next((each for each in messages if isinstance(each, BatchInSteps)), None)
-        told += [each for each in messages if each is not sent]
-        if sent is None:
-            return told, hops
-        batch = BatchInSteps.model_validate_json(sent.model_dump_json())
-        queue = batch.step
+    async def _declare(self, step):
+        self.declared.append(step)
+
+    async def through(self, batch):
+        """Return the messages of a batch, and the queues that it came over: the name of a step, or None for the
+        transformers'."""
+        queue, hops, told = None, [], []
+        while True:
+            hops.append(queue)
+            context = Context(usage=usage_of(batch))
+            messages = [each.message for each in await outgoing_of(self._of(queue), batch, context)]
+            sent = next((each for each in messages if isinstance(each, BatchInSteps)), None)
+            told += [each for each in messages if each is not sent]
+            if sent is None:
+                return told, hops
+            batch = BatchInSteps.model_validate_json(sent.model_dump_json())
+            queue = batch.step
+
+
+async def through_queues(tmp_path, steps, inputs):
+    """Return the messages of a batch of these inputs, and the queues that it came over."""
+    (tmp_path / "stepcode.py").write_text(CODE, encoding="utf-8")
+    plan = plan_of({"steps": steps}, every_hop=True)
+    return await Processes(plan, tmp_path).through(batch_of(plan, inputs))

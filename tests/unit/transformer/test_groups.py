@@ -18,6 +18,7 @@ from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 from support.handling import outgoing_of, runner_of
+from support.own_queues import Processes
 from support.plans import GivenPlans, batch_of, plan_of
 from support.scripted_model import ScriptedModel
 from support.stepping import CODE, kept, step
@@ -167,3 +168,27 @@ async def test_parts_and_branches_are_grouped_and_records_of_one_group_fail_toge
     assert (back.derived.step, back.derived.members) == ("by", 3)
     fact = next(each for each in made if isinstance(each, SliceExtracted))
     assert sum((each.tally for each in fact.batches), Tally()).derived == 2
+
+
+async def test_a_step_with_a_queue_of_its_own_changes_no_group_before_or_after_it(tmp_path):
+    """Records are grouped once, by the process that takes the step, and a group goes on in the steps after it."""
+    before, after = step("double"), step("seen", ["by"])
+    group = {**BY, "by": "n", "fields": {"many": "count", "last": {"last": "double"}}, "needs": ["double"]}
+    alone = Run(tmp_path, [before, group, after])
+    apart = Run(tmp_path, [{**before, "queue": "own"}, group, {**after, "queue": "own"}])
+    processes, hops = Processes(apart.plan, tmp_path, Groups(lambda: apart.store)), []
+
+    async def taken(batch, *, counts=True):
+        messages, over = await processes.through(batch)
+        hops.append(over)
+        apart.tally += next(each for each in messages if isinstance(each, BatchFact)).header.tally
+        return messages
+
+    apart.taken = taken
+    for run in (alone, apart):
+        for position in range(2):
+            await run.batch([{"n": 1}, {"n": 2}, {"n": 1}], position)
+    assert outputs(await apart.groups()) == outputs(await alone.groups()) != {}
+    assert apart.tally == alone.tally
+    assert hops == [[None, "double", None], [None, "double", None], [None, "seen"]]
+    assert sorted(processes.declared) == ["double", "seen"]
