@@ -45,7 +45,8 @@ async def opened(config: LoomConfig, opening: Opening) -> AsyncIterator[RunEngin
 
 async def _health() -> Exception | None:
     async with get_client() as client:
-        return await client.api_healthcheck()
+        trouble: Exception | None = await client.api_healthcheck()
+        return trouble
 
 
 @asynccontextmanager

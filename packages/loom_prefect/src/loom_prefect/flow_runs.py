@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from httpx import HTTPError
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import PrefectException
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
 from prefect.states import Cancelled, Completed, Failed, Pending
@@ -37,6 +39,8 @@ _LOOK_SECONDS = 2.0
 """Says how often to look whether somebody has cancelled or paused a flow run."""
 _VERBS = {StateType.CANCELLING: "cancel", StateType.CANCELLED: "cancel", StateType.PAUSED: "pause"}
 _FOLLOWED = ("progress", "finished")
+_TROUBLES = (PrefectException, HTTPError, OSError)
+"""Lists what Prefect raises, and what the way to its server does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +71,13 @@ class FlowRuns:
         self._under_way: dict[str, UnderWay] = {}
         self._flows: dict[str, asyncio.Future[None]] = {}
         self._beginning = asyncio.Lock()
+        self._defect: BaseException | None = None
+        """The first error that is none of Prefect's or its server's: it is raised to whoever works next."""
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[FlowRuns]:
         """Hear, within the block, of runs that end, and of commands that are given at Prefect. At its end, the flow
-        runs of runs that have not ended are said to be paused."""
+        runs of runs that have not ended are said to be paused. Raises what is no trouble of Prefect's."""
         queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{each}.*") for each in _FOLLOWED])
         events = await self._bus.subscribe(queue, prefetch=100)
 
@@ -82,6 +88,8 @@ class FlowRuns:
                 await delivery.ack()
 
         loops = [asyncio.create_task(listen()), asyncio.create_task(self._watch())]
+        for each in loops:
+            each.add_done_callback(self._noted)
         try:
             yield self
         finally:
@@ -91,11 +99,21 @@ class FlowRuns:
             await events.close()
             for run_id in list(self._under_way):
                 self._end(run_id, _paused(run_id))
-            await asyncio.gather(*self._flows.values())
+            await asyncio.gather(*self._flows.values(), return_exceptions=True)
+        self._see_that_nothing_broke()
+
+    def _noted(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and self._defect is None:
+            self._defect = task.exception()
+
+    def _see_that_nothing_broke(self) -> None:
+        if self._defect is not None:
+            raise self._defect
 
     async def of(self, run_id: str, pipeline: str) -> UnderWay:
         """Return the flow run of a run, begun or gone on with where it is not under way. Raises
-        `DependencyUnavailable` where Prefect does not begin it."""
+        `DependencyUnavailable` where Prefect does not begin it, and what is no trouble of Prefect's."""
+        self._see_that_nothing_broke()
         async with self._beginning:
             if (run := self._under_way.get(run_id)) is not None:
                 return run
@@ -112,18 +130,23 @@ class FlowRuns:
         flowing, entered = asyncio.ensure_future(self._carried_through(made, run)), asyncio.wrap_future(run.entered)
         self._under_way[run.run_id], self._flows[run.run_id] = run, flowing  # its end may be told before it has begun
         flowing.add_done_callback(lambda _: self._flows.pop(run.run_id))
+        flowing.add_done_callback(self._noted)
         waited: set[asyncio.Future[Any]] = {flowing, entered}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not entered.done():
             self._under_way.pop(run.run_id, None)
+            flowing.result()
             raise DependencyUnavailable(f"Prefect has not begun a flow run of {run.run_id}. Look at its server's log.")
         return run
 
     async def _carried_through(self, made: Flow[[str], Any], run: UnderWay) -> None:
-        """Run the flow to its end. Where Prefect is away then, the run itself is none the worse for it."""
+        """Run the flow to its end. Where Prefect is away then, the run itself is none the worse for it. Raises what is
+        no trouble of Prefect's."""
         try:
             await self._loop.run(_run(made, run))
-        except Exception as error:  # noqa: BLE001 - what Prefect raises is told, and ends nothing of Loom's
+        except Exception as error:
+            if not is_of_prefect(error):
+                raise
             log.warning("the flow run could not be ended at Prefect", run_id=run.run_id, error=str(error))
 
     def _hear(self, message: Message) -> None:
@@ -147,7 +170,9 @@ class FlowRuns:
             for run in set(self._under_way.values()) - passed_on:
                 try:
                     found = await self._loop.run(_found(run.tag))
-                except Exception as error:  # noqa: BLE001 - looked for again in a moment
+                except Exception as error:
+                    if not is_of_prefect(error):
+                        raise
                     log.warning("Prefect does not say how the flow run is", run_id=run.run_id, error=str(error))
                     continue
                 verb = _VERBS.get(found.state.type) if found is not None and found.state is not None else None
@@ -155,6 +180,12 @@ class FlowRuns:
                     passed_on.add(run)
                     command = RunCommand(run_id=run.run_id, verb=verb, requested_by="prefect")
                     await self._bus.publish([encode(Outgoing(run_command(verb), command), "prefect")])
+
+
+def is_of_prefect(error: Exception) -> bool:
+    """Tell whether an error is Prefect's own, or one of the way to its server, which its client may have wrapped."""
+    cause = error.__cause__ if isinstance(error, RuntimeError) else None
+    return isinstance(error, _TROUBLES) or isinstance(cause, _TROUBLES)
 
 
 async def _run(made: Flow[[str], Any], run: UnderWay) -> None:
