@@ -211,7 +211,7 @@ lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev ## mypy, strict
-	@$(BIN)/mypy $(addsuffix /src,$(BASE) $(DEV))
+	@$(BIN)/mypy $(addsuffix /src,$(BASE) $(DEV) $(wildcard packages/*))
 
 imports: $(VENV)/.dev ## who may import whom: layers, circles, modules side by side
 	@$(BIN)/lint-imports --no-logo
