@@ -57,7 +57,7 @@ def runs(
         Column("status", "status", keep=True),
         Column("priority", "prio", number=True, keep=True, optional=True),
         Column("started_at", "started (UTC)", numbers.short_moment, keep=True),
-        Column("seconds", "took", numbers.span, number=True, keep=True),
+        Column("seconds", "took", numbers.span, number=True, keep=True, optional=True),
         Column("extracted", "read", numbers.count, number=True, keep=True, optional=True),
         Column("loaded", "loaded", numbers.count, number=True, keep=True),
         Column("cost", "cost", numbers.money, number=True, keep=True),
