@@ -32,6 +32,7 @@ def build(platform: Platform) -> Service:
     amid = Accepts(BatchInSteps, transformer, router.transformed)
     accepts = (Accepts(BatchExtracted, transformer, router.transformed), amid)
     prefetch = settings.worker.prefetch
-    consumers = [ConsumerSpec(flow.step_queue(step), (amid,), prefetch) for step in settings.transform.steps]
+    served = () if settings.embedded else settings.transform.steps  # an embedded run has one process for all
+    consumers = [ConsumerSpec(flow.step_queue(step), (amid,), prefetch) for step in served]
     consumers = consumers or [ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, prefetch)]
     return StageService("transformer", consumers, platform, late.closing, late.hear)
