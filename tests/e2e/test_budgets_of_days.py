@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from loom_dev.waiting import within
+from support.cluster_streams import ClusterStream, ids_in, named, stream_on
 from support.command import Command
 from support.projects import Project, ai
 from support.simulated_model import SimulatedModel
@@ -105,3 +107,43 @@ async def test_a_stream_that_stops_when_its_day_is_spent_is_resumed_by_somebody(
     assert await resumed.reach(lambda: len(ids_loaded(made)) > before)
     resumed.interrupt()
     await resumed.end()
+
+
+async def test_a_stream_on_a_cluster_spends_no_more_than_its_day_allows_and_goes_on_by_itself(cluster, model):
+    transform = ai(model.base_url, prompt=PROMPT, output=OUTPUT, max_tokens=50)
+    budget = {"cost_budget_per_day": ENOUGH_FOR_SOME}
+    async with stream_on(cluster, named("of_a_day"), transform=transform, monitoring=budget) as stream:
+        await stream.arrive(120)
+        first = await _spent_on(stream, 0.0)
+        assert len(await ids_in(cluster, stream.name)) < 120
+        await _a_day_passes_for(stream)
+        await _spent_on(stream, first)
+        stream.made.say(version="2.0.0", monitoring={"cost_budget_per_day": 1.0})
+        await stream.opened()
+        await stream.until_loaded(120)
+        await stream.drained()
+    assert len(model.bodies) == 120
+
+
+async def _spent_on(stream: ClusterStream, before: float) -> float:
+    """Wait until the stream waits for the next day again, and nothing of it is at work, and return what it has cost."""
+    busy = "SELECT 1 FROM batches JOIN pipeline_runs USING (run_id) WHERE stream = $1 AND status = 'running'"
+    costs = "SELECT coalesce(sum(cost), 0) AS cost FROM run_calls JOIN pipeline_runs USING (run_id) WHERE stream = $1"
+    waits = "SELECT 1 FROM pipeline_runs WHERE stream = $1 AND status = 'paused' AND resumes_at IS NOT NULL"
+    of = stream.following.stream
+    async with within(60):
+        while True:
+            (row,) = await stream.cluster.rows(costs, of)
+            cost = float(row["cost"])
+            if cost > before and await stream.cluster.rows(waits, of) and not await stream.cluster.rows(busy, of):
+                assert cost - before <= ENOUGH_FOR_SOME
+                return cost
+            await asyncio.sleep(0.05)
+
+
+async def _a_day_passes_for(stream: ClusterStream) -> None:
+    """Make what the stream has spent today something that was spent on another day, and tomorrow this moment."""
+    forgotten = "UPDATE run_budgets SET run_id = md5(run_id) WHERE run_id LIKE $1 RETURNING 1"
+    assert len(await stream.cluster.rows(forgotten, f"{stream.following.stream}%")) == 1
+    due = "UPDATE pipeline_runs SET resumes_at = '2026-01-01' WHERE stream = $1 AND resumes_at IS NOT NULL"
+    await stream.cluster.rows(due, stream.following.stream)
