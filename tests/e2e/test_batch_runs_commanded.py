@@ -77,13 +77,14 @@ async def test_a_batch_goes_on_while_its_run_is_paused_and_the_resumed_run_finds
 
 
 async def test_a_run_that_is_paused_while_it_gathers_submits_nothing_until_it_is_resumed(here, model, monkeypatch):
-    quick(monkeypatch, GATHER=1.0)
+    quick(monkeypatch, GATHER=600.0)  # it ends by the pause
     made = in_batches(here, model)
     async with open_session(here.config, cluster=False) as session:
         run_id = await begun(session, here, made, "gathering")
         await session.pause(run_id)
         assert (await outcome(session, run_id)).status == "paused"
     assert model.batches.submissions == 0
+    quick(monkeypatch, GATHER=0.2)
     async with open_session(here.config, cluster=False) as session:
         await session.resume(run_id)
         report = (await ended(session, run_id)).report.model_dump()
