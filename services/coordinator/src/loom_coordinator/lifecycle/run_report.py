@@ -43,7 +43,7 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
 async def of_run(connection: AsyncConnection, run: Run) -> RunReport:
     """Return the report of a run as it was read just now."""
     run_id = run.run_id
-    evaluation = await _scores(connection, run) if run.definition.get("evaluate") else {}
+    evaluation = await _scores(connection, run)
     spent = await usage.of_run(connection, run_id)
     told = await store.of_run(connection, run_id)
     tally = tallies.of_run(run)
