@@ -52,7 +52,7 @@ async def test_an_embedded_run_pauses_says_so_and_finishes_by_itself(tmp_path, m
 
     assert len(runs(made.folder)) == 1
     assert told.startswith(f"transform pauses: model gpt-4o-mini at {model.base_url} is away; next probe in ")
-    assert "cannot be reached" in told
+    assert "cannot be reached" in told or "broke off its answer" in told  # which call fails first is not sure
     assert_complete(end.report, await made.loaded(), review_ids(RECORDS))
     assert model.calls <= RECORDS + MODEL_CALLS_AT_ONCE
 
