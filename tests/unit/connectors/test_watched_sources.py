@@ -81,7 +81,7 @@ async def test_a_file_that_is_moved_there_with_an_old_time_is_new(tmp_path):
 
 
 async def test_the_state_does_not_grow_with_the_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(watched_folder, "_LAG_NS", 0)
+    monkeypatch.setattr(watched_folder, "_LAG_SECONDS", 0)
     for number in range(50):
         put(tmp_path, f"f{number}.jsonl", number)
     found, state = await taken(stream(tmp_path))
@@ -146,7 +146,6 @@ async def test_a_table_gives_what_changed_and_nothing_twice(tmp_path):
     ("source", "extract", "key", "words"),
     [
         ("in.jsonl", {}, "extract.source", "a folder or a pattern of files"),
-        ("s3://bucket/in/*.jsonl", {}, "extract.source", "a source that can be read as a stream"),
         ("sqlite:///in.db?table=t", {}, "extract.source", "a table or an API with `extract.incremental`"),
         ("amqp://host?queue=q", {"poll": "1s"}, "extract.poll", "a queue tells of its messages itself"),
         ("redis://host?stream=s", {"poll": "1s"}, "extract.poll", "tells of its messages itself"),

@@ -29,6 +29,11 @@ STREAM: dict[str, Any] = {
             "extract.settle",
             "without `mode: streaming`",
         ),
+        (
+            {"mode": "batch", "extract": {"source": "a.csv", "lag": "1h"}},
+            "extract.lag",
+            "without `mode: streaming`",
+        ),
         ({"mode": "endless"}, "mode", "one of batch, streaming"),
         ({"window": "0s"}, "window.every", "more than no time"),
         ({"window": {"every": "5 minutes"}}, "window.every", "a number and a unit"),

@@ -23,6 +23,8 @@ STORAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Storages by the scheme of a location; the empty scheme is that of a path."""
+BUCKETS = frozenset({"s3", "gs", "az"})
+"""Holds the schemes of storages that list objects."""
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {

@@ -16,6 +16,7 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import is_reference, names, register
 from loom_connectors.built_in import (
     APIS,
+    BUCKETS,
     DESTINATIONS,
     FORMATS,
     GIVEN,
@@ -68,6 +69,32 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
         return _source(location, config, context)
     except PluginUnusable as error:
         raise location.unusable("extract", error) from error
+
+
+def inputs_of(config: ExtractConfig, context: ConnectorContext) -> Inputs:
+    """Return the files of a source that lies in a storage. Raises `ConfigurationError`."""
+    location = Location.of(config.source, context)
+    return _storage(location.scheme).inputs(_written(location, config.source, context), context)
+
+
+def open_files(config: ExtractConfig, context: ConnectorContext, inputs: Inputs | None = None) -> Source:
+    """Open a source of the files that `config` names, or of these `inputs`, in the format that it names. Raises
+    `ConfigurationError`."""
+    from loom_connectors.files.format import RecordReader
+    from loom_connectors.files.reading.source import FileSource
+
+    location = Location.of(config.source, context)
+    form = _format(location, config.options, "extract")[0]
+    reader = form.reader(config.options)
+    packed = location.compressed(config.options, "extract", allowed=isinstance(reader, RecordReader))
+    return FileSource(
+        config,
+        inputs_of(config, context) if inputs is None else inputs,
+        reader,
+        near=location.scheme in _LOCAL,
+        compression=packed,
+        partitions=config.options.get("partitions", True) is True,
+    )
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> Destination:
@@ -143,6 +170,12 @@ def is_local_file(location: str, context: ConnectorContext) -> bool:
     return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
 
 
+def is_object(location: str, context: ConnectorContext) -> bool:
+    """Tell whether a location names an object of a bucket, or several, in whatever format."""
+    named = Location.of(location, context)
+    return named.scheme in BUCKETS and _plugged(Kind.DESTINATION, named) is None
+
+
 def is_file(location: str, context: ConnectorContext) -> bool:
     """Tell whether a location names a file, or several, in whatever storage."""
     named = Location.of(location, context)
@@ -166,21 +199,7 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
         raise location.unknown_scheme("extract", known - {PYTHON})
-    from loom_connectors.files.format import RecordReader
-    from loom_connectors.files.reading.source import FileSource
-
-    form = _format(location, config.options, "extract")[0]
-    reader = form.reader(config.options)
-    packed = location.compressed(config.options, "extract", allowed=isinstance(reader, RecordReader))
-    inputs = _storage(location.scheme).inputs(_written(location, config.source, context), context)
-    return FileSource(
-        config,
-        inputs,
-        reader,
-        near=location.scheme in _LOCAL,
-        compression=packed,
-        partitions=config.options.get("partitions", True) is True,
-    )
+    return open_files(config, context)
 
 
 def _destination(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:

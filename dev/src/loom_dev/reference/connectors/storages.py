@@ -70,6 +70,9 @@ when an object is written, as S3, Google, Azure, MinIO and SeaweedFS do. `append
 added, and nobody but Loom may write to it meanwhile. `loom validate` writes an empty object beside the destination and
 removes it, to see that this is allowed.
 
+In a stream, objects are read [as they appear](streaming.md#sources): a pattern or a folder is watched, and the keys
+must be allowed to list it.
+
 S3 is tested against SeaweedFS, which checks signatures, in every test run. Azure is tested by `make azure`, which
 installs Microsoft's emulator Azurite with npm: the same tests of sources and destinations, with signatures checked.
 Google's store is tested in every test run, too, against an emulator of its XML interface that Loom's tests bring:

@@ -43,11 +43,16 @@ class ExtractConfig(Recovery):
     )
     poll: Limit | None = Field(
         None,
-        description="In a stream: the pause between two looks at a folder or a table, and the least time between two "
-        "requests of `long_poll`. Default: 200ms for a folder, 1s for `long_poll`, 10s for all else.",
+        description="In a stream: the pause between two looks at a folder, a bucket or a table, and the least time "
+        "between two requests of `long_poll`. Default: 200ms for a folder, 1s for `long_poll`, 10s for all else.",
     )
     settle: Duration | None = Field(
         None, description="In a stream: how long a file must not have changed before it is read. Default: 1s."
+    )
+    lag: Duration | None = Field(
+        None,
+        description="In a stream of the objects of a bucket: how long before the newest one an object may have been "
+        "begun that appears after it. Default: 1h.",
     )
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import obstore
 from obstore.store import ObjectStore
@@ -62,6 +63,11 @@ class ObjectInputs:
         self._folder = folder_of(address.key)
 
     @property
+    def root(self) -> str:
+        """Return the URL of the bucket, for messages."""
+        return self._address.root
+
+    @property
     def place(self) -> str:
         return f"{self._address.root}/{self._address.key}"
 
@@ -70,19 +76,27 @@ class ObjectInputs:
 
     def files(self) -> Sequence[ObjectFile]:
         if self._pattern is None:
-            return [ObjectFile(self._store, self._address.root, self._address.key)]
+            return [self._file(self._address.key, None)]
         found = []
-        with store_trouble(self.place, SourceError, _REMEDY):
-            for each in (each for listed in obstore.list(self._store, self._folder or None) for each in listed):
-                key = each["path"]
-                file = ObjectFile(self._store, self._address.root, key, _state(each))
-                if key == self._address.key:
-                    return [file]  # an object may be called `d[1].csv`, so what is there is no pattern
-                if self._pattern.fullmatch(key) and not is_hidden(key.removeprefix(self._folder)):
-                    found.append(file)
+        for file, _written in self.listed():
+            if file.key == self._address.key:
+                return [file]  # an object may be called `d[1].csv`, so what is there is no pattern
+            found.append(file)
         if not found:
             raise SourceError(f"{self.place}: no object matches. {_REMEDY}")
         return sorted(found, key=lambda each: each.key)
+
+    def listed(self) -> Iterator[tuple[ObjectFile, datetime]]:
+        """Yield the objects that match, and when each was written, as the store lists them: a thousand at a time.
+        Raises as `Source.check` does."""
+        with store_trouble(self.place, SourceError, _REMEDY):
+            for each in (each for listed in obstore.list(self._store, self._folder or None) for each in listed):
+                if self._names(each["path"]):
+                    yield self._file(each["path"], _state(each)), each["last_modified"]
+
+    def only(self, key: str, state: FileState | None) -> ObjectInputs:
+        """Return one of the objects, named as it is among the others, in the `state` in which it was listed."""
+        return OneObject(self._address, self._file(key, state))
 
     def shown(self, file: StoredFile) -> str:
         return file.shown
@@ -92,6 +106,25 @@ class ObjectInputs:
 
     def trouble(self, file: StoredFile) -> AbstractContextManager[None]:
         return store_trouble(file.shown, SourceError, _REMEDY)
+
+    def _names(self, key: str) -> bool:
+        if key == self._address.key or self._pattern is None:
+            return key == self._address.key
+        return self._pattern.fullmatch(key) is not None and not is_hidden(key.removeprefix(self._folder))
+
+    def _file(self, key: str, state: FileState | None) -> ObjectFile:
+        return ObjectFile(self._store, self._address.root, key, state)
+
+
+class OneObject(ObjectInputs):
+    """Finds one of the objects of a source."""
+
+    def __init__(self, address: Address, file: ObjectFile) -> None:
+        super().__init__(address)
+        self._only = file
+
+    def files(self) -> Sequence[ObjectFile]:
+        return [self._only]
 
 
 _REMEDY = "Put the object there, or correct extract.source."

@@ -92,7 +92,7 @@ def _of_no_stream(written: Mapping[str, Any]) -> Iterator[Mistake]:
         if said(written, key) is not None:
             expected = "nothing here without `mode: streaming`: a run over a whole source has no windows"
             yield mistake((key,), "strange_for_type", expected, said(written, key))
-    for key in ("poll", "settle"):
+    for key in ("poll", "settle", "lag"):
         if said(extract, key) is not None:
             expected = "nothing here without `mode: streaming`: a run over a whole source looks at it once"
             yield mistake(("extract", key), "strange_for_type", expected, said(extract, key))
