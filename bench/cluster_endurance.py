@@ -121,7 +121,7 @@ class Endurance:
             connection.terminate()
 
     async def told(self, verb: str, body: dict[str, Any]) -> None:
-        """Publish a command."""
+        """Publish a command about the stream, such as `drain`, to the exchange of runs."""
         async with await aio_pika.connect(self._amqp) as connection, await connection.channel() as channel:
             runs = await channel.get_exchange("loom.runs", ensure=False)
             await runs.publish(aio_pika.Message(json.dumps(body).encode()), f"run.{verb}")

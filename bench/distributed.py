@@ -81,7 +81,7 @@ class Services:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Return the pids by name."""
+        """Return the process ids of the services, by the name of each service."""
         return {name: process.pid for name, process in self._started.items()}
 
     async def in_service(self) -> None:

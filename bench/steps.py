@@ -42,7 +42,7 @@ _STEPS: dict[str, dict[str, Any]] = {
 
 
 class _OnePlan(PlanCache):
-    """Holds the one plan."""
+    """Gives the plan that is measured, whatever is asked for."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:
-    """Open the journal."""
+    """Open the journal that the URL names. `folder` is where a relative path of a file begins."""
     match _kind(url):
         case "memory":
             from loom_ai.stores.memory.journal import MemoryJournal

@@ -145,7 +145,7 @@ def _calls_of(stage: Stage, calls: Calls) -> StageCalls:
 
 
 class _Plans(PlanCache):
-    """Holds the one plan."""
+    """Gives the plan of the dry run, whatever is asked for."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -47,7 +47,7 @@ class HttpClient:
         return response
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, also those that are given back later."""
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()

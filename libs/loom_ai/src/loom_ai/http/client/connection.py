@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
     # --- what the event loop calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what is written to."""
+        """Keep the transport, to which requests are written."""
         self._transport = cast("asyncio.Transport", transport)
         self.usable = True
 

@@ -17,7 +17,7 @@ _MOST_FOR_EACH = 8
 
 @per_record
 class Response:
-    """Represents a response."""
+    """Represents a response of a server, read whole. `body` is at most as large as the client allows."""
 
     status: int
     headers: CIMultiDict[str]
