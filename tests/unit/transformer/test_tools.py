@@ -12,8 +12,8 @@ from loom_ai.wire.tool_turns import ToolUse, results_in, use_text
 from loom_common.domain.model_options.several_calls import ToolConfig
 from loom_common.errors import UserCodeError
 from loom_common.worker.context import Context
+from loom_transformer.transforms.asking.tool_functions import tool_function
 from loom_transformer.transforms.catalog import Catalog
-from loom_transformer.transforms.tool_functions import tool_function
 from support.plans import batch_of, plan_of
 from support.scripted_model import ScriptedModel, answer_of
 

@@ -126,7 +126,7 @@ def _gate(written: Any) -> GateConfig | None:
 
 def _find_tool(written: Any, folder: Path) -> None:
     """Load a tool and describe its arguments; settings that are mistakes are told by their type."""
-    from loom_transformer.transforms.tool_functions import tool_function
+    from loom_transformer.transforms.asking.tool_functions import tool_function
 
     try:
         tool = ToolConfig.model_validate(written)

@@ -18,7 +18,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, LookupFailed, RecordError
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
-from loom_common.worker.stats import Distribution, Reading
+from loom_common.worker.consuming.stats import Distribution, Reading
 from loom_connectors.lookups.opening import open_lookup, referring_texts_of
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.lookup import Found, Key, Lookup

@@ -16,23 +16,19 @@ from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read, see_its_length
 from loom_ai.attachments.taken import see_that_they_are_taken
 from loom_ai.batches.pending import all_there, or_pending, told_unless_pending
-from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.budget.judging_cost import JudgingCost
-from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoints_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
-from loom_ai.ports import ChatMessage, ModelCall, Payer
+from loom_ai.ports import ModelCall, Payer
 from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.model_options.asking import refused_option
-from loom_common.domain.model_options.providers import has_tools, protocol_of
 from loom_common.domain.question.template import Question, QuestionTemplate
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
-from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
+from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context
@@ -40,8 +36,9 @@ from loom_common.worker.usage import Usage
 from loom_transformer.attachments.attaching import Attaching
 from loom_transformer.nearest_examples import NearestExamples, ShownExamples
 from loom_transformer.outcome import TransformOutcome
-from loom_transformer.transforms.several_calls import SeveralCalls
-from loom_transformer.transforms.tools import Tools
+from loom_transformer.transforms.asking.calls import QuestionCalls
+from loom_transformer.transforms.asking.several_calls import SeveralCalls
+from loom_transformer.transforms.asking.tools import Tools
 
 _RENDER_SECONDS = 10.0
 """Says how long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond,
@@ -66,32 +63,14 @@ class AiTransform:
         books; `attaching` makes what reads attachments for the protocols of the models. Raises `PermanentError` where
         the prompt is no template, a file did not travel with the plan, a tool cannot be used, or a model takes no such
         attachments, or has no batches that the pipeline asks for."""
-        others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
-        self._purpose = purpose
         self._config = config
         self._question = QuestionTemplate(plan, config, word_vectors.index)
-        self._endpoints = endpoints_of(
-            (config.model, *others),
-            config.base_url,
-            config.api_key,
-            None if config.timeout is None else seconds(config.timeout),
-            config.rate_limit,
-            plan.pipeline.providers,
-            config.extras,
-        )
-        asking = replace(config.asking, logprobs=config.logprobs is not None)
-        first, *rest = self._endpoints
-        if (refused := refused_option(asking, first.model, first.provider)) is not None:
-            raise PermanentError(refused)
-        self._asking = [asking, *(asking.of_another_model(each.provider) for each in rest)]
-        if config.tools and (without := [each for each in self._endpoints if not has_tools(each.provider)]):
-            raise PermanentError(f"{without[0].model}: Loom has no tools for {without[0].provider}. Leave out `tools`.")
-        protocols = {protocol_of(each.provider) for each in self._endpoints}
-        see_that_they_are_taken(config.attachments, protocols)
-        self._attaching = None if attaching is None else attaching(protocols)
-        calls = calls_at_once(self._endpoints[:1])
-        self._at_once = None if calls is None else calls * config.records_per_call
+        self._judging = JudgingCost(plan.pipeline, models.prices)
+        self._calls = QuestionCalls(plan, config, self._question, shape, self._judging, purpose)
+        see_that_they_are_taken(config.attachments, self._calls.protocols)
+        self._attaching = None if attaching is None else attaching(self._calls.protocols)
+        self._at_once = self._calls.records_at_once
         self._models = models
         self._shape = shape
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
@@ -99,16 +78,10 @@ class AiTransform:
         self._strict = config.answer == "strict"
         self._threads = threads or Threads()
         self._remembers = config.fallback is not None and config.fallback.cached
-        self._sealed = bool(plan.pipeline.sensitive)
         self._nearest = NearestExamples(plan, config, self._question.examples, models, self._reuse, self._patience)
-        self._judging = JudgingCost(plan.pipeline, models.prices)
         self._several = SeveralCalls(plan, config, models, self._reuse, self._patience)
         self._tools = Tools(config.tools, config.max_rounds, folder or Path(), models, self._threads, trial=plan.beside)
         self.risk = USER_CODE if config.tools else MODEL_CALLS
-        self._batch_deadline = config.execution.batch_deadline
-        """Fallbacks are asked directly: they are few, and their records have waited already."""
-        if self._batch_deadline is not None:
-            see_that_it_speaks_batches(self._endpoints[0].provider, self._endpoints[0].served_by)
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
@@ -183,7 +156,7 @@ class AiTransform:
         at all where the model is away and others may answer."""
         asked = [(payer, prompt) for payer in payers if not isinstance(prompt := prompts[payer.record_id], RecordError)]
         questions = [
-            SharedQuestion(self._call(self._endpoints[0], prompt, 0, payer.record_id), payer)
+            SharedQuestion(self._calls.first(prompt, payer.record_id), payer)
             for payer, prompt in asked
             if prompt.before == asked[0][1].before  # one with a system prompt of its own is asked alone
         ]
@@ -193,11 +166,11 @@ class AiTransform:
                 self._models, questions, count, Shaped(self._shape, self._strict), self._reuse, self._patience
             )
         except UpstreamUnusable:
-            if len(self._endpoints) == 1:
+            if len(self._calls.endpoints) == 1:
                 raise
             return {}
         except TransientError:
-            if len(self._endpoints) == 1 and not attempt.last:
+            if len(self._calls.endpoints) == 1 and not attempt.last:
                 raise
             return {}
         return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
@@ -210,7 +183,7 @@ class AiTransform:
             alone = await self._one(payer, prompt, 0, attempt)
             return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
         if self._remembers:
-            call = self._call(self._endpoints[0], prompt, 0, payer.record_id)
+            call = self._calls.first(prompt, payer.record_id)
             await self._models.remember(self._pipeline, payer, call, part.output)
         return TransformOutcome(part.output, took, spent=part.spent, waits=True)
 
@@ -226,15 +199,15 @@ class AiTransform:
             async with self._attaching.attached(prompt) as attached:
                 return await self._answered(payer, attached, again, attempt, began)
         except RecordError as error:
-            unread = _with_prompt(error, prompt, self._endpoints[0].model)
+            unread = _with_prompt(error, prompt, self._calls.model)
             return TransformOutcome(None, perf_counter() - began, unread, waits=True)
 
     async def _answered(
         self, payer: Payer, prompt: Question, again: int, attempt: Attempt, began: float
     ) -> TransformOutcome:
         spent, trouble, failure = NOTHING, None, None
-        for endpoint in self._endpoints:
-            call = self._call(endpoint, prompt, again, payer.record_id)
+        for endpoint in self._calls.endpoints:
+            call = self._calls.of(endpoint, prompt, again, payer.record_id)
             try:
                 reply = await self._asked(call, payer)
             except (TransientError, UpstreamUnusable) as away:
@@ -245,7 +218,7 @@ class AiTransform:
             if reply.output is not None:
                 if self._remembers:
                     await self._models.remember(self._pipeline, payer, call, reply.output)
-                other = None if endpoint is self._endpoints[0] else endpoint.model
+                other = None if endpoint is self._calls.endpoints[0] else endpoint.model
                 return TransformOutcome(
                     self._several.output_of(reply), perf_counter() - began, spent=spent, answered_by=other, waits=True
                 )
@@ -256,8 +229,8 @@ class AiTransform:
                 raise trouble
         elif isinstance(trouble, BreakerOpen) or (trouble is not None and not attempt.last):
             raise trouble
-        failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
-        output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, payer.record_id))
+        failure = failure or _given_up(trouble, prompt, self._calls.model)
+        output, source = await self._remembered(payer, self._calls.first(prompt, payer.record_id))
         error = failure if output is None else None
         return TransformOutcome(output, perf_counter() - began, error, spent, source, waits=True)
 
@@ -291,35 +264,6 @@ class AiTransform:
                 except RecordError:  # it is no good answer, or one of a shape that is not asked for any more
                     continue
         return None, None
-
-    def _call(self, endpoint: Endpoint, prompt: Question, again: int, record_id: str) -> ModelCall:
-        return ModelCall(
-            provider=endpoint.provider,
-            model=endpoint.model,
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key,
-            messages=_messages(prompt),
-            temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens,
-            schema=None if self._shape is None else self._shape.schema,
-            purpose=self._purpose if endpoint is self._endpoints[0] else "fallback",
-            again=again,
-            timeout=endpoint.timeout,
-            rate_limit=endpoint.rate_limit,
-            concurrency=endpoint.concurrency,
-            served_by=endpoint.served_by,
-            judged=self._judging.of(record_id, prompt.prompt),
-            extras=endpoint.extras,
-            asking=self._asking[self._endpoints.index(endpoint)],
-            turns_alike=self._question.turns_alike(prompt),
-            sealed=self._sealed,
-            batch_deadline=self._batch_deadline if endpoint is self._endpoints[0] else None,
-        )
-
-
-def _messages(question: Question) -> tuple[ChatMessage, ...]:
-    turns = (ChatMessage(turn.role, turn.text) for turn in question.before)
-    return (*turns, ChatMessage("user", question.prompt, question.attached))
 
 
 def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: Question, model: str) -> RecordError:

@@ -29,7 +29,7 @@ from loom_common.errors import PermanentError, RecordError, TransientError, Work
 from loom_common.text import named, readable
 from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.threads import Threads
-from loom_transformer.transforms.tool_functions import KEY, ToolFunction, tool_function
+from loom_transformer.transforms.asking.tool_functions import KEY, ToolFunction, tool_function
 
 USED, FAILED = "tool", "tool_error"
 """The purposes under which uses of tools stand in the books."""
