@@ -29,7 +29,7 @@ def asking(folder: Path, model: SimulatedModel, of_day: Any, **more: Any) -> Pro
 
 
 def spent(made: Project) -> float:
-    """Return the USD that the stream has cost, by the ledger: what a run is told of a call may come later than a pause."""
+    """Return the USD that the stream has cost, by the ledger: a run may be told of a call after a pause."""
     return _in_ledger(made, "SELECT coalesce(sum(spent + lost), 0.0) FROM run_budgets")
 
 

@@ -15,7 +15,7 @@ from loom_common.ports.clock import SystemClock
 from loom_common.resilience import process_memory
 from loom_common.resilience.breakers import Breakers
 from loom_common.service.heartbeats import BEAT_SECONDS, Heartbeats, beating
-from loom_common.worker.stats import MessageOutcome, ProcessStats
+from loom_common.worker.consuming.stats import MessageOutcome, ProcessStats
 from loom_dev.waiting import patience
 
 QUEUE = "loom.load"

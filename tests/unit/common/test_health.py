@@ -20,8 +20,8 @@ from loom_common.ports.clock import SystemClock
 from loom_common.service.health import BEAT_SECONDS, Health, need_findings, serving, standing_findings
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_common.worker.consuming.stats import BOUNDS, Durations, MessageOutcome, ProcessStats, Reading
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.stats import BOUNDS, Durations, MessageOutcome, ProcessStats, Reading
 from loom_common.worker.worker import Worker
 from loom_dev.backends.ports import reserve_port
 from loom_dev.waiting import within

@@ -6,7 +6,7 @@ import pytest
 
 from loom_common.worker.consuming import in_flight
 from loom_common.worker.consuming.in_flight import InFlightMessage, InFlightMessages, WorkInFlight
-from loom_common.worker.stats import ConsumerStats
+from loom_common.worker.consuming.stats import ConsumerStats
 
 QUEUE = "loom.load"
 

@@ -16,7 +16,7 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
 from loom_common.ports.tracing import SpanReference
 from loom_common.service.metrics import reading_families
-from loom_common.worker.stats import Distribution, Reading
+from loom_common.worker.consuming.stats import Distribution, Reading
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.pipeline_metrics import (
     CALLS,

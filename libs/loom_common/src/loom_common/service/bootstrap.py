@@ -36,7 +36,7 @@ from loom_common.user_code.plan_paths import see_that_it_stays
 from loom_common.user_code.poison_isolation import ReadWriteLock
 from loom_common.user_code.threads import Threads
 from loom_common.worker.consumer_spec import Carrier
-from loom_common.worker.stats import ProcessStats
+from loom_common.worker.consuming.stats import ProcessStats
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from loom_common.errors import ConfigurationError, LoomError
 from loom_common.ports.bus import Bus, QueueState
 from loom_common.ports.clock import Clock
 from loom_common.service.metrics import Metrics
-from loom_common.worker.stats import Distribution, Need, ProcessStats, Reading
+from loom_common.worker.consuming.stats import Distribution, Need, ProcessStats, Reading
 
 BEAT_SECONDS = 1.0
 NEED_SECONDS = 2.0

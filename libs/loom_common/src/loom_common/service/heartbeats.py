@@ -23,7 +23,7 @@ from loom_common.ports.bus import Bus, QueueState
 from loom_common.ports.clock import Clock
 from loom_common.resilience import process_memory
 from loom_common.resilience.breakers import Breakers
-from loom_common.worker.stats import MessageOutcome, ProcessStats
+from loom_common.worker.consuming.stats import MessageOutcome, ProcessStats
 
 BEAT_SECONDS = 2.0
 _MOST_BREAKERS = 20

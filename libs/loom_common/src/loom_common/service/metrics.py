@@ -15,7 +15,7 @@ from prometheus_client.utils import floatToGoString
 from loom_common.domain.run.breaker import State
 from loom_common.ports.bus import Bus
 from loom_common.resilience.breakers import Snapshot
-from loom_common.worker.stats import BOUNDS, ConsumerStats, Distribution, Exemplar, ProcessStats, Reading
+from loom_common.worker.consuming.stats import BOUNDS, ConsumerStats, Distribution, Exemplar, ProcessStats, Reading
 
 
 class Metrics:

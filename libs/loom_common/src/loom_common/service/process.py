@@ -20,7 +20,7 @@ from loom_common.service.bootstrap import Build, Platform, open_platform
 from loom_common.service.exit_watchdog import ExitWatchdog
 from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
-from loom_common.worker.stats import Reading
+from loom_common.worker.consuming.stats import Reading
 
 
 def require_broker(settings: Settings) -> None:

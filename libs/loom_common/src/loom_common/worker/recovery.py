@@ -18,8 +18,8 @@ from loom_common.resilience.breaker_pause import TELL_EVERY_SECONDS
 from loom_common.text import named, words_of
 from loom_common.worker import delivered, failure_messages
 from loom_common.worker.consumer_spec import GivenUp
+from loom_common.worker.consuming.stats import ConsumerStats, MessageOutcome
 from loom_common.worker.context import Context
-from loom_common.worker.stats import ConsumerStats, MessageOutcome
 
 
 class Recovery:

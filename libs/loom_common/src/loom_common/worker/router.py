@@ -1,15 +1,12 @@
 """Makes the messages of what a handler gives back, and says where they go: one function for each kind of message.
 
-A handler names no route. `flow.py` names them all, and here is the only place where a result meets them; what becomes
-of a message whose handler raised is in `failure_messages.py`.
-
-A batch goes to the next stage that it visits. The result of a stage on the way there that has nothing to do is made
-here, and counted in the tally as if the stage had given it; it sends no fact."""
+A handler names no route. `flow.py` names them all, and only this module and `forwarding.py`, which makes the message
+that takes a batch on, know both a result and its route; what becomes of a message whose handler raised is in
+`failure_messages.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
@@ -24,8 +21,6 @@ from loom_common.contracts.v1 import (
     CheckDestination,
     CheckSource,
     DestinationChecked,
-    EvaluatedRecord,
-    ExtractedRecord,
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
@@ -38,14 +33,22 @@ from loom_common.contracts.v1 import (
     SourceSplit,
     SplitSource,
     StepsSoFar,
-    TransformedRecord,
 )
-from loom_common.domain.run.calls import Calls, advanced
+from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
 from loom_common.flow import Stage
 from loom_common.worker.context import Context
+from loom_common.worker.forwarding import (
+    ends,
+    next_header,
+    to_evaluate,
+    to_extract,
+    to_load,
+    to_transform,
+    with_outputs,
+)
 from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import (
     Evaluated,
@@ -56,21 +59,9 @@ from loom_common.worker.stage_result import (
     Transformed,
     added,
     counted,
-    passed_unscored,
     so_far_of,
     tried,
-    unchanged,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Forward:
-    """Holds the message that takes a batch to the next stage that it visits."""
-
-    header: BatchHeader
-    """Holds the batch's header, with the tally after the stages on the way that have nothing to do."""
-    outgoing: tuple[Outgoing, ...] = ()
-    """Holds the message; none where no record is left, because the batch ends with its fact then."""
 
 
 def split(request: SplitSource | CheckSource, pieces: Sequence[Piece], _: Context) -> list[Outgoing]:
@@ -101,11 +92,11 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
     for position, batch in enumerate(result.batches):
         header = _header(request, position, batch)
         if result.outputs is not None:
-            forward = _with_outputs(header, batch.records, result)
+            forward = with_outputs(header, batch.records, result)
         elif result.unchecked:
-            forward = _to_extract(header, batch.records)
+            forward = to_extract(header, batch.records)
         else:
-            forward = _to_transform(header, batch.records, result.stages)
+            forward = to_transform(header, batch.records, result.stages)
         reported.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=forward.header.tally))
         if request.positions is None or position in request.positions:
             outgoing += [*forward.outgoing, *_quarantined(batch.kept, Stage.EXTRACT, header, context)]
@@ -130,7 +121,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
 def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> list[Outgoing]:
     """Route a batch whose keys were checked, on its way to the next stage that it visits."""
     calls = context.usage.lines()
-    forward = _to_transform(_next_header(batch.header, Stage.EXTRACT, result, calls), result.records, result.stages)
+    forward = to_transform(next_header(batch.header, Stage.EXTRACT, result, calls), result.records, result.stages)
     fact = BatchFact(
         header=forward.header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls, checks=result.checks
     )
@@ -146,7 +137,7 @@ def transformed(
     if isinstance(result, HandedOn):
         return _handed_on(batch, result, calls, context)
     result = added(so_far_of(batch), result)
-    forward = _to_evaluate(_next_header(batch.header, Stage.TRANSFORM, result, calls), result.records, result.stages)
+    forward = to_evaluate(next_header(batch.header, Stage.TRANSFORM, result, calls), result.records, result.stages)
     fact = BatchFact(
         header=forward.header,
         stage=Stage.TRANSFORM,
@@ -165,7 +156,7 @@ def transformed(
 def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> list[Outgoing]:
     """Route an evaluated batch on its way to be loaded."""
     calls = context.usage.lines()
-    forward = _to_load(_next_header(batch.header, Stage.EVALUATE, result, calls), result.records)
+    forward = to_load(next_header(batch.header, Stage.EVALUATE, result, calls), result.records)
     fact = BatchFact(
         header=forward.header,
         stage=Stage.EVALUATE,
@@ -180,7 +171,7 @@ def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> l
 def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outgoing]:
     """Route a loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
     calls = context.usage.lines()
-    header = _next_header(batch.header, Stage.LOAD, result, calls)
+    header = next_header(batch.header, Stage.LOAD, result, calls)
     fact = BatchFact(
         header=header,
         stage=Stage.LOAD,
@@ -223,7 +214,7 @@ def given_up(
     """Route a batch of which `stage` lets no record through, because it could not work on it. `so_far` is what some of
     the stage's steps counted before."""
     calls, result = context.usage.lines(), added(so_far, Transformed(records=(), kept=records))
-    after = _next_header(header, stage, result if stage is Stage.TRANSFORM else StageResult(kept=records), calls)
+    after = next_header(header, stage, result if stage is Stage.TRANSFORM else StageResult(kept=records), calls)
     fact = BatchFact(header=after, stage=stage, seconds=result.seconds, calls=calls, steps=result.steps)
     return _of_batch((), result.kept, fact, context)
 
@@ -242,49 +233,6 @@ def _handed_on(
         paid = CallsPaid(header=header, stage=Stage.TRANSFORM, calls=calls)
         outgoing.append(Outgoing(flow.fact("batch", "paid", header.pipeline), paid))
     return outgoing
-
-
-def _to_extract(header: BatchHeader, records: tuple[ExtractedRecord, ...]) -> _Forward:
-    """Send the batch to the extractor, which checks its keys."""
-    return _forward(Stage.EXTRACT, BatchExtracted(header=header, records=records))
-
-
-def _to_transform(header: BatchHeader, records: tuple[ExtractedRecord, ...], stages: tuple[Stage, ...]) -> _Forward:
-    """Send the batch to the transformer, or to the next of `stages` where that is not among them."""
-    if Stage.TRANSFORM in stages:
-        return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
-    result = unchanged(records, stages)
-    return _to_evaluate(_next_header(header, Stage.TRANSFORM, result), result.records, stages)
-
-
-def _with_outputs(header: BatchHeader, records: tuple[ExtractedRecord, ...], result: Slice) -> _Forward:
-    """Send the batch to the evaluator, or past it, as if it had been transformed to the outputs of the slice."""
-    outputs = result.outputs or {}
-    made = Transformed(
-        records=tuple(
-            [TransformedRecord(each.id, each.input, outputs[each.id], None, each.derived) for each in records]
-        ),
-        stages=result.stages,
-    )
-    return _to_evaluate(_next_header(header, Stage.TRANSFORM, made), made.records, result.stages)
-
-
-def _to_evaluate(header: BatchHeader, records: tuple[TransformedRecord, ...], stages: tuple[Stage, ...]) -> _Forward:
-    """Send the batch to the evaluator, or to the loader where that is not among `stages`."""
-    if Stage.EVALUATE in stages:
-        return _forward(Stage.EVALUATE, BatchTransformed(header=header, records=records))
-    result = passed_unscored(records)
-    return _to_load(_next_header(header, Stage.EVALUATE, result), result.records)
-
-
-def _to_load(header: BatchHeader, records: tuple[EvaluatedRecord, ...]) -> _Forward:
-    """Send the batch to the loader."""
-    return _forward(Stage.LOAD, BatchEvaluated(header=header, records=records))
-
-
-def _forward(stage: Stage, batch: BatchExtracted | BatchTransformed | BatchEvaluated) -> _Forward:
-    header = batch.header
-    return _Forward(header, (Outgoing(flow.work(stage, header.pipeline), batch),) if batch.records else ())
 
 
 def _of_batch(
@@ -324,20 +272,6 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
         partition=request.partition,
         slice=request.slice,
         position=position,
-        tally=entered.plus(**_ends(batch.kept)),
+        tally=entered.plus(**ends(batch.kept)),
         budget=request.budget,
     )
-
-
-def _next_header(header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...] = ()) -> BatchHeader:
-    """Return the header with the tally after this stage."""
-    tally = header.tally.plus(**result.counts, **advanced(calls, stage), **_ends(result.kept))
-    return header.model_copy(update={"tally": tally})
-
-
-def _ends(kept: Sequence[KeptRecord]) -> dict[str, int]:
-    """Return how many records were kept, by the field of the tally that counts them."""
-    counts: dict[str, int] = {}
-    for record in kept:
-        counts[record.outcome] = counts.get(record.outcome, 0) + 1
-    return counts

@@ -37,11 +37,11 @@ from loom_common.worker import delivered, failure_messages
 from loom_common.worker.batch_progress import BatchProgress
 from loom_common.worker.consumer_spec import Carrier, ConsumerSpec
 from loom_common.worker.consuming.in_flight import InFlightMessage, InFlightMessages
+from loom_common.worker.consuming.stats import ConsumerStats, MessageOutcome
 from loom_common.worker.consuming.subscriptions import Subscriptions
 from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.recovery import Recovery
-from loom_common.worker.stats import ConsumerStats, MessageOutcome
 
 _SETTLE_SECONDS = 60.0
 """How long a batch that is given up waits for its model calls in flight, so that their cost is reported."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from loom_common.ports.tracing import SpanReference
-from loom_common.worker.stats import Distribution, Exemplar, Reading
+from loom_common.worker.consuming.stats import Distribution, Exemplar, Reading
 
 MOST_SERIES = 2_000
 """The number of label sets that one metric has at most. What has another one is counted under `OTHERS`."""

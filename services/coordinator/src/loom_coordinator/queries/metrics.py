@@ -10,7 +10,7 @@ from loom_common.async_engine import AsyncEngine
 from loom_common.flow import TOPOLOGY, Stage
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
-from loom_common.worker.stats import Distribution, Reading
+from loom_common.worker.consuming.stats import Distribution, Reading
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows as runs
 from loom_coordinator.db.pipeline_metrics import PipelineMetrics, nothing_yet
