@@ -7,7 +7,7 @@ import pytest
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import BreakerOpen, DependencyUnavailable, RateLimited
-from loom_extractor.lost_sources import LostSources
+from loom_extractor.sources.lost_sources import LostSources
 
 STREAM = parse(
     {

@@ -13,7 +13,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports.source import Page, ReadRecord
-from loom_extractor.received import ReceivedRecords, RunsReceivedRecords
+from loom_extractor.sources.received import ReceivedRecords, RunsReceivedRecords
 from support.clocks import ManualClock
 from support.journal_tables import create_tables
 from support.pieces import pages_of

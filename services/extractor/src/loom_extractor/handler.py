@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -20,7 +19,6 @@ from loom_common.domain.schema.columns import Columns
 from loom_common.domain.schema.contract import shaped
 from loom_common.domain.sequence import Lanes
 from loom_common.domain.values import durations, ids
-from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.ports.clock import Clock
@@ -32,17 +30,15 @@ from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
-from loom_connectors.ports.source import Page, ReceivingSource, Source, VersionedSource
+from loom_connectors.ports.source import Page, Source, VersionedSource
 from loom_extractor import shares
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
 from loom_extractor.identity import identified
 from loom_extractor.incremental import is_incremental, point_taken, taken
-from loom_extractor.lost_sources import LostSources
-from loom_extractor.received import ReceivedRecords
+from loom_extractor.sources.planned import OpenSource, PlannedSources
+from loom_extractor.sources.received import ReceivedRecords
 from loom_extractor.versions import Versions
-
-OpenSource = Callable[[Plan], Source | Awaitable[Source]]
 
 _WHOLE = -1
 """Stands for the position of a batch where a slice is checked as a whole."""
@@ -76,15 +72,11 @@ class Extractor:
         """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some. `received`
         keeps what is taken from queues. `groups` reads what steps have grouped."""
         self._checker = checker
-        self._received = received
         self._groups = groups
         self._plans = plans
-        self._breakers = breakers or Breakers()
-        self._sources = sources
-        self._open_source = open_source
+        self._sources = PlannedSources(sources, open_source, breakers or Breakers(), received)
         self._duplicates = duplicates
         self._versions = versions or Versions()
-        self._waiting = LostSources()
 
     async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
         """Split the source. Where nobody says into how many pieces, a source whose keys may stand anywhere remains one:
@@ -94,7 +86,7 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with (
             within(seconds, "Splitting the source", "timeouts.extract"),
-            self._opened(request.plan, plan) as source,
+            self._sources.of(request.plan, plan) as source,
         ):
             found = await pieces.split(source, request.parts)
         apart = not extract.keys or all(piece.whole_keys for piece in found)
@@ -174,9 +166,8 @@ class Extractor:
         try:
             async with (
                 within(seconds, "Looking for keys in the source", "timeouts.extract"),
-                self._opened(header.plan, plan) as opened,
+                self._sources.as_it_was_read(header, plan) as source,
             ):
-                source = await self._look_at_what_was_read(opened, plan, first_reader_of(plan, header.run_id))
                 return taken_keys(await positions_of(new, source, extract.keys), new)
         except PermanentError as error:
             return {record_id: _unchecked(key, error) for key, record_id in new.items()}
@@ -213,8 +204,7 @@ class Extractor:
         if not limit:
             return _Read(Page((), request.cursor, end=True), [])
         keys, order_by = plan.pipeline.extract.keys, plan.pipeline.order_by
-        async with self._waiting.of(plan), self._opened(request.plan, plan) as opened:
-            source = await self._receive(opened, plan, request)
+        async with self._sources.for_slice(request, plan) as source:
             until = None if request.piece is None else request.piece.until
             page = await pieces.read(source, request.cursor, limit, until)
             lanes = Lanes.of(order_by, len(page.records), plan.pipeline.extract.batch_size)
@@ -245,54 +235,6 @@ class Extractor:
             return point(record) is not None
 
         return await self._duplicates.marked(request, source, page, records, keys, takes=takes)
-
-    @asynccontextmanager
-    async def _opened(self, plan_hash: str, plan: Plan) -> AsyncIterator[Source]:
-        """Lend the source of a plan; its breaker learns whether it could be reached."""
-        location = plan.pipeline.extract.source
-        async with (
-            self._sources.of(plan_hash, lambda: self._open_source(plan), (location,)) as source,
-            self._breakers.guarding(f"source {redacted(location)}"),
-        ):
-            yield source
-
-    async def _receive(self, source: Source, plan: Plan, request: ExtractSlice) -> Source:
-        """Return the source as the run may read it: what gives each record once is received and kept."""
-        if not isinstance(source, ReceivingSource) or self._received is None:
-            return source
-        first, share = request.cursor is None, shares.of_slice(request)
-        return await self._received.of(
-            source,
-            plan.stream or request.run_id,
-            first=first,
-            taking=share is None or not share.on_trial,  # what is on trial was received for the window beside it
-            trial=plan.beside,
-            endless=plan.stream is not None,
-            closing=request.closing,
-            sealed_for=_sealed_for(plan),
-        )
-
-    async def _look_at_what_was_read(self, source: Source, plan: Plan, run_id: str) -> Source:
-        """Return what the run has read of the source, where nobody can read it again; else the source."""
-        if not isinstance(source, ReceivingSource) or self._received is None:
-            return source
-        return await self._received.of(
-            source,
-            plan.stream or run_id,
-            first=False,
-            taking=False,
-            trial=plan.beside,
-            sealed_for=_sealed_for(plan),
-        )
-
-
-def _sealed_for(plan: Plan) -> str | None:
-    return plan.pipeline.name if plan.pipeline.sensitive else None
-
-
-def first_reader_of(plan: Plan, run_id: str) -> str:
-    """Return the run that read the records of a plan from their source: a replay reads none itself."""
-    return run_id if plan.replay is None else plan.replay.origin or plan.replay.run_id
 
 
 def _shaped(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Columns | None]:

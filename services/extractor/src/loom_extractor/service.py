@@ -38,8 +38,8 @@ from loom_connectors.registry import open_source, runs_foreign_code
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.groups import GroupReader
 from loom_extractor.handler import Extractor
-from loom_extractor.received import ReceivedRecords
 from loom_extractor.source_check import SourceCheck
+from loom_extractor.sources.received import ReceivedRecords
 from loom_extractor.versions import Versions
 
 
