@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from loom_ai.budget.answer_sizes import Sizes, longest
 from loom_ai.budget.reservations import BudgetReservations, Reservation
-from loom_ai.journal.pending_call import PendingCall
+from loom_ai.journal.under_way.pending_call import PendingCall
 from loom_ai.keys import cut_off, sizes_of
 from loom_ai.ports import Entry, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.wire import finish

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from loom_ai.budget.prices import Prices, Tokens
@@ -16,14 +17,14 @@ from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal import traced
 from loom_ai.journal.budgeted_calls import Books, BudgetedCalls
-from loom_ai.journal.call_slots import CallSlots
-from loom_ai.journal.pending_call import PendingCall
 from loom_ai.journal.settled import Settled, counted, settled
 from loom_ai.journal.shared_questions import SharedQuestions
 from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.journal.streaks import Streaks
+from loom_ai.journal.under_way.call_slots import CallSlots
+from loom_ai.journal.under_way.calls import CallsUnderWay
+from loom_ai.journal.under_way.pending_call import PendingCall
 from loom_ai.keys import key_of, last_answer_of
-from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import NOTED, BatchAnswers, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.recovery import pause_after
@@ -86,7 +87,7 @@ class JournalledModels:
         """The questions that shared calls hold, for `loom_ai.answers.multi_record`."""
         self._streaks = Streaks(self._clock)
         self._jitter = random.random
-        self._in_flight: dict[str, PendingCall] = {}
+        self._under_way = CallsUnderWay(self._slots)
         self._price_list: asyncio.Task[object] | None = None
         """Loads the price list in a thread, which takes as long as an answer, while the first answer is awaited."""
         self._look_up = Coalescer(self._get_group)
@@ -107,9 +108,10 @@ class JournalledModels:
         batched = call.batch_deadline is not None and self._batches is not None
         if batched and await self.holds(key, payer, reuse) is None:
             call = await self._through_batch(key, call, payer, reuse)
+        obtain = partial(self._obtain, key, call, payer, reuse)
         while True:
             try:
-                pending, entry = await self._landed(key, call, payer, reuse, patience)
+                pending, entry = await self._under_way.landed(key, call, payer, patience, obtain)
             except RecordError as refused:
                 self._streaks.refused(call, payer, refused)
                 raise
@@ -178,9 +180,7 @@ class JournalledModels:
 
     async def close(self) -> None:
         """Abandon what is in flight, then release client and journal."""
-        tasks = [pending.task for pending in self._in_flight.values()]
-        for task in tasks:
-            task.cancel()
+        tasks = self._under_way.abandoned()
         loading = () if self._price_list is None else (self._price_list,)
         await asyncio.gather(*tasks, *loading, return_exceptions=True)
         if self._batches is not None:
@@ -200,37 +200,6 @@ class JournalledModels:
         budget = None if payer.usage is None else payer.usage.budget
         cut = await self._budgeted.cut_off(key, call, payer) if budget is not None else []
         return await self._batches.obtain(key, call, payer, reuse.max_age, cut)
-
-    async def _landed(
-        self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
-    ) -> tuple[PendingCall, Entry]:
-        """Return what the call brings that is under way, or that begins now."""
-        pending = self._joined(key, payer) or self._start(key, call, payer, reuse)
-        return pending, await pending.landed(call, patience)
-
-    def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
-        pending = self._in_flight[key] = PendingCall(Waiting(self._slots.of(call).in_flight), [payer])
-        task = pending.task = asyncio.create_task(self._obtain(key, call, payer, reuse, pending))
-        if (usage := payer.usage) is not None:
-            usage.under_way.add(task)
-            task.add_done_callback(usage.under_way.discard)
-        task.add_done_callback(lambda _: self._ended(key, pending))
-        return pending
-
-    def _joined(self, key: str, payer: Payer) -> PendingCall | None:
-        pending = self._in_flight.get(key)
-        if pending is None or pending.abandoned:
-            return None
-        if payer.usage is not None and pending.payers[0].run_id == payer.run_id:
-            pending.raise_budget(payer.usage.budget)
-        pending.payers.append(payer)
-        return pending
-
-    def _ended(self, key: str, pending: PendingCall) -> None:
-        if self._in_flight.get(key) is pending:
-            del self._in_flight[key]
-        if not pending.task.cancelled():
-            pending.task.exception()  # marks it as seen, where everyone who waited was cancelled
 
     async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, pending: PendingCall) -> Entry:
         async def usable() -> Entry | None:
