@@ -24,6 +24,15 @@ LOGGING = {"attr", "pygments", "rich.pretty", "rich.traceback", "structlog"}
 """Packages that write lines of logs, and what they import to draw tracebacks. Most commands have nothing to log."""
 MESSAGES = {"loom_common.contracts.v1"}
 """Modules of what services tell each other."""
+SENDING = {
+    "loom_common.contracts.encoding",
+    "loom_common.contracts.v1.beats",
+    "loom_common.contracts.v1.commands",
+    "loom_common.contracts.v1.facts",
+    "loom_common.contracts.v1.work",
+    "zstandard",
+}
+"""Modules of messages, and what encodes them. Who reads run state sends none."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
@@ -70,6 +79,7 @@ NOT_LOADED = {
     | DEFINITIONS
     | OTHER_QUERIES
     | LOGGING
+    | SENDING
     | STEPS
     | EMOJI
     | {"loom_ai", "loom_connectors"},

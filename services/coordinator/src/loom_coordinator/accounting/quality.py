@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select
 
 from loom_common.async_engine import AsyncConnection
+from loom_common.contracts import v1
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import BatchFact, CheckCount, CheckSummary, SliceExtracted, StageFailed
+from loom_common.contracts.v1 import CheckSummary
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
@@ -31,12 +32,12 @@ async def keep(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence[Messa
     rows: dict[tuple[str, str, str, str], dict[str, object]] = {}
     for fact in facts:
         match fact:
-            case SliceExtracted(checks=checks) if checks:
+            case v1.SliceExtracted(checks=checks) if checks:
                 part, stage = f"{fact.partition}-{fact.slice}", Stage.EXTRACT
-            case BatchFact(checks=checks) if checks:
+            case v1.BatchFact(checks=checks) if checks:
                 part, stage = fact.header.batch_id, fact.stage
-            case StageFailed(check=str(check)) if fact.epoch == known[fact.run_id].epoch:
-                part, stage, checks = _FAILED, fact.stage, (CheckCount(name=check, seen=1, missed=1),)
+            case v1.StageFailed(check=str(check)) if fact.epoch == known[fact.run_id].epoch:
+                part, stage, checks = _FAILED, fact.stage, (v1.CheckCount(name=check, seen=1, missed=1),)
             case _:
                 continue
         for count in checks:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select, update
 
 from loom_common.async_engine import AsyncConnection
+from loom_common.contracts import v1
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
+from loom_common.contracts.v1 import SchemaDrift
 from loom_common.domain.schema.columns import Column, merged
 from loom_common.domain.schema.drift import drift
 from loom_common.flow import Stage
@@ -65,8 +66,8 @@ async def keep(unit: UnitOfWork, facts: Sequence[Message]) -> None:
     """Keep what facts say of the columns of their records. A fact that comes again changes nothing."""
     found: dict[tuple[str, Stage], dict[str, Column]] = {}
     for fact in facts:
-        if isinstance(fact, SliceExtracted | BatchFact) and fact.columns:
-            key = (fact.correlation_id, Stage.EXTRACT if isinstance(fact, SliceExtracted) else fact.stage)
+        if isinstance(fact, v1.SliceExtracted | v1.BatchFact) and fact.columns:
+            key = (fact.correlation_id, Stage.EXTRACT if isinstance(fact, v1.SliceExtracted) else fact.stage)
             found[key] = merged(found[key], fact.columns) if key in found else dict(fact.columns)
     for (run_id, stage), columns in sorted(found.items()):
         here = (_TABLE.run_id == run_id, _TABLE.stage == stage)

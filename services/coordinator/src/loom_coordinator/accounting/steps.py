@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from loom_common.async_engine import AsyncConnection
+from loom_common.contracts import v1
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import BatchFact, StepCount, StepSummary
+from loom_common.contracts.v1 import StepCount, StepSummary
 from loom_common.domain.section import items, said
 from loom_coordinator.db.tables.quality import step_counts
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -31,7 +32,7 @@ async def keep(unit: UnitOfWork, facts: Sequence[Message]) -> None:
             **{name: getattr(count, name) for name in _AMOUNTS},
         }
         for fact in facts
-        if isinstance(fact, BatchFact)
+        if isinstance(fact, v1.BatchFact)
         for count in fact.steps
     }
     # Rows are written in the same order everywhere, so that two coordinators cannot deadlock.

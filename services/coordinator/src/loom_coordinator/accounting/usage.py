@@ -6,18 +6,20 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, false, func, or_, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.run.calls import AMOUNTS, Calls, summed
-from loom_coordinator.accounting.batches import Paid
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import pipeline_costs, run_calls
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_coordinator.accounting.batches import Paid
 
 _SUMS = [func.sum(run_calls.c[name]).label(name) for name in AMOUNTS]
 _KIND = (run_calls.c.stage, run_calls.c.purpose, run_calls.c.provider, run_calls.c.model)

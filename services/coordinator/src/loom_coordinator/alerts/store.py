@@ -10,7 +10,8 @@ from sqlalchemy import RowMapping, bindparam, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.console.numbers import money
-from loom_common.contracts.v1 import Alert, BudgetSpent
+from loom_common.contracts import v1
+from loom_common.contracts.v1 import Alert
 from loom_common.logs.logger import log
 from loom_coordinator.alerts.rules import BUDGET, BUDGET_OF_DAY, ERROR, EVENTS, RESOLVED, Finding, subject_of
 from loom_coordinator.db.run import Run
@@ -18,7 +19,7 @@ from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 
-def budget_exhausted(spent: BudgetSpent) -> Finding:
+def budget_exhausted(spent: v1.BudgetSpent) -> Finding:
     """Return the alert of a run that paused for want of money. A larger budget that is spent too is another one, and so
     is that of another day."""
     if spent.until is not None:

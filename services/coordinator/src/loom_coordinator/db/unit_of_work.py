@@ -16,7 +16,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.bulk_insert import BulkInsert
-from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
@@ -98,6 +97,8 @@ class UnitOfWork:
         """Write what is to be sent into the outbox."""
         if not self._outgoing:
             return
+        from loom_common.contracts.encoding.codec import encode  # who reads run state sends nothing
+
         rows = []
         for outgoing in self._outgoing:
             wire = encode(outgoing, NAME)

@@ -13,8 +13,8 @@ from sqlalchemy import delete, select, update
 
 from loom_common import flow
 from loom_common.async_engine import AsyncConnection
+from loom_common.contracts import v1
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import SourceSplit, SplitSource
 from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
@@ -132,7 +132,7 @@ def ask_again(unit: UnitOfWork, run: Run) -> None:
 
 
 def _send(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
-    message = SplitSource(
+    message = v1.SplitSource(
         run_id=run.run_id,
         pipeline=run.pipeline_name,
         plan=run.plan,
@@ -146,7 +146,7 @@ def _parts(extract: ExtractConfig) -> int | None:
     return None if extract.partitions == "auto" else extract.partitions
 
 
-async def answered(unit: UnitOfWork, run: Run, fact: SourceSplit) -> None:
+async def answered(unit: UnitOfWork, run: Run, fact: v1.SourceSplit) -> None:
     """Begin a partition for each piece of the source. The first answer to the newest question counts: what was found
     before may be of a source that was mended since."""
     if fact.epoch != run.epoch:

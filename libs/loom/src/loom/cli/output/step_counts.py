@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from loom.cli.output import terminal
-from loom_common.contracts.v1 import StepCount
+
+if TYPE_CHECKING:
+    from loom_common.contracts.v1 import StepCount
 
 _COUNTS = (
     "extracted",

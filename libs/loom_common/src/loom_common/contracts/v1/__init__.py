@@ -2,88 +2,172 @@
 
 They form four groups, in the order in which a run uses them: commands to the coordinator, work for the stages, facts
 about what happened, and answers and control messages. Seconds are floats, money is in USD, times are ISO 8601 in
-UTC."""
+UTC.
 
-from loom_common.contracts.v1.answers import (
-    Mistake,
-    PipelineRegistered,
-    PrefetchLimit,
-    RunAccepted,
-    RunEpoch,
-    RunRejected,
-)
-from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
-from loom_common.contracts.v1.commands import (
-    DiscardRequest,
-    LineageParent,
-    RegisterPipeline,
-    ReplayRequest,
-    RunCommand,
-    RunRequest,
-)
-from loom_common.contracts.v1.facts import (
-    BatchFact,
-    BudgetSpent,
-    CallsPaid,
-    CheckCount,
-    DestinationChecked,
-    Evaluation,
-    Interaction,
-    LoadFinalized,
-    RecordOutput,
-    RecordsAnswered,
-    RecordsKept,
-    SlicedBatch,
-    SliceExtracted,
-    SourceChecked,
-    SourceSplit,
-    StageDelayed,
-    StageFailed,
-    StepCount,
-)
-from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
-from loom_common.contracts.v1.reports import (
-    Alert,
-    CascadeSummary,
-    CheckSummary,
-    EvaluatorSummary,
-    KeptReason,
-    RunBudget,
-    RunFinished,
-    RunProgress,
-    RunReport,
-    SchemaDrift,
-    StageCalls,
-    StageProgress,
-    StepSummary,
-    StreamWindow,
-)
-from loom_common.contracts.v1.steps import (
-    BatchInSteps,
-    EndInSteps,
-    PartInSteps,
-    RecordInSteps,
-    StepsSoFar,
-    TakenStep,
-)
-from loom_common.contracts.v1.work import (
-    BatchEvaluated,
-    BatchExtracted,
-    BatchHeader,
-    BatchTransformed,
-    CheckDestination,
-    CheckSource,
-    Derived,
-    EvaluatedRecord,
-    ExtractedRecord,
-    ExtractSlice,
-    FinalizeLoad,
-    KeptRecord,
-    RecordsLoaded,
-    RecordsQuarantined,
-    SplitSource,
-    TransformedRecord,
-)
+The module of a class is loaded when the class is first used: few processes need all of them."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loom_common.contracts.v1.answers import (
+        Mistake,
+        PipelineRegistered,
+        PrefetchLimit,
+        RunAccepted,
+        RunEpoch,
+        RunRejected,
+    )
+    from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
+    from loom_common.contracts.v1.commands import (
+        DiscardRequest,
+        LineageParent,
+        RegisterPipeline,
+        ReplayRequest,
+        RunCommand,
+        RunRequest,
+    )
+    from loom_common.contracts.v1.facts import (
+        BatchFact,
+        BudgetSpent,
+        CallsPaid,
+        CheckCount,
+        DestinationChecked,
+        Evaluation,
+        Interaction,
+        LoadFinalized,
+        RecordOutput,
+        RecordsAnswered,
+        RecordsKept,
+        SlicedBatch,
+        SliceExtracted,
+        SourceChecked,
+        SourceSplit,
+        StageDelayed,
+        StageFailed,
+    )
+    from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
+    from loom_common.contracts.v1.reports import (
+        Alert,
+        CascadeSummary,
+        CheckSummary,
+        EvaluatorSummary,
+        KeptReason,
+        RunBudget,
+        RunFinished,
+        RunProgress,
+        RunReport,
+        SchemaDrift,
+        StageCalls,
+        StageProgress,
+        StepSummary,
+        StreamWindow,
+    )
+    from loom_common.contracts.v1.step_counts import StepCount
+    from loom_common.contracts.v1.steps import (
+        BatchInSteps,
+        EndInSteps,
+        PartInSteps,
+        RecordInSteps,
+        StepsSoFar,
+        TakenStep,
+    )
+    from loom_common.contracts.v1.work import (
+        BatchEvaluated,
+        BatchExtracted,
+        BatchHeader,
+        BatchTransformed,
+        CheckDestination,
+        CheckSource,
+        Derived,
+        EvaluatedRecord,
+        ExtractedRecord,
+        ExtractSlice,
+        FinalizeLoad,
+        KeptRecord,
+        RecordsLoaded,
+        RecordsQuarantined,
+        SplitSource,
+        TransformedRecord,
+    )
+
+_HOMES = {
+    "Mistake": "answers",
+    "PipelineRegistered": "answers",
+    "PrefetchLimit": "answers",
+    "RunAccepted": "answers",
+    "RunEpoch": "answers",
+    "RunRejected": "answers",
+    "BatchUnderWay": "beats",
+    "BreakerBeat": "beats",
+    "QueueBeat": "beats",
+    "WorkerBeat": "beats",
+    "WorkUnderWay": "beats",
+    "DiscardRequest": "commands",
+    "LineageParent": "commands",
+    "RegisterPipeline": "commands",
+    "ReplayRequest": "commands",
+    "RunCommand": "commands",
+    "RunRequest": "commands",
+    "BatchFact": "facts",
+    "BudgetSpent": "facts",
+    "CallsPaid": "facts",
+    "CheckCount": "facts",
+    "DestinationChecked": "facts",
+    "Evaluation": "facts",
+    "Interaction": "facts",
+    "LoadFinalized": "facts",
+    "RecordOutput": "facts",
+    "RecordsAnswered": "facts",
+    "RecordsKept": "facts",
+    "SlicedBatch": "facts",
+    "SliceExtracted": "facts",
+    "SourceChecked": "facts",
+    "SourceSplit": "facts",
+    "StageDelayed": "facts",
+    "StageFailed": "facts",
+    "Preflight": "preflight",
+    "PreflightCheck": "preflight",
+    "PreflightColumn": "preflight",
+    "Alert": "reports",
+    "CascadeSummary": "reports",
+    "CheckSummary": "reports",
+    "EvaluatorSummary": "reports",
+    "KeptReason": "reports",
+    "RunBudget": "reports",
+    "RunFinished": "reports",
+    "RunProgress": "reports",
+    "RunReport": "reports",
+    "SchemaDrift": "reports",
+    "StageCalls": "reports",
+    "StageProgress": "reports",
+    "StepSummary": "reports",
+    "StreamWindow": "reports",
+    "StepCount": "step_counts",
+    "BatchInSteps": "steps",
+    "EndInSteps": "steps",
+    "PartInSteps": "steps",
+    "RecordInSteps": "steps",
+    "StepsSoFar": "steps",
+    "TakenStep": "steps",
+    "BatchEvaluated": "work",
+    "BatchExtracted": "work",
+    "BatchHeader": "work",
+    "BatchTransformed": "work",
+    "CheckDestination": "work",
+    "CheckSource": "work",
+    "Derived": "work",
+    "EvaluatedRecord": "work",
+    "ExtractedRecord": "work",
+    "ExtractSlice": "work",
+    "FinalizeLoad": "work",
+    "KeptRecord": "work",
+    "RecordsLoaded": "work",
+    "RecordsQuarantined": "work",
+    "SplitSource": "work",
+    "TransformedRecord": "work",
+}
+"""Names the module of each class."""
 
 __all__ = [
     "Alert",
@@ -161,3 +245,12 @@ __all__ = [
     "WorkUnderWay",
     "WorkerBeat",
 ]
+
+if not TYPE_CHECKING:  # which would then take every name for one of a class
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found

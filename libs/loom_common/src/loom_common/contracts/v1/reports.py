@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
-from loom_common.contracts.v1.facts import StepCount
+from loom_common.contracts.v1.step_counts import StepCount
 from loom_common.domain.run.calls import Calls, Tier
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.schema.drift import SchemaChange
