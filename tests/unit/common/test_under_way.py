@@ -26,24 +26,40 @@ HEADER = BatchHeader(
 BATCH = BatchExtracted(header=HEADER, records=tuple(ExtractedRecord(id=str(n), input={}) for n in range(4)))
 
 
-async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """Let a worker report as soon as it can."""
+    for name in ("SECONDS", "REPEAT_SECONDS", "STILL_SECONDS", "TELL_EVERY_SECONDS"):
+        monkeypatch.setattr(batch_progress, name, 0.01)
+
+
+@asynccontextmanager
+async def reporting(facts: str) -> AsyncIterator[tuple[batch_progress.BatchProgress, AsyncIterator[Delivery]]]:
+    """Yield the reports of a worker, and the facts of this kind that it publishes."""
     bus = MemoryBus()
     await bus.declare(TOPOLOGY)
-    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, facts)])
     told = await bus.subscribe(queue, prefetch=1)
     reports = batch_progress.BatchProgress("transformer", "t1", bus)
-    reporting = asyncio.create_task(reports.run())
+    running = asyncio.create_task(reports.run())
+    try:
+        yield reports, aiter(told)
+    finally:
+        running.cancel()
+
+
+async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     progress = Progress(4)
-    with reports.of(BATCH, progress):
-        progress.begin(8)  # two questions about each record
-        for _ in range(3):
-            progress.one_done()
-        thread = threading.Thread(target=progress.one_done)
-        thread.start()
-        thread.join()
-        async with within(20):
-            word = decode(await anext(aiter(told)), WorkUnderWay)
-    reporting.cancel()
+    async with reporting("worker.underway.*") as (reports, told):
+        with reports.of(BATCH, progress):
+            progress.begin(8)  # two questions about each record
+            for _ in range(3):
+                progress.one_done()
+            thread = threading.Thread(target=progress.one_done)
+            thread.start()
+            thread.join()
+            async with within(20):
+                word = decode(await anext(told), WorkUnderWay)
     assert isinstance(word, WorkUnderWay)
     [batch] = word.batches
     assert batch.run_id == "run_1"
@@ -52,26 +68,15 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     assert batch.done == 2
 
 
-@pytest.fixture
-def at_once(monkeypatch) -> None:
-    """Let a worker report as soon as it can."""
-    for name in ("SECONDS", "STILL_SECONDS", "TELL_EVERY_SECONDS"):
-        monkeypatch.setattr(batch_progress, name, 0.01)
-
-
-@asynccontextmanager
-async def told_of_waits() -> AsyncIterator[tuple[batch_progress.BatchProgress, AsyncIterator[Delivery]]]:
-    """Yield the reports of a worker, and what is told of runs that wait."""
-    bus = MemoryBus()
-    await bus.declare(TOPOLOGY)
-    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "stage.delayed.*")])
-    told = await bus.subscribe(queue, prefetch=1)
-    reports = batch_progress.BatchProgress("transformer", "t1", bus)
-    reporting = asyncio.create_task(reports.run())
-    try:
-        yield reports, aiter(told)
-    finally:
-        reporting.cancel()
+async def test_what_is_done_of_a_batch_is_told_again_while_nothing_changes(at_once):
+    progress = Progress(4)
+    async with reporting("worker.underway.*") as (reports, told), within(20):
+        with reports.of(BATCH, progress):
+            progress.one_done()
+            for _ in range(3):
+                delivery = await anext(told)
+                assert [each.done for each in decode(delivery, WorkUnderWay).batches] == [1]
+                await delivery.ack()
 
 
 async def test_a_run_whose_calls_pause_is_told_again_and_again_for_what_and_until_when(at_once):
@@ -79,7 +84,7 @@ async def test_a_run_whose_calls_pause_is_told_again_and_again_for_what_and_unti
         with pausing(seconds, reason):
             await asyncio.Event().wait()
 
-    async with told_of_waits() as (reports, told), within(20):
+    async with reporting("stage.delayed.*") as (reports, told), within(20):
         with reports.of(BATCH, Progress(4)):
             calls = [asyncio.create_task(waiting(60, "429")), asyncio.create_task(waiting(90, "503"))]
             facts = []
@@ -98,7 +103,7 @@ async def test_a_run_whose_calls_pause_is_told_again_and_again_for_what_and_unti
 
 async def test_a_run_that_moves_while_a_call_of_it_pauses_is_told_nothing(at_once, monkeypatch):
     monkeypatch.setattr(batch_progress, "STILL_SECONDS", 1000)
-    async with told_of_waits() as (reports, told), within(20):
+    async with reporting("stage.delayed.*") as (reports, told), within(20):
         with reports.of(BATCH, Progress(4)), pausing(60, "429"):
             awaited = asyncio.create_task(anext(told))
             await asyncio.sleep(0.1)

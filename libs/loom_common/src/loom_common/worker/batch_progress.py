@@ -24,7 +24,10 @@ from loom_common.worker.context import Progress
 from loom_common.worker.failure_messages import Batch, pausing, stage_of
 
 SECONDS = 0.5
-"""The number of seconds between two reports of a worker."""
+"""The number of seconds between two looks of a worker at its batches."""
+REPEAT_SECONDS = 2.0
+"""Says after how many seconds a report is sent again where nothing has changed: the coordinator soon forgets what it
+was told, and may not have known the batch yet, or not have listened yet, when it was told first."""
 STILL_SECONDS = 3.0
 """Says how long nothing of a run has to have moved in this worker before the run is told for what its calls pause."""
 TELL_EVERY_SECONDS = 5.0
@@ -72,18 +75,21 @@ class BatchProgress:
                 del self._in_flight[id(progress)]
 
     async def run(self) -> None:
-        """Report how far the batches are whenever that has changed, until this is cancelled."""
-        before: tuple[BatchUnderWay, ...] = ()
+        """Report how far the batches are whenever that has changed, and now and then while it has not, until this is
+        cancelled."""
+        told: tuple[BatchUnderWay, ...] = ()
+        told_at = 0.0
         while True:
             await asyncio.sleep(SECONDS)
-            now = tuple(self._begun())
-            reports = list(self._waiting(monotonic()))
-            if now and now != before:
-                report = WorkUnderWay(service=self._service, replica=self._replica, batches=now)
+            begun, now = tuple(self._begun()), monotonic()
+            reports = list(self._waiting(now))
+            if begun and (begun != told or now - told_at >= REPEAT_SECONDS):
+                report = WorkUnderWay(service=self._service, replica=self._replica, batches=begun)
                 reports.append(Outgoing(flow.fact("worker", "underway", self._service), report, mandatory=False))
+                told_at = now
             if reports:
                 await self._publish(reports)
-            before = now
+            told = begun
 
     def _begun(self) -> Iterator[BatchUnderWay]:
         for each in list(self._in_flight.values()):

@@ -7,9 +7,10 @@ import asyncio
 
 from loom_common.contracts.v1 import BatchUnderWay, WorkUnderWay
 from loom_common.ports.bus import Bus
+from loom_common.worker.batch_progress import REPEAT_SECONDS
 from loom_coordinator.flow_control.event_listener import listening
 
-_OLD_SECONDS = 5.0
+_OLD_SECONDS = 2.5 * REPEAT_SECONDS
 """What was said so long ago is not counted any more: its batch is done, or its worker gone."""
 
 
