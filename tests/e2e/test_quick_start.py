@@ -33,6 +33,8 @@ SENDING = {
     "zstandard",
 }
 """Modules of messages, and what encodes them. Who reads run state sends none."""
+SETTINGS = {"dotenv", "loom_common.config.settings", "pydantic_settings"}
+"""Modules that read the settings of services from the environment. Who asks where the run state is needs none."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
@@ -80,6 +82,7 @@ NOT_LOADED = {
     | OTHER_QUERIES
     | LOGGING
     | SENDING
+    | SETTINGS
     | STEPS
     | EMOJI
     | {"loom_ai", "loom_connectors"},

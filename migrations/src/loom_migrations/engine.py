@@ -17,7 +17,6 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from loom_common import poolers
 from loom_common.async_engine import WRITES, AsyncEngine, create_async_engine, see_no_pooler
-from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
@@ -39,6 +38,8 @@ def open_engine(url: str, *, reads: bool = False, pool_size: int = 5, ping_after
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, reads=reads)
+    from loom_common.config.settings import DatabaseSettings  # SQLite needs none of the limits
+
     limits = DatabaseSettings()
     pooled = poolers.pools_sessions(parsed.query)
     engine = create_async_engine(

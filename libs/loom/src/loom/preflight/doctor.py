@@ -84,7 +84,7 @@ async def _state(config: LoomConfig) -> Finding:
     from loom_migrations.upgrade import is_current
 
     try:
-        url = config.settings().state.url.get_secret_value()
+        url = config.state_url
         place = run_state.place(config)
         if _is_new(url):
             return Finding("state", "ok", f"{place}: not there yet; the first run makes it")

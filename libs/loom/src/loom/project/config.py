@@ -21,15 +21,11 @@ from loom.project.configured.sections import (
     PipelineDefaults,
     StorageConfig,
 )
-from loom.project.configured.variables import settings_of
 from loom.project.targets.rendered import KeyPath, Rendered
 from loom.project.targets.target import Target, no_target, target_mistakes
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
 from loom_common.config.local_cluster import local_cluster
-from loom_common.config.settings import (
-    Settings,
-)
 from loom_common.domain.access import AccessConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -40,6 +36,7 @@ from loom_common.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from loom.project.yaml_positions import Document
+    from loom_common.config.settings import Settings
 
 FILE_NAME = "loom.yaml"
 TARGET_VARIABLE = "LOOM_TARGET"
@@ -58,11 +55,12 @@ class LoomConfig(Section):
         description="What carries out runs: `embedded` (this process), `rabbitmq` (a cluster), or the name of an "
         "engine that a package offers, such as `prefect`. Default: what `mode` says.",
     )
-    storage: StorageConfig = Field(default_factory=StorageConfig)
-    bus: BusConfig = Field(default_factory=BusConfig)
-    cache: CacheDefaults = Field(default_factory=CacheDefaults)
-    credentials: CredentialsConfig = Field(default_factory=CredentialsConfig)
-    defaults: PipelineDefaults = Field(default_factory=PipelineDefaults)
+    # What nobody writes is not validated: pydantic would build the validator of each section for it.
+    storage: StorageConfig = Field(default_factory=StorageConfig.model_construct)
+    bus: BusConfig = Field(default_factory=BusConfig.model_construct)
+    cache: CacheDefaults = Field(default_factory=CacheDefaults.model_construct)
+    credentials: CredentialsConfig = Field(default_factory=CredentialsConfig.model_construct)
+    defaults: PipelineDefaults = Field(default_factory=PipelineDefaults.model_construct)
     providers: dict[str, ProviderConfig] = Field(
         default_factory=dict,
         description="Connections to model providers, by name, for every pipeline; its own `providers` come first.",
@@ -80,10 +78,10 @@ class LoomConfig(Section):
         default_factory=list,
         description="Folders and files outside of the project that its pipelines may read and write.",
     )
-    log: LogConfig = Field(default_factory=LogConfig)
-    access: AccessConfig = Field(default_factory=AccessConfig)
-    encryption: EncryptionConfig = Field(default_factory=EncryptionConfig)
-    openlineage: OpenLineageConfig = Field(default_factory=OpenLineageConfig)
+    log: LogConfig = Field(default_factory=LogConfig.model_construct)
+    access: AccessConfig = Field(default_factory=AccessConfig.model_construct)
+    encryption: EncryptionConfig = Field(default_factory=EncryptionConfig.model_construct)
+    openlineage: OpenLineageConfig = Field(default_factory=OpenLineageConfig.model_construct)
     default_target: str | None = Field(
         None, description="The target where neither `--target` nor LOOM_TARGET names one. Default: none of them."
     )
@@ -119,7 +117,7 @@ class LoomConfig(Section):
         if file is None and pipeline is not None and os.path.isfile(pipeline):  # noqa: PTH113 - also for what no file can be named
             file = nearest(Path(pipeline).resolve().parent)
         if file is None:
-            return cls()._chosen(target)
+            return cls.model_construct()._chosen(target)
         from loom.project import yaml_positions  # many projects have no such file
 
         shown = os.path.relpath(file)
@@ -224,11 +222,13 @@ class LoomConfig(Section):
             return ""
         return str(folder.relative_to(project) if folder.is_relative_to(project) else folder)
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """Return what the services are given: `LOOM_*` of the environment first, then this file.
 
         Raises `ConfigurationError` where one cannot be used, or where the address of a cluster is unknown."""
-        given = {**self._written(), **self._cluster_env(), **os.environ, **self._aside}
+        from loom.project.configured.variables import settings_of  # commands that only read run state need none
+
+        given = self._given()
         given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))
         if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
             raise ConfigurationError(
@@ -237,15 +237,32 @@ class LoomConfig(Section):
             )
         return settings_of(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
 
+    @property
+    def state_url(self) -> str:
+        """Return the address of the run state, with its credentials: that of `settings`, which are not made where it is
+        the project's own file. Raises `ConfigurationError` as they do."""
+        if not self.distributed and (url := self._given()["LOOM_STATE_URL"]) == self._state_file:
+            return url
+        return self.settings().state.url.get_secret_value()
+
+    def _given(self) -> dict[str, str]:
+        """Return the environment variables that count: those of the environment, and those that this file stands
+        for."""
+        return {**self._written(), **self._cluster_env(), **os.environ, **self._aside}
+
+    @property
+    def _state_file(self) -> str:
+        """Return the address of the run state where nothing but this file says one."""
+        return f"sqlite:///{self.project / self.storage.path}"
+
     def _written(self) -> dict[str, str]:
         """Return this file, as the environment variables that say the same."""
         folder = self.project / ".loom"
-        state = f"sqlite:///{self.project / self.storage.path}"
         return {
             "LOOM_PROJECT_DIR": str(self.project),
             "LOOM_CREDENTIAL_PREFIX": self.credentials.prefix,
             "LOOM_BUS_URL": self._expanded(self.bus.url) if self.distributed and self.bus.url else "memory://",
-            "LOOM_STATE_URL": self._expanded(self.storage.url) if self.storage.url else state,
+            "LOOM_STATE_URL": self._expanded(self.storage.url) if self.storage.url else self._state_file,
             "LOOM_JOURNAL_URL": self._expanded(self.cache.url) if self.cache.url else f"sqlite:///{folder}/journal.db",
             "LOOM_PAYLOADS_URL": self._expanded(self.storage.url) if self.storage.url else f"file:{folder}/payloads",
             "LOOM_LOG_LEVEL": self.log.level,

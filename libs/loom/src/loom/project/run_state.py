@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def place(config: LoomConfig) -> str:
     """Say where run state is kept, without credentials."""
-    url = config.settings().state.url.get_secret_value()
+    url = config.state_url
     if url.startswith("sqlite:///"):
         return f"the state file {Path(url.removeprefix('sqlite:///')).absolute()}"
     return f"the database {redacted(url)}"

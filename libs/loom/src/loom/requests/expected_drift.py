@@ -67,7 +67,7 @@ async def compared(
 async def _stored(name: str, config: LoomConfig, *, connect: bool) -> Stored | None:
     """Return the newest version of each stage's schema; None where the state database is not asked. Raises what asking
     it raises."""
-    url = config.settings().state.url.get_secret_value()
+    url = config.state_url
     is_file = url.startswith("sqlite:///")
     if (is_file and config.distributed) or not (is_file or connect):
         return None

@@ -26,7 +26,7 @@ class Views(RunViews, PipelineViews, SpendingViews, QuarantineViews, AccessViews
 @asynccontextmanager
 async def open_views(config: LoomConfig) -> AsyncIterator[Views]:
     """Open views of the configured state database; it is brought to the newest schema first where it is not."""
-    url = config.settings().state.url.get_secret_value()
+    url = config.state_url
     engine = open_engine(url, reads=True)
     try:
         if not await is_current(engine):

@@ -84,8 +84,8 @@ class OpenLineageConfig(Section):
     @property
     def variables(self) -> dict[str, str]:
         """Return the same as environment variables."""
-        said = self.model_dump(exclude_unset=True, exclude_none=True)
-        return {f"LOOM_OPENLINEAGE_{name.upper()}": value for name, value in said.items()}
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return {f"LOOM_OPENLINEAGE_{name.upper()}": value for name, value in said.items() if value is not None}
 
 
 class EncryptionConfig(Section):
