@@ -252,6 +252,8 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has n
 	@$(BIN)/python -m bench.api --seconds 20
 	@$(BIN)/python -m bench.first_paint --runs 20000
 	@$(BIN)/python -m bench.streams --waits 20ms 50ms 200ms --windows 60
+	@$(BIN)/python -m bench.given_records
+	@$(BIN)/python -m bench.given_records --keys
 	@$(BIN)/python -m bench.urgent_tickets
 	@$(BIN)/python -m bench.sequence
 	@$(BIN)/python -m bench.steps
@@ -282,6 +284,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.stream_endurance --windows 90 --kills 1 --looks 9 --seconds 200 --most 3
 	@$(BIN)/python -m bench.steps --records 1000 --rounds 2 --most 60
 	@$(BIN)/python -m bench.api --seconds 10 --records 20000 --most 30000
+	@$(BIN)/python -m bench.given_records --seconds 3 --least 50
 	@$(BIN)/python -m bench.first_paint --runs 2000 --rounds 1 --most 10
 
 screenshots: $(VENV)/.dev compiled ## every page of the console, wide and narrow, light and dark, into .screenshots (after make demo)

@@ -6,9 +6,12 @@ import asyncio
 import datetime as dt
 
 import pytest
+from sqlalchemy import event
 
+from loom_ai.journal.tables import inbox_records
 from loom_ai.stores.beside_budgets import open_inbox
 from loom_common.config.settings import JournalSettings, Settings
+from loom_common.errors import PermanentError
 from loom_common.ports.inbox import InboxFull, InboxRecord
 from support.journal_tables import stored
 
@@ -94,3 +97,39 @@ async def test_many_records_are_added_and_removed(replicas):
     assert await waiting(one) == names
     await one.remove(names)
     assert await one.count() == 0
+
+
+async def test_requests_that_come_while_others_are_stored_are_stored_together(replicas):
+    one, _, _ = replicas
+    commits = []
+    event.listen(one._engine.sync_engine, "commit", commits.append)
+    names = [f"{at:03}" for at in range(60)]
+    await asyncio.gather(*(add(one, name) for name in names))
+    assert await waiting(one) == names
+    assert len(commits) <= 3  # the first request alone, the forgotten keys, and all others
+
+
+async def test_a_request_that_does_not_fit_is_refused_alone_among_those_that_are_stored_together(replicas):
+    one, _, _ = replicas
+    await add(one, "a")
+    requests = [add(one, "b", most=3), add(one, "c", "d", "e", key=True, most=3), add(one, "f", most=3)]
+    found = await asyncio.gather(*requests, return_exceptions=True)
+    assert (found[0], type(found[1]), found[2]) == (["b"], InboxFull, ["f"])
+    assert await waiting(one) == ["a", "b", "f"]
+    await one.remove(["a", "b"])
+    assert await add(one, "c", key=True, most=3) == ["c"]  # its key was free
+
+
+async def test_of_requests_that_are_stored_together_the_first_has_a_key(replicas):
+    one, _, _ = replicas
+    found = await asyncio.gather(*(add(one, f"a{at}", f"b{at}", key=True) for at in range(5)))
+    assert found == [["a0", "b0"]] * 5
+    assert await waiting(one) == ["a0", "b0"]
+
+
+async def test_every_request_that_is_stored_with_others_is_told_that_the_store_cannot_be_used(replicas):
+    one, _, _ = replicas
+    async with one._engine.begin() as connection:
+        await connection.run_sync(inbox_records.drop)
+    found = await asyncio.gather(*(add(one, str(at)) for at in range(3)), return_exceptions=True)
+    assert [type(each) for each in found] == [PermanentError] * 3

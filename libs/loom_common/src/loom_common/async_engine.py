@@ -210,6 +210,11 @@ class AsyncConnection:
         """Carry out a statement, and take all its rows."""
         return await greenlet_spawn(self.sync_connection.execute, statement, parameters)
 
+    def commit_with_next(self) -> None:
+        """Have the transaction committed by the next statement, which is its last, where the driver's connection can.
+        The end of the block commits it elsewhere."""
+        _commit_with_next(self.sync_connection)
+
     async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows as part of this transaction, by a statement that is compiled once for all rows."""
         connection = self.sync_connection

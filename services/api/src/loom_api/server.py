@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from loom_api.http.answers import STOP
+from loom_api.http.protocol import Protocol
 from loom_api.settings import ApiSettings
 from loom_common.errors import ConfigurationError
 
@@ -66,7 +67,7 @@ async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> 
     config = uvicorn.Config(
         stoppable,
         loop="none",
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,5 +1,5 @@
-"""Reads the records in the body of a request, by the readers of files: the body is kept in a temporary file, so that
-its size does not matter to memory."""
+"""Reads the records in the body of a request, by the readers of files. A large body is kept in a temporary file, so
+that its size does not matter to memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
+from io import BytesIO
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -33,6 +35,9 @@ _PAGE = 500
 _KEPT = 64 * 1024
 """The number of characters that are kept of a body that is no record."""
 _CHUNK = 1 << 20
+"""The number of bytes of a body that are held in memory."""
+_SHORT = 16 * 1024
+"""The number of bytes that are read faster than a thread is told to read them."""
 
 
 class UnknownMediaType(ConfigurationError):
@@ -56,12 +61,14 @@ class RecordBody:
     async def records(self) -> AsyncGenerator[ReadRecord, None]:
         """Yield the records; what cannot be read as one has the error that keeps it back. Raises `SourceError` where
         the body as a whole cannot be read, and `ConfigurationError` where it has no record."""
-        if self.is_json and (one := await asyncio.to_thread(self._one)) is not None:
+        short = self.size <= _SHORT
+        if self.is_json and (one := self._one() if short else await asyncio.to_thread(self._one)) is not None:
             yield one
             return
         file, mark, number = OpenFile(self.stream, "the body", ""), FilePosition(), 0
         while True:
-            page, mark = await asyncio.to_thread(self.reader.read, file, mark, _PAGE)
+            read = (file, mark, _PAGE)
+            page, mark = self.reader.read(*read) if short else await asyncio.to_thread(self.reader.read, *read)
             number += len(page)
             for record in page:
                 yield record
@@ -99,32 +106,33 @@ def _kept_back(text: bytes, unfit: Unfit) -> ReadRecord:
 @asynccontextmanager
 async def received(chunks: AsyncIterator[bytes], media_type: str) -> AsyncIterator[RecordBody]:
     """Receive a body. Raises `UnknownMediaType`, and what `chunks` raises."""
-    reader = _reader_of(media_type)
-    said = hashlib.sha256()
-    with TemporaryFile() as stream:
-        held = bytearray()
-        async for chunk in chunks:
-            said.update(chunk)
-            held += chunk
-            if len(held) >= _CHUNK:
-                await asyncio.to_thread(stream.write, bytes(held))
-                held.clear()
-        stream.write(held)
-        yield RecordBody(stream, said.hexdigest(), reader, is_json=_kind_in(media_type) == "application/json")
-
-
-def _kind_in(media_type: str) -> str:
-    read = Message()
-    read["content-type"] = media_type
-    return read.get_content_type()
-
-
-def _reader_of(media_type: str) -> TextReading:
-    read = Message()
-    read["content-type"] = media_type
-    kind, charset = read.get_content_type(), read.get_content_charset()
-    found = MEDIA_TYPES.get(kind) if media_type else None
-    if found is None:
+    kind, charset = _said(media_type)
+    if (found := MEDIA_TYPES.get(kind)) is None:
         known = ", ".join(MEDIA_TYPES)
         raise UnknownMediaType(f"Records come as one of {known} in Content-Type; this is {media_type[:100] or 'none'}.")
-    return TextReading(found().reader({"encoding": charset} if charset else {}))
+    reader = TextReading(found().reader({"encoding": charset} if charset else {}))
+    hashed = hashlib.sha256()
+    held = bytearray()
+    with ExitStack() as files:
+        file: BinaryIO | None = None
+        async for chunk in chunks:
+            hashed.update(chunk)
+            held += chunk
+            if len(held) >= _CHUNK:
+                file = file or files.enter_context(TemporaryFile())
+                await asyncio.to_thread(file.write, bytes(held))
+                held.clear()
+        if file is not None:
+            file.write(held)
+        stream = file or BytesIO(held)
+        yield RecordBody(stream, hashed.hexdigest(), reader, is_json=kind == "application/json")
+
+
+@lru_cache(maxsize=100)
+def _said(media_type: str) -> tuple[str, str | None]:
+    """Return the kind of a body and its encoding, as its `Content-Type` says them; no kind where there is none."""
+    if not media_type:
+        return "", None
+    read = Message()
+    read["content-type"] = media_type
+    return read.get_content_type(), read.get_content_charset()
