@@ -174,3 +174,9 @@ def test_a_command_loads_no_package_that_it_does_not_use_and_searches_those_it_u
     assert done.collections == 0
     assert done.texts == set()
     assert done.built & OTHER_KINDS == set()
+
+
+def test_the_client_of_models_loads_nothing_that_writes_logs():
+    code = "import sys, loom_ai.providers.http_client; print({'structlog', 'rich.traceback'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "set()"

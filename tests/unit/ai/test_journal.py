@@ -66,6 +66,20 @@ async def test_the_price_list_is_loaded_in_a_thread_while_the_first_answer_is_aw
     assert in_the_loop == [False, True, True]
 
 
+async def test_an_answer_that_comes_at_once_waits_for_the_price_list_which_a_thread_loads():
+    in_the_loop = []
+
+    class Watched(Prices):
+        def quote(self, *asked, **also):
+            in_the_loop.append(threading.current_thread() is threading.main_thread())
+            return super().quote(*asked, **also)
+
+    models = JournalledModels(ScriptedModel(), MemoryJournal(), Watched())
+    assert (await models.complete(call_of(), ANN)).spent.cost == pytest.approx(0.00021)
+    await models.close()
+    assert in_the_loop == [False, True]
+
+
 async def test_a_redelivered_record_counts_what_it_paid_as_its_own_again():
     models = JournalledModels(ScriptedModel(), MemoryJournal())
     assert await models.complete(call_of(), ANN) == await models.complete(call_of(), ANN)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from loom_ai.budget.prices import Prices, Tokens
+from loom_ai.budget.price_list import PriceList
+from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal import traced
@@ -88,8 +89,7 @@ class JournalledModels:
         self._streaks = Streaks(self._clock)
         self._jitter = random.random
         self._under_way = CallsUnderWay(self._slots)
-        self._price_list: asyncio.Task[object] | None = None
-        """Loads the price list in a thread, which takes as long as an answer, while the first answer is awaited."""
+        self._price_list = PriceList(self.prices)
         self._look_up = Coalescer(self._get_group)
         self._write = Coalescer(self._put_group)
 
@@ -181,8 +181,7 @@ class JournalledModels:
     async def close(self) -> None:
         """Abandon what is in flight, then release client and journal."""
         tasks = self._under_way.abandoned()
-        loading = () if self._price_list is None else (self._price_list,)
-        await asyncio.gather(*tasks, *loading, return_exceptions=True)
+        await asyncio.gather(*tasks, self._price_list.close(), return_exceptions=True)
         if self._batches is not None:
             await self._batches.close()
         if self._fleet is not None:
@@ -235,12 +234,10 @@ class JournalledModels:
         usage = payer.usage
         if usage is not None and usage.budget is not None:
             return await self._budgeted.paid_for(key, call, payer, pending, usage, usage.budget)
-        if self._price_list is None:
-            own = None if usage is None else usage.prices
-            self._price_list = asyncio.create_task(asyncio.to_thread(self.prices.quote, call, Tokens(), own))
+        own = None if usage is None else usage.prices
+        self._price_list.soon(call, own)
         answer = await self._client.complete(call, pending.waiting)
-        if not self._price_list.done():
-            await asyncio.shield(self._price_list)
+        await self._price_list.loaded(call, own)
         return await self._written(key, call, payer, answer)
 
     async def _found(self, key: str) -> Entry | None:

@@ -13,7 +13,6 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import orjson
-import structlog
 
 from loom_ai.adapted import package
 from loom_ai.http.client.client import HttpClient
@@ -46,14 +45,13 @@ from loom_common.errors import (
 )
 from loom_common.http.bodies import ACCEPTED
 from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
+from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
 from loom_common.resilience.pauses import pausing
 
 if TYPE_CHECKING:
     from loom_ai.adapted.models import AdaptedModels
-
-log = structlog.get_logger()
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
