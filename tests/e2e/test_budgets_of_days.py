@@ -44,11 +44,13 @@ def _in_ledger(made: Project, query: str) -> float:
 
 
 def waits(made: Project) -> bool:
-    """Tell whether windows wait for a day that has not begun, and no other one has anything to do."""
+    """Tell whether windows wait for a day that has not begun, no other one has anything to do, and no call is in
+    flight: what was asked before a pause may be answered, and paid for, after it."""
     resume = "SELECT resumes_at > datetime('now') FROM pipeline_runs WHERE status = 'paused' AND resumes_at IS NOT NULL"
     waiting = [bool(later) for (later,) in state(made, resume)]
     busy = state(made, "SELECT 1 FROM batches JOIN pipeline_runs USING (run_id) WHERE status = 'running'")
-    return bool(waiting) and all(waiting) and not busy
+    in_flight = _in_ledger(made, "SELECT count(*) FROM budget_reservations")
+    return bool(waiting) and all(waiting) and not busy and not in_flight
 
 
 def a_day_passes(made: Project) -> None:
@@ -133,18 +135,21 @@ async def test_a_stream_on_a_cluster_spends_no_more_than_its_day_allows_and_goes
 
 
 async def _day_spent(stream: ClusterStream) -> None:
-    """Wait until the stream has spent some of the day and waits for the next one, and nothing of it is at work."""
+    """Wait until the stream has spent some of the day and waits for the next one, nothing of it is at work, and no call
+    is in flight."""
     busy = "SELECT 1 FROM batches JOIN pipeline_runs USING (run_id) WHERE stream = $1 AND status = 'running'"
     due = (
         "SELECT resumes_at > now() AS later FROM pipeline_runs"
         " WHERE stream = $1 AND status = 'paused' AND resumes_at IS NOT NULL"
     )
     today = "SELECT spent + lost AS usd FROM run_budgets WHERE run_id LIKE $1"
+    in_flight = "SELECT 1 FROM budget_reservations WHERE run_id LIKE $1"
     of = stream.following.stream
     async with within(60):
         while True:
             waiting = [row["later"] for row in await stream.cluster.rows(due, of)]
             idle = bool(waiting) and all(waiting) and not await stream.cluster.rows(busy, of)
+            idle = idle and not await stream.cluster.rows(in_flight, f"{of}%")
             usd = sum(row["usd"] for row in await stream.cluster.rows(today, f"{of}%"))
             if idle and usd:
                 assert usd <= ENOUGH_FOR_SOME

@@ -107,9 +107,10 @@ async def test_a_cluster_whose_services_are_killed_groups_each_window_whole(clus
             return await cluster.rows(f"SELECT * FROM {stream.name}") if there[0]["there"] else []
 
         for service in ("extractor", "transformer"):
+            before = len(await loaded())
             await stream.arrive(30)
             async with within(60):
-                while not await loaded():
+                while len(await loaded()) == before:
                     await asyncio.sleep(0.05)
             cluster.kill(service)
             await cluster.serve()

@@ -7,6 +7,7 @@ import json
 
 import aio_pika
 
+from support.clients import settles
 from support.cluster_streams import ids_in, named, stream_on, streaming, until_loaded
 from support.command import Command, loom
 from support.projects import review_ids
@@ -50,9 +51,13 @@ async def test_a_stream_that_a_message_opened_is_followed_and_drained_from_the_c
         ]
         followed = await Command.begin(made.folder, "run", name, *config)
         assert await followed.says("goes on with window")  # else it could begin another stream, after the drain
-        shown = await loom(made.folder, "status", stream_id, *config)
-        assert f"{stream_id}: running" in shown.out
-        assert "records      30, of which 30 passed" in shown.out
+
+        async def counted() -> bool:
+            """Tell whether the stream runs, and its facts of what is loaded have been counted."""
+            shown = await loom(made.folder, "status", stream_id, *config)
+            return f"{stream_id}: running" in shown.out and "records      30, of which 30 passed" in shown.out
+
+        await settles(counted, True)
         drained = await loom(made.folder, "drain", stream_id, *config)
         ended = await followed.end()
     assert (drained.code, ended.code) == (0, 0), drained.err + ended.err
