@@ -17,7 +17,7 @@ from loom_coordinator.db.tables.quality import step_counts
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from loom_common.domain.steps.graph import Node
+    from loom_common.domain.steps.nodes import Node
 
 _AMOUNTS = tuple(name for name in StepCount.model_fields if name != "name")
 

@@ -20,9 +20,10 @@ from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.asking import AskingKeys, asks
 from loom_common.domain.steps.expressions import Expression, expression
-from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.steps.joining import JoinStep
 from loom_common.domain.steps.keys import StepKeys
+from loom_common.domain.steps.nodes import Node
 from loom_common.domain.steps.operators import (
     DedupeStep,
     FilterStep,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from loom_common.contracts.v1 import Derived
-from loom_common.domain.steps.graph import Node
+from loom_common.domain.steps.nodes import Node
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.outcomes import added
 from loom_transformer.steps.parts import Opening

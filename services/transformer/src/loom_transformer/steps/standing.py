@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_common.domain.steps.graph import GATHER, Node
+from loom_common.domain.steps.nodes import GATHER, Node
 from loom_common.errors import RecordError
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.state import ENDED, OFF, PASSED, RAN, UNNESTED, BatchState

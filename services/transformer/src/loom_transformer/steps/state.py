@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loom_common.domain.steps.graph import GATHER, Graph, Node
+from loom_common.domain.steps.graph import Graph
+from loom_common.domain.steps.nodes import GATHER, Node
 from loom_transformer.outcome import TransformOutcome
 from loom_transformer.steps.rows import Rows
 

@@ -15,8 +15,9 @@ from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import ExtractedRecord, RecordInSteps
 from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.steps.expressions import Expression
-from loom_common.domain.steps.graph import Graph, Node
+from loom_common.domain.steps.graph import Graph
 from loom_common.domain.steps.keys import Criticality
+from loom_common.domain.steps.nodes import Node
 from loom_common.domain.steps.operators import GroupStep
 from loom_common.domain.steps.queued.chains import Chain, chains_of
 from loom_common.errors import PermanentError, RecordError

@@ -17,8 +17,8 @@ from loom_common.domain.model_options.several_calls import judges_named
 from loom_common.domain.schema.output import TEXT, is_json_schema
 from loom_common.domain.section import Mistake, items, mistake, said
 from loom_common.domain.steps.asking import RESOLVE
-from loom_common.domain.steps.graph import GATHER
 from loom_common.domain.steps.joining import JOIN, joined_fields
+from loom_common.domain.steps.nodes import GATHER
 from loom_common.domain.steps.operators import DEDUPE, GROUP, OPENING, by_fields, number_field, part_field
 from loom_common.domain.steps.resolving import listed, resolve_of, with_blocks
 from loom_common.domain.steps.views import definitions_by_step

@@ -11,11 +11,12 @@ from loom_common.domain.model_options.several_calls import agreement_field
 from loom_common.domain.schema.output import TEXT, json_schema
 from loom_common.domain.section import items, said
 from loom_common.domain.steps.asking import RESOLVE
+from loom_common.domain.steps.checking.mistakes import fields_read
 from loom_common.domain.steps.functions.aggregates import SCHEMAS
-from loom_common.domain.steps.graph import GATHER, graph_of
+from loom_common.domain.steps.graph import graph_of
 from loom_common.domain.steps.joining import joined_fields
 from loom_common.domain.steps.lookups import ENRICH, wanted_fields
-from loom_common.domain.steps.mistakes import fields_read
+from loom_common.domain.steps.nodes import GATHER
 from loom_common.domain.steps.operators import (
     GROUP,
     OPENING,

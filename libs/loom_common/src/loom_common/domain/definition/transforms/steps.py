@@ -10,9 +10,9 @@ from loom_common.domain.definition.transforms.step_fields import group_fields, m
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.schema.output import TEXT, is_json_schema, json_schema
 from loom_common.domain.section import Mistake, mistake, said
+from loom_common.domain.steps.checking.mistakes import step_mistakes
 from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.steps.keys import StepKeys
-from loom_common.domain.steps.mistakes import step_mistakes
 from loom_common.domain.steps.operators import GroupStep
 from loom_common.domain.steps.registered.adding import dependency_mistakes, inputs_by_step, written_out
 from loom_common.domain.steps.registered.find import is_own

@@ -7,9 +7,10 @@ from typing import Any
 
 from loom_common.domain.section import said
 from loom_common.domain.steps.asking import RESOLVE
-from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.lookups import ENRICH, key_fields, place_of
+from loom_common.domain.steps.nodes import Node
 from loom_common.domain.steps.operators import DEDUPE, GROUP, by_fields
 from loom_common.domain.steps.queued.chains import OWN
 from loom_common.domain.steps.resolving import listed

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom_common.domain.section import items, said
-from loom_common.domain.steps.graph import Graph, Node, graph_of
+from loom_common.domain.steps.graph import Graph, graph_of
+from loom_common.domain.steps.nodes import Node
 
 OWN = "own"
 

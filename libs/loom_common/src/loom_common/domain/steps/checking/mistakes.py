@@ -8,12 +8,13 @@ from typing import Any
 
 from loom_common.domain.section import Mistake, mistake, said
 from loom_common.domain.steps.asking import RESOLVE
+from loom_common.domain.steps.checking.levels import level_mistakes
 from loom_common.domain.steps.expressions import Comparison, ExpressionMistake, comparisons, constant, expression
-from loom_common.domain.steps.graph import GATHER, Graph, Need, Node, graph_of
+from loom_common.domain.steps.graph import Graph, graph_of
 from loom_common.domain.steps.joining import JOIN, compared_pairs
 from loom_common.domain.steps.keys import PHASES
-from loom_common.domain.steps.levels import level_mistakes
 from loom_common.domain.steps.lookups import looked_up_by
+from loom_common.domain.steps.nodes import GATHER, Need, Node
 from loom_common.domain.steps.operators import DEDUPE, GROUP, aggregates, by_fields
 from loom_common.domain.steps.resolving import WHOLE, listed
 from loom_common.domain.values.near import closest

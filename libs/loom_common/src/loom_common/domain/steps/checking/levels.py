@@ -11,7 +11,8 @@ from itertools import combinations
 from typing import Any
 
 from loom_common.domain.section import Mistake, mistake, said
-from loom_common.domain.steps.graph import GATHER, Graph, Node
+from loom_common.domain.steps.graph import Graph
+from loom_common.domain.steps.nodes import GATHER, Node
 from loom_common.domain.steps.operators import GROUP
 
 
