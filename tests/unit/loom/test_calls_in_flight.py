@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom.preflight.calls_in_flight import calls, told
+from loom.preflight.model_calls.calls_in_flight import calls, told
 from loom_common.domain.definition.pipeline import Pipeline
 
 

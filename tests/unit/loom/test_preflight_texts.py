@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom.preflight import budget_fit
+from loom.preflight.model_calls import budget_fit
 from loom.project import definition_file
 from loom.project.config import LoomConfig
 from loom.requests.validation import refuse_unready

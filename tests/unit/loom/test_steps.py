@@ -8,7 +8,7 @@ import pytest
 
 from loom.benchmarks.benchmark import _see_evaluators
 from loom.benchmarks.running.candidates import candidates
-from loom.preflight import model_checks
+from loom.preflight.model_calls import model_checks
 from loom.project.config import LoomConfig
 from loom.rescoring.plans import of_outputs
 from loom_common.domain.definition.reader import parse

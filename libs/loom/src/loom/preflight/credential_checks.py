@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom.project.definition_file import LoadedPipeline
 from loom_common.config.credentials import Credentials, references
 from loom_common.domain.checks.check import Check

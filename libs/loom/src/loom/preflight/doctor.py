@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loom.preflight import reachability
 from loom.preflight.engine_check import checked_engine
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom.project import catalog, definition_file, run_state
 from loom.project.config import LoomConfig
 from loom.project.configured.engine_names import EMBEDDED, RABBITMQ

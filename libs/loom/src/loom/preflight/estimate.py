@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom.preflight import batch_execution, budget_fit
 from loom.preflight.estimating.cascades import asking_always, with_shares
 from loom.preflight.estimating.dry_run import dry_run
 from loom.preflight.estimating.groups import added_up, steps_added_up
+from loom.preflight.model_calls import batch_execution, budget_fit
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_ai.providers.dry_run_client import DryRunClient

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom.project.config import LoomConfig
 from loom_ai.http.endpoints import Endpoint
 from loom_common.domain.definition.pipeline import Pipeline

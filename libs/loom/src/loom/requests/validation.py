@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loom.preflight import checks
+from loom.preflight import broken_files, checks
 from loom.preflight.engine_check import checked_engine
 from loom.project import catalog, definition_file, dependencies
 from loom.project.config import LoomConfig
@@ -101,7 +101,7 @@ async def validate(
             drift, compared = await expected_drift.compared(loaded, config, looked, connect=connect)
             looked += compared
     except InvalidFile as error:
-        looked = [] if offline else await checks.further(error, config)
+        looked = [] if offline else await broken_files.further(error, config)
         problems += [*error.problems, *dependencies.problems(error.document, error.definition, config)]
     except InvalidDefinition as error:
         problems += error.problems
@@ -162,7 +162,7 @@ def refuse_wrong_targets(config: LoomConfig) -> None:
 
 async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
     """Return the mistakes of a file, and of its source and destination as far as they can be read."""
-    looked = await checks.further(error, config)
+    looked = await broken_files.further(error, config)
     return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
 
 

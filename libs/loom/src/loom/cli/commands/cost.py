@@ -137,7 +137,7 @@ async def _estimate(target: str, config: LoomConfig, sample: int, params: list[s
 
 def _print_estimate(made: Estimate) -> None:
     from loom.cli.output import terminal
-    from loom.preflight.batch_execution import in_words
+    from loom.preflight.model_calls.batch_execution import in_words
     from loom_common.flow import Stage
 
     _print_calls(made.calls, "This pipeline asks no model: it costs nothing.")

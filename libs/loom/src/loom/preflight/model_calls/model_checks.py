@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-from loom.preflight.model_endpoints import endpoints, example_endpoint, step_embedding_endpoint
+from loom.preflight.model_calls.model_endpoints import endpoints, example_endpoint, step_embedding_endpoint
 from loom_ai import word_vectors
 from loom_ai.adapted import package
 from loom_ai.attachments.taken import see_that_they_are_taken

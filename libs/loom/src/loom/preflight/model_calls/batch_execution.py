@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loom.preflight.model_endpoints import endpoints_of_judges, endpoints_of_transform
+from loom.preflight.model_calls.model_endpoints import endpoints_of_judges, endpoints_of_transform
 from loom_ai.batches.protocols.support import see_that_it_speaks_batches
 from loom_ai.budget.prices import batch_share
 from loom_ai.http.endpoints import Endpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom_ai.budget.answer_sizes import longest
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most

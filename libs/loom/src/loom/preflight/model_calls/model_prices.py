@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.ports import ModelCall
 from loom_common.domain.definition.pipeline import Pipeline

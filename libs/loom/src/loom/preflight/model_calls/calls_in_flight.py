@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom.preflight.model_endpoints import endpoints
+from loom.preflight.model_calls.model_endpoints import endpoints
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_coordinator.flow_control.windows import full_window, slice_batches
