@@ -146,6 +146,15 @@ class Cluster:
         self._processes[name].send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self._processes[name].wait, patience(STOP_SECONDS))
 
+    async def roll(self, old: str, new: str) -> int:
+        """Start `new`, a replica of the same service as `old`, and end `old` by SIGTERM at the same time, as a rolling
+        update does. Return its exit code once all services consume."""
+        self._start(new)
+        code = await self.terminate(old)
+        del self._processes[old]
+        await self._consuming(dict.fromkeys(NAMES, 1))
+        return code
+
     def close(self) -> None:
         """End every process."""
         for process in self._processes.values():

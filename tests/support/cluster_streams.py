@@ -86,11 +86,24 @@ class ClusterStream:
         """Wait until so many rows are at the destination."""
         await until_loaded(self.cluster, self.name, count)
 
+    async def until_told(self, count: int) -> None:
+        """Wait until so many windows were told to have ended."""
+        async with within(60):
+            while len(self.following.reports) < count:
+                await asyncio.sleep(0.05)
+
     async def windows(self) -> list[dict[str, Any]]:
         """Return the windows, in their order."""
         return await self.cluster.rows(
             "SELECT stream_window AS number, status, pipeline_version AS version, records_processed AS records "
             "FROM pipeline_runs WHERE stream = $1 ORDER BY stream_window",
+            self.following.stream,
+        )
+
+    async def kept_back(self) -> list[dict[str, Any]]:
+        """Return the records of the stream that stand in the quarantine."""
+        return await self.cluster.rows(
+            "SELECT record_id, code FROM quarantined_records JOIN pipeline_runs USING (run_id) WHERE stream = $1",
             self.following.stream,
         )
 
@@ -106,11 +119,13 @@ class ClusterStream:
         async with within(60):
             await self.following.ended.wait()
 
-    async def drained(self) -> None:
-        """End the stream, and see that each record that arrived is at the destination once."""
+    async def drained(self, kept: int = 0) -> None:
+        """End the stream, and see that each record that arrived is at the destination once, but for so many more that
+        are kept back."""
         await self.ended()
         assert await ids_in(self.cluster, self.name) == review_ids(self.arrived)
-        assert sum(row["records"] for row in await self.windows()) == self.arrived
+        assert sum(row["records"] for row in await self.windows()) == self.arrived + kept
+        assert len(await self.kept_back()) == kept
         assert await self._differences() == []
 
     async def _differences(self) -> list[str]:

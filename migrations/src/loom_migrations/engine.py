@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from loom_common import poolers
-from loom_common.async_engine import WRITES, AsyncEngine, create_async_engine, see_no_pooler
+from loom_common.async_engine import WRITES, AsyncEngine, create_async_engine, ping_before_use, see_no_pooler
 from loom_common.domain.values.urls import redacted
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
@@ -47,7 +45,6 @@ def open_engine(url: str, *, reads: bool = False, pool_size: int = 5, ping_after
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection that was used last, which has its statements prepared
-        pool_pre_ping=not ping_after,
         connect_args={
             "timeout": limits.connect_timeout,
             "command_timeout": limits.complex_timeout,
@@ -57,24 +54,8 @@ def open_engine(url: str, *, reads: bool = False, pool_size: int = 5, ping_after
     if not pooled:
         see_no_pooler(engine, redacted(url))
     _takes_any_text(engine)
-    if ping_after:
-        _tests_idle_connections(engine, ping_after)
+    ping_before_use(engine, ping_after)
     return engine
-
-
-def _tests_idle_connections(engine: AsyncEngine, ping_after: float) -> None:
-    @event.listens_for(engine.sync_engine, "checkin")
-    def put_back(_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["used_at"] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def take(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-        if time.monotonic() - record.info.get("used_at", time.monotonic()) < ping_after:
-            return
-        try:
-            connection.ping()
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError("the connection was lost while it was idle") from error
 
 
 def _takes_any_text(engine: AsyncEngine) -> None:

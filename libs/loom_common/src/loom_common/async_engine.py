@@ -7,13 +7,15 @@ them."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, Row, create_engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlalchemy.util import LRUCache
@@ -71,6 +73,30 @@ def see_no_pooler(engine: AsyncEngine, shown: str) -> None:
             connection.close()
             raise poolers.refused(shown)
         seen = True
+
+
+def ping_before_use(engine: AsyncEngine, after: float = 0.0) -> None:
+    """Have each connection to Postgres tested that is used more than `after` seconds after its last use, and all in the
+    pool replaced where it is lost.
+
+    SQLAlchemy tests them in a transaction, for the sake of poolers that Loom refuses. That takes three answers of the
+    server, where one tells as much."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def put_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def take(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < after:
+            return
+        import asyncpg  # an embedded run has no such connection, and an import of its driver takes long
+
+        try:
+            connection.run_async(lambda driver: driver.fetchrow(";"))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise InvalidatePoolError("the connection was lost while it was idle") from error
 
 
 def _commit_with_next(connection: Connection) -> None:

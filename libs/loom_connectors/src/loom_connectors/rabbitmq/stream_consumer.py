@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiormq
@@ -27,11 +28,13 @@ IDLE_SECONDS = 5.0
 
 
 class Taken:
-    """Holds messages of a consumer that goes on. Each is answered for itself, because others may be held beside it."""
+    """Holds messages of a consumer that goes on."""
 
-    def __init__(self, channel: aiormq.Channel, delivered: Sequence[DeliveredMessage]) -> None:
+    def __init__(self, channel: aiormq.Channel, delivered: Sequence[DeliveredMessage], unanswered: set[int]) -> None:
+        """`unanswered` are the tags of all messages that the channel has delivered and nobody has answered for."""
         self.delivered = delivered
         self._channel = channel
+        self._unanswered = unanswered
 
     async def acknowledge(self) -> None:
         """Have the queue forget them. Where the connection broke meanwhile, they are delivered again."""
@@ -39,12 +42,20 @@ class Taken:
 
     async def give_back(self) -> None:
         """Return the messages to the queue."""
-        await uninterrupted(self._answered(lambda tag: self._channel.basic_nack(tag, requeue=True)))
+        await uninterrupted(self._answered(partial(self._channel.basic_nack, requeue=True)))
 
     async def _answered(self, answer: Any) -> None:
+        """Answer for all of them by one frame; where others are held that came before the last of them, for each."""
+        mine = {each.delivery_tag or 0 for each in self.delivered}
+        last = max(mine, default=0)
+        others = self._unanswered - mine
+        self._unanswered -= mine
         try:
-            for each in self.delivered:
-                await answer(each.delivery_tag)
+            if mine and not any(tag < last for tag in others):
+                await answer(last, multiple=True)
+                return
+            for tag in sorted(mine):
+                await answer(tag)
         except (*LOST, RuntimeError):
             if cancelled_by_us():
                 raise
@@ -61,6 +72,7 @@ class StreamConsumer:
         self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
         """Names the consumer; None where the queue is not consumed at the moment."""
+        self._unanswered: set[int] = set()
         self._limit = 0
         """The most messages that the queue sends before some are acknowledged."""
         self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()  # holds at most what is prefetched
@@ -90,7 +102,7 @@ class StreamConsumer:
                 found.append(message)
             if not self._pace.alone:
                 found += await self._stopped(channel)
-            return Taken(channel, found)
+            return Taken(channel, found, self._unanswered)
 
     async def close(self) -> None:
         """Close the channel: what is held goes back to the queue."""
@@ -164,8 +176,10 @@ class StreamConsumer:
     async def _new_channel(self) -> aiormq.Channel:
         channel = await self._broker.channel()
         arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+        unanswered: set[int] = set()
 
         async def take(message: DeliveredMessage) -> None:
+            unanswered.add(message.delivery_tag or 0)
             arrived.put_nowait(message)
 
         async def stop(_: object) -> None:
@@ -174,4 +188,5 @@ class StreamConsumer:
         channel.closing.add_done_callback(lambda _: arrived.put_nowait(None))
         channel.on_consumer_cancel_callbacks.add(stop)
         self._arrived, self._on_message, self._tag, self._limit = arrived, take, None, 0
+        self._unanswered = unanswered
         return channel

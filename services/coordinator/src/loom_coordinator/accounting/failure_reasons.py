@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import KeptReason
@@ -17,28 +17,22 @@ MOST = 5
 """The number of reasons that a report names; what is rarer is left to `loom quarantine stats`."""
 _READ = 500
 """Distinct texts that are looked at, the most frequent first."""
+_ALIKE = (quarantined.c.failure_stage, quarantined.c.outcome, quarantined.c.code, quarantined.c.failure_reason)
+_COUNT = func.count().label("records")
+_OF_RUN = (
+    select(*_ALIKE, _COUNT, func.min(quarantined.c.record_id).label("example"))
+    .where(quarantined.c.run_id == bindparam("run_id"))
+    .group_by(*_ALIKE)
+    .order_by(_COUNT.desc(), quarantined.c.failure_reason)
+    .limit(_READ)
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _RAISED = re.compile(r"(?P<function>\S+) raised (?P<error>.+)", re.DOTALL)
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> tuple[KeptReason, ...]:
     """Return the most frequent reasons of a run, gate rejections among them."""
-    table = quarantined.c
-    count = func.count().label("records")
-    rows = await connection.execute(
-        select(
-            table.failure_stage,
-            table.outcome,
-            table.code,
-            table.failure_reason,
-            count,
-            func.min(table.record_id).label("example"),
-        )
-        .where(table.run_id == run_id)
-        .group_by(table.failure_stage, table.outcome, table.code, table.failure_reason)
-        .order_by(count.desc(), table.failure_reason)
-        .limit(_READ)
-    )
+    rows = await connection.execute(_OF_RUN, {"run_id": run_id})
     return grouped([dict(row) for row in rows.mappings()])
 
 

@@ -89,6 +89,8 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
 
     pipeline = tallies.definition(run)
     contracts = contracts_in(pipeline)
+    if not any(contracts.values()):
+        return
     seen = await _seen(unit.connection, run.run_id)
     stored = await schema_versions.current(unit.connection, run.state_name) if seen else {}
     for stage, (_, columns) in seen.items():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
-from sqlalchemy import Float, case, cast, func, select
+from sqlalchemy import Executable, Float, bindparam, case, cast, func, select
 
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.json_values import exact_json
@@ -19,10 +20,25 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_migrations.upserts import inserting
 
 if TYPE_CHECKING:
     from loom_common.domain.definition.pipeline import Pipeline
 
+_SCORES = record_evaluations.c
+_MEANS = (
+    select(
+        _SCORES.evaluator_name,
+        func.count().label("size"),
+        func.avg(_SCORES.score).label("mean"),
+        func.min(_SCORES.score).label("least"),
+        func.max(_SCORES.score).label("most"),
+        func.avg(case((_SCORES.passed, 1.0), else_=0.0)).label("pass_rate"),
+        func.avg(cast(_SCORES.score * _SCORES.score, Float)).label("mean_square"),
+    )
+    .where(_SCORES.run_id == bindparam("run_id"), _SCORES.score.is_not(None))
+    .group_by(_SCORES.evaluator_name)
+)
 _read: LRUCache[bytes, Pipeline] = LRUCache(32)
 """Holds the definitions that were read last, by how they are written."""
 
@@ -79,25 +95,8 @@ async def summarize_evaluations(unit: UnitOfWork, run: Run) -> None:
     pipeline = definition(run)
     if pipeline.evaluate is None:
         return
-    scores = record_evaluations
-    means = {
-        row["evaluator_name"]: row
-        for row in (
-            await unit.connection.execute(
-                select(
-                    scores.c.evaluator_name,
-                    func.count().label("size"),
-                    func.avg(scores.c.score).label("mean"),
-                    func.min(scores.c.score).label("least"),
-                    func.max(scores.c.score).label("most"),
-                    func.avg(case((scores.c.passed, 1.0), else_=0.0)).label("pass_rate"),
-                    func.avg(cast(scores.c.score * scores.c.score, Float)).label("mean_square"),
-                )
-                .where(scores.c.run_id == run.run_id, scores.c.score.is_not(None))
-                .group_by(scores.c.evaluator_name)
-            )
-        ).mappings()
-    }
+    found = await unit.connection.execute(_MEANS, {"run_id": run.run_id})
+    means = {row["evaluator_name"]: row for row in found.mappings()}
     rows = []
     for evaluator in pipeline.evaluate.evaluators:
         row = means.get(evaluator.name)
@@ -124,10 +123,16 @@ async def summarize_evaluations(unit: UnitOfWork, run: Run) -> None:
             }
         )
     if rows:
-        statement = unit.insert(evaluation_results)
-        key = ["run_id", "evaluator_name"]
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-        await unit.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+        await unit.connection.execute(_summarizing(unit.dialect, tuple(rows[0])), rows)
+
+
+@functools.cache
+def _summarizing(dialect: str, columns: Sequence[str]) -> Executable:
+    """Return the statement that enters the scores of an evaluator, or puts them in the place of others."""
+    statement = inserting(dialect, evaluation_results)
+    key = ["run_id", "evaluator_name"]
+    changed = {name: statement.excluded[name] for name in columns if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 async def _destination(unit: UnitOfWork, run: Run) -> str:

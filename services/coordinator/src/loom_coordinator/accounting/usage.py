@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SUMS = [func.sum(run_calls.c[name]).label(name) for name in AMOUNTS]
 _KIND = (run_calls.c.stage, run_calls.c.purpose, run_calls.c.provider, run_calls.c.model)
+_COST = select(func.coalesce(func.sum(run_calls.c.cost), 0.0)).where(run_calls.c.run_id == bindparam("run_id"))
+_DAYS = select(run_calls.c.date).where(run_calls.c.run_id == bindparam("run_id"))
 _OF_RUN = select(*_KIND, *_SUMS).where(run_calls.c.run_id == bindparam("run_id")).group_by(*_KIND).order_by(*_KIND)
 
 
@@ -33,9 +35,9 @@ _ON_THE_DAY = bindparam("day", type_=run_calls.c.date.type)
 _SETTLED = select(pipeline_costs.c.settled).where(
     pipeline_costs.c.pipeline_name == bindparam("pipeline"), pipeline_costs.c.date == _ON_THE_DAY
 )
-_ENDED = select(func.count(), func.coalesce(func.sum(pipeline_runs.c.records_processed), 0)).where(
-    *_UNSETTLED, pipeline_runs.c.completed_at >= _BEGINS, pipeline_runs.c.completed_at < _ENDS
-)
+_ENDED = select(
+    _SETTLED.scalar_subquery(), func.count(), func.coalesce(func.sum(pipeline_runs.c.records_processed), 0)
+).where(*_UNSETTLED, pipeline_runs.c.completed_at >= _BEGINS, pipeline_runs.c.completed_at < _ENDS)
 _SPENT = (  # a run that paid on a day has ended on that day, or later, or has not
     select(*_KIND, *_SUMS)
     .join(pipeline_runs, pipeline_runs.c.run_id == run_calls.c.run_id)
@@ -71,16 +73,13 @@ async def of_run(connection: AsyncConnection, run_id: str) -> tuple[StageCalls, 
 
 async def cost_of_run(connection: AsyncConnection, run_id: str) -> float:
     """Return the USD that are booked on a run."""
-    total = select(func.coalesce(func.sum(run_calls.c.cost), 0.0)).where(run_calls.c.run_id == run_id)
-    return float((await connection.execute(total)).scalar_one())
+    return float((await connection.execute(_COST, {"run_id": run_id})).scalar_one())
 
 
 async def add_up(unit: UnitOfWork, run: Run) -> None:
     """Add up the pipeline's rows in `pipeline_costs` for every day on which the run cost something, and for today. A
     run's records count on the day it ended, its money on the days it was spent."""
-    days = set(
-        (await unit.connection.execute(select(run_calls.c.date).where(run_calls.c.run_id == run.run_id))).scalars()
-    )
+    days = set((await unit.connection.execute(_DAYS, {"run_id": run.run_id})).scalars())
     pipeline = run.pipeline_name
     await unit.upsert(pipeline_costs, [await _day(unit, pipeline, each) for each in sorted(days | {unit.now.date()})])
 
@@ -118,8 +117,8 @@ async def settle(unit: UnitOfWork, pipeline: str, run_ids: Sequence[str]) -> Non
 async def _day(unit: UnitOfWork, pipeline: str, day: dt.date) -> dict[str, Any]:
     begins = dt.datetime.combine(day, dt.time(), dt.UTC)
     given = {"pipeline": pipeline, "day": day, "begins": begins, "ends": begins + dt.timedelta(days=1)}
-    settled = _Settled.of(await unit.connection.scalar(_SETTLED, given))
-    count, records = (await unit.connection.execute(_ENDED, given)).one()
+    kept, count, records = (await unit.connection.execute(_ENDED, given)).one()
+    settled = _Settled.of(kept)
     spent = await unit.connection.execute(_SPENT, given)
     calls = [*settled.calls, *(StageCalls(**row) for row in spent.mappings())]
     figures = _figures(settled.runs + count, settled.records + int(records), calls)

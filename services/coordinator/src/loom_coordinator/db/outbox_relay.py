@@ -21,21 +21,24 @@ from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
 
 _GROUP = 100
 _FIRST = (
-    select(outbox)
+    select(outbox.c.id)
     .where(outbox.c.owner.is_not_distinct_from(bindparam("mine", type_=outbox.c.owner.type)))
     .order_by(outbox.c.id)
     .limit(_GROUP)
     .with_for_update(skip_locked=True)
+    .cte("first")  # which is carried out once, whatever the plan of the rest is
 )
+_TAKE = delete(outbox).where(outbox.c.id.in_(select(_FIRST.c.id))).returning(outbox)
 _LOOK_SECONDS = 1.0
 """Says how often to look for rows that another process left behind."""
 
 
 class OutboxRelay:
-    """Opens units, and publishes their messages after the commit: with confirms, then the rows are deleted.
+    """Opens units, and publishes their messages after the commit: with confirms, and then the rows are gone.
 
     Several coordinators share the table: each takes rows no other holds (`SKIP LOCKED`), by state and never by
-    `id > cursor`, since ids become visible out of order. A crash between publish and delete publishes again."""
+    `id > cursor`, since ids become visible out of order. A crash between the confirms and the commit publishes
+    again."""
 
     def __init__(
         self,
@@ -86,11 +89,10 @@ class OutboxRelay:
 
     async def _relay_group(self) -> bool:
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
-            rows = (await unit.connection.execute(_FIRST, {"mine": self._owner})).mappings().all()
+            rows = (await unit.connection.execute(_TAKE, {"mine": self._owner})).mappings().all()
             if rows:
-                await self._bus.publish([_wire(row) for row in rows])
+                await self._bus.publish([_wire(row) for row in sorted(rows, key=lambda row: row["id"])])
                 await failpoints.reach("mid_relay")
-                await unit.connection.execute(delete(outbox).where(outbox.c.id.in_([row["id"] for row in rows])))
         return len(rows) == _GROUP
 
 

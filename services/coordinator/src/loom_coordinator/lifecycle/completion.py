@@ -128,7 +128,8 @@ async def _cut_short(
     shown = tallies.with_unread(shown, unread)
     # Who raised the error did not know the run, and what is told can be typed as it stands.
     told = None if error is None else error.replace("`loom resume`", f"`loom resume {run.run_id}`")
-    await _end(unit, run, status, shown, error=told, reason=reason, finalizing=asks)
+    cut = replace(run, epoch=epoch, placed=None)
+    await _end(unit, cut, status, shown, error=told, reason=reason, finalizing=asks)
     if asks:
         finalize.ask(unit, run, epoch, complete=False, drop=drop)
 
@@ -211,25 +212,25 @@ async def _end(
     percentiles = run.totals.percentiles()
     duration = (unit.now - run.started_at).total_seconds()
     waits = await run_ends.an_answer_is_missing(unit, replace(run, finalizing=finalizing))
-    await run_rows.change(
-        unit,
-        run_id,
-        status=status,
-        error_message=error,
-        completed_at=unit.now,
-        duration_seconds=duration,
-        notice=None,
-        reason=reason,
-        wanted=None,
-        finalizing=finalizing,
-        tell_by=unit.now + run_ends.PATIENCE if waits else None,
-        latency_p50=percentiles["p50"],
-        latency_p95=percentiles["p95"],
-        latency_p99=percentiles["p99"],
-        waited=run.totals.waiting_percentiles(),
+    written = {
+        "status": status,
+        "error_message": error,
+        "completed_at": unit.now,
+        "duration_seconds": duration,
+        "notice": None,
+        "reason": reason,
+        "wanted": None,
+        "finalizing": finalizing,
+        "tell_by": unit.now + run_ends.PATIENCE if waits else None,
+        "latency_p50": percentiles["p50"],
+        "latency_p95": percentiles["p95"],
+        "latency_p99": percentiles["p99"],
+        "waited": run.totals.waiting_percentiles(),
         **tallies.columns(tally),
         **said,
-    )
+    }
+    await run_rows.change(unit, run_id, **written)
+    ended = replace(run, **{**written, "tally": tally})
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
     unit.observe(RUNS, run.pipeline_name, status)
@@ -237,6 +238,6 @@ async def _end(
     unit.observe(DURATION, run.pipeline_name, value=duration, span=tracer().reference(run_id))
     await check.look(unit, run, at_end=True)
     if run.stream is not None:
-        await stream_windows.ended(unit, replace(run, status=status, reason=reason))
+        await stream_windows.ended(unit, ended)
     if not waits:
-        await run_ends.tell(unit, run_id)
+        await run_ends.tell(unit, ended)

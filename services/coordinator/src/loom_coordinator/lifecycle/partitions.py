@@ -19,7 +19,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.slice_rows import EXTRACTED, HELD, ISSUED
+from loom_coordinator.db.slice_rows import EXTRACTED, HELD, ISSUED, OpenPartition
 from loom_coordinator.db.tables.work import partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -51,12 +51,13 @@ async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
 _INSERT = partitions.insert()
 
 
-async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece | None = None) -> None:
+async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece | None = None) -> OpenPartition:
     """Begin partition 0 at the start of the source, which is all of it until it is split, or of the `piece` that the
-    run reads. `limit` is how many records are wanted; None for all."""
+    run reads, and return it. `limit` is how many records are wanted; None for all."""
     read = {"cursor": None, "piece": None} if piece is None else _columns(piece)
-    row = {"run_id": run_id, "partition": 0, "next_slice": 0, "released": 0, "remaining": limit, "sealed": False}
-    await unit.connection.execute(_INSERT, {**row, **read})
+    row = {"partition": 0, "next_slice": 0, "released": 0, "remaining": limit, **read}
+    await unit.connection.execute(_INSERT, {**row, "run_id": run_id, "sealed": False})
+    return OpenPartition(**row, asked=None, is_question=False)
 
 
 async def begin_groups(unit: UnitOfWork, run: Run) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -24,6 +24,8 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import run_report
 
 PATIENCE = dt.timedelta(seconds=5)
+_KEPT = batches.c.rejected + batches.c.skipped + batches.c.quarantined
+_UNSTORED = select(exists().where(batches.c.run_id == bindparam("run_id"), IS_UNDERWAY, batches.c.kept < _KEPT))
 
 
 async def tell_where_complete(unit: UnitOfWork, run_id: str) -> None:
@@ -34,17 +36,11 @@ async def tell_where_complete(unit: UnitOfWork, run_id: str) -> None:
     if run.tell_by is None or (unit.now < run.tell_by and await an_answer_is_missing(unit, run)):
         return
     await run_rows.change(unit, run_id, tell_by=None)
-    await _tell(unit, run)
+    await tell(unit, run)
 
 
-async def tell(unit: UnitOfWork, run_id: str) -> None:
-    """Tell the end of a run, of which no answer is missing."""
-    run = await run_rows.find(unit.connection, run_id)
-    assert run is not None
-    await _tell(unit, run)
-
-
-async def _tell(unit: UnitOfWork, run: Run) -> None:
+async def tell(unit: UnitOfWork, run: Run) -> None:
+    """Tell the end of a run as it stands written, of which no answer is missing."""
     report = await run_report.of_run(unit.connection, run)
     finished = RunFinished(
         run_id=run.run_id, pipeline=run.pipeline_name, epoch=run.epoch, report=report, replay_of=run.replay_of
@@ -78,6 +74,4 @@ async def an_answer_is_missing(unit: UnitOfWork, run: Run) -> bool:
         return True
     if not run.totals.tally.kept:
         return False  # nothing was kept back
-    kept = batches.c.rejected + batches.c.skipped + batches.c.quarantined
-    unstored = exists().where(batches.c.run_id == run.run_id, IS_UNDERWAY, batches.c.kept < kept)
-    return bool((await unit.connection.execute(select(unstored))).scalar_one())
+    return bool((await unit.connection.execute(_UNSTORED, {"run_id": run.run_id})).scalar_one())

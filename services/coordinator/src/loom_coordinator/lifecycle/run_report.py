@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import (
@@ -33,6 +33,12 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results
 from loom_coordinator.lifecycle.partitions import count
 
+_SCORES = (
+    select(evaluation_results)
+    .where(evaluation_results.c.run_id == bindparam("run_id"))
+    .order_by(evaluation_results.c.id)
+)
+
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     """Return the report of a run, as far as it has come; None where there is no such run."""
@@ -58,8 +64,7 @@ async def of_run(connection: AsyncConnection, run: Run) -> RunReport:
 
 
 async def _scores(connection: AsyncConnection, run: Run) -> dict[str, EvaluatorSummary]:
-    mine = evaluation_results.c.run_id == run.run_id
-    rows = await connection.execute(select(evaluation_results).where(mine).order_by(evaluation_results.c.id))
+    rows = await connection.execute(_SCORES, {"run_id": run.run_id})
     return {row["evaluator_name"]: summary(row) for row in rows.mappings()}
 
 

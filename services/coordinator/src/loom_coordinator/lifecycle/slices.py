@@ -22,7 +22,7 @@ from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_totals, slice_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.slice_rows import EXTRACTED, HELD, IS_ISSUED, ISSUED, SliceRow
+from loom_coordinator.db.slice_rows import EXTRACTED, HELD, IS_ISSUED, ISSUED, OpenPartition, SliceRow
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
@@ -45,6 +45,7 @@ _READ = (
         remaining=_LEFT,
         sealed=bindparam("end", type_=Boolean) | func.coalesce(_LEFT <= 0, false()),
     )
+    .returning(partitions.c.sealed)
 )
 _SEAL = update(partitions).where(partitions.c.run_id == bindparam("run")).values(sealed=True)
 """Statements that every slice asks for, made once."""
@@ -64,10 +65,13 @@ class Extraction:
 Count = Callable[[UnitOfWork, Run], Awaitable[int]]
 
 
-async def release(unit: UnitOfWork, run: Run, *, beside: Count | None = None) -> Extraction:
+async def release(
+    unit: UnitOfWork, run: Run, *, beside: Count | None = None, known: Sequence[OpenPartition] | None = None
+) -> Extraction:
     """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
     One at a time per partition: only the answer tells where the next one begins. Where a version is on trial, `beside`
-    tells how many batches are in flight of the run that has its share: both have one credit.
+    tells how many batches are in flight of the run that has its share: both have one credit. Who has just begun the run
+    says which partitions are `known`.
 
     Where records of one key stay in sequence, nothing is asked for while anything is at work: a slice has all batches
     of a key in one, and so no two batches with one key are ever under way together."""
@@ -78,7 +82,7 @@ async def release(unit: UnitOfWork, run: Run, *, beside: Count | None = None) ->
             ended=False,
             awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
         )
-    places = await slice_rows.open_partitions(unit, run_id)
+    places = await slice_rows.open_partitions(unit, run_id) if known is None else known
     if any(place.is_question for place in places):
         return Extraction(ended=False)
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
@@ -197,15 +201,15 @@ async def ask_once_more(unit: UnitOfWork, run: Run, asked: SliceRow, *, closing:
 
 
 async def answered(unit: UnitOfWork, fact: SliceExtracted) -> bool:
-    """Take note that a slice was read: where the next begins, or that there is none. Twice is once: return whether it
-    was not known."""
+    """Take note that a slice was read: where the next begins, or that there is none. Twice is once. Return whether it
+    was the last one of its partition; False where it was known."""
     here = {"run": fact.run_id, "part": fact.partition}
     changed = await unit.connection.execute(_ANSWERED, {**here, "number": fact.slice})
     if not changed.rowcount:
         return False
     read = fact.others + sum(batch.tally.extracted for batch in fact.batches)
-    await unit.connection.execute(_READ, {**here, "place": fact.cursor, "read": read, "end": fact.end})
-    return True
+    said = {**here, "place": fact.cursor, "read": read, "end": fact.end}
+    return bool((await unit.connection.execute(_READ, said)).scalar_one())
 
 
 async def asked_for_none(unit: UnitOfWork, run_id: str) -> bool:

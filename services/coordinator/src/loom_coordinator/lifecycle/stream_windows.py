@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 
 from loom_common.contracts.v1 import SliceExtracted
 from loom_common.domain.run.piece import Piece, Share
@@ -23,6 +23,7 @@ from loom_common.domain.values.ids import canary_run_id, window_beside, window_r
 from loom_coordinator.accounting import schemas, tallies
 from loom_coordinator.db import run_rows, run_totals, streams
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.run_totals import NOTHING
 from loom_coordinator.db.slice_rows import SliceRow
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -40,7 +41,14 @@ START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
 
 
-_INSERT = pipeline_runs.insert()
+_ENTER = pipeline_runs.insert().returning(pipeline_runs)
+_LOOKED_AT = select(
+    exists().where(
+        pipeline_runs.c.stream == bindparam("stream_id"),
+        pipeline_runs.c.plan == bindparam("plan"),
+        pipeline_runs.c.preflight.is_not(None),
+    )
+)
 
 
 async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | None:
@@ -65,19 +73,18 @@ async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | No
             due = _is_due(stream, run, unit.now, share=share, begun=begun, quiet=True)
             await slices.ask_once_more(unit, run, asked, closing=due)
         return beside
-    await slices.answered(unit, fact)
+    full = await slices.answered(unit, fact)
     if stream.number != run.stream_window or stream.closed:
         return beside  # it was cancelled while it was read, and the next window begins where it ended
     if fact.others:
         beside = await _hand_over(unit, stream, run, asked, beside)
-    full = await slices.exhausted(unit, run.run_id)
     heard = {"heard_at": unit.now} if records or fact.others else {}
     started = {"started_at": unit.now} if heard and not begun else {}
     began = run if begun else replace(run, started_at=unit.now)
     if full or _is_due(stream, began, unit.now, share=share, begun=begun or bool(heard), quiet=fact.closed):
         drained = fact.closed and stream.state == streams.DRAINING and run.plan == stream.plan
         closed = {"cursor": fact.cursor, "state": streams.DRAINED if drained else stream.state, **heard}
-        await _close(unit, stream, run, closed, started, beside=beside)
+        await _close(unit, stream, run, closed, started, beside=beside, sealed=full)
         return beside
     if heard:
         await streams.change(unit, stream.stream_id, **heard)
@@ -102,13 +109,17 @@ async def _close(
     started: Mapping[str, Any],
     *,
     beside: Run | None = None,
+    sealed: bool = False,
 ) -> None:
     """Close a window, with what changes by it in the row of its stream, and in its own, besides."""
-    await slices.seal(unit, run.run_id)
+    if not sealed:
+        await slices.seal(unit, run.run_id)
     await run_rows.change(unit, run.run_id, deadline=_deadline(unit, run), **started)
     if beside is not None:
         await run_rows.change(unit, beside.run_id, deadline=_deadline(unit, beside))
-    await go_on(unit, stream.stream_id, known=await streams.changed(unit, stream, closed=True, **closed))
+    after = replace(stream, closed=True, **closed)
+    opened = await _open_next(unit, after, look=False)
+    await streams.change(unit, stream.stream_id, **{"closed": True, **closed, **opened})
 
 
 def _deadline(unit: UnitOfWork, run: Run) -> dt.datetime:
@@ -121,28 +132,34 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False, known: 
     On a cluster the services look at source and destination before the first window of each plan reads, and with `look`
     before any. Who has locked the stream says how it is `known`."""
     stream = known or await streams.lock(unit, stream_id)
-    if stream is None or not stream.closed or stream.state == streams.DRAINED:
-        return
+    if stream is not None and (opened := await _open_next(unit, stream, look=look)):
+        await streams.change(unit, stream_id, **opened)
+
+
+async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[str, Any]:
+    """Open the next window of a stream that is locked, if it may be opened, and return what this changes in the row of
+    the stream."""
+    if not stream.closed or stream.state == streams.DRAINED:
+        return {}
+    stream_id = stream.stream_id
     others = await streams.open_windows(unit.connection, stream_id)
     windows = {window_beside(each.run_id) or each.run_id for each in others}
     most = 1 if stream.keeps_order else MOST_OPEN
     if len(windows) >= most or any(each.status != run_rows.RUNNING for each in others):
-        return
+        return {}
     number = stream.number + 1
-    run_id = window_run_id(stream_id, number)
-    opened = {"run_id": run_id, "plan": stream.plan, "stream_window": number}
-    await unit.connection.execute(_INSERT, {**stream.template, **_begun(unit, stream_id), **opened})
-    await schemas.begin_as(unit, run_id, window_run_id(stream_id, stream.number))
-    await streams.change(unit, stream_id, number=number, closed=False)
+    run = await _begun(unit, stream, window_run_id(stream_id, number), stream.plan, stream.template, number)
+    await schemas.begin_as(unit, run.run_id, window_run_id(stream_id, stream.number))
     if number - stream.counted > KEPT_WHOLE + COMPACTED_TOGETHER:
         await compact(unit, stream, number)
     cursor = START if stream.cursor is None else stream.cursor
     piece = Piece(start=cursor, whole_keys=True, share=canaries.share_of(stream))
-    await partitions.begin(unit, run_id, stream.records, piece)
-    run = (await run_rows.lock(unit, [run_id]))[run_id]
-    if unit.owner is None and (look or not await _looked_at(unit, stream_id, stream.plan)):
+    whole = await partitions.begin(unit, run.run_id, stream.records, piece)
+    asks = unit.owner is None and (look or not await _looked_at(unit, stream_id, stream.plan))
+    if asks:
         await preflight.ask(unit, run)
-    await slices.release(unit, run)
+    await slices.release(unit, run, known=None if asks else [whole])
+    return {"number": number, "closed": False}
 
 
 async def ended(unit: UnitOfWork, run: Run) -> None:
@@ -192,36 +209,48 @@ async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> 
     canary = canaries.of_stream(stream)
     plan, template = (stream.plan, stream.template) if canary is None else (canary.plan, canary.template)
     is_new = unit.owner is None and not await _looked_at(unit, stream.stream_id, plan)
-    opened = {"run_id": run_id, "plan": plan, "stream_window": window.stream_window, "canary_of": window.run_id}
-    await unit.connection.execute(_INSERT, {**template, **_begun(unit, stream.stream_id), **opened})
+    number = window.stream_window or 0
+    run = await _begun(unit, stream, run_id, plan, template, number, canary_of=window.run_id)
     await schemas.begin_as(unit, run_id, window.run_id)
     assert piece.share is not None, "a slice leaves records where they are shared"
     share = piece.share.model_copy(update={"on_trial": True})
     await partitions.begin(unit, run_id, None, piece.model_copy(update={"share": share}))
     await slices.seal(unit, run_id)
-    run = (await run_rows.lock(unit, [run_id]))[run_id]
     if is_new:
         await preflight.ask(unit, run)
     return run
 
 
-def _begun(unit: UnitOfWork, stream_id: str) -> dict[str, Any]:
-    """Return the columns that the runs of a stream have alike when they begin."""
-    return {
+async def _begun(
+    unit: UnitOfWork,
+    stream: Stream,
+    run_id: str,
+    plan: str,
+    template: Mapping[str, Any],
+    number: int,
+    *,
+    canary_of: str | None = None,
+) -> Run:
+    """Enter a run of a stream, which nobody else knows before the unit ends, and return it."""
+    values = {
+        "run_id": run_id,
+        "plan": plan,
         "execution_date": unit.now,
         "started_at": unit.now,
         "status": run_rows.RUNNING,
         "epoch": 1,
         "owner": unit.owner,
-        "stream": stream_id,
+        "stream": stream.stream_id,
+        "stream_window": number,
+        "canary_of": canary_of,
     }
+    row = (await unit.connection.execute(_ENTER, {**template, **values})).mappings().one()
+    return Run.of(row, NOTHING)
 
 
 async def _looked_at(unit: UnitOfWork, stream_id: str, plan: str) -> bool:
     """Tell whether source and destination were looked at before a window of this plan read."""
-    runs = pipeline_runs.c
-    there = exists().where(runs.stream == stream_id, runs.plan == plan, runs.preflight.is_not(None))
-    return bool((await unit.connection.execute(select(there))).scalar_one())
+    return bool((await unit.connection.execute(_LOOKED_AT, {"stream_id": stream_id, "plan": plan})).scalar_one())
 
 
 async def release_beside(unit: UnitOfWork, run: Run) -> Extraction:

@@ -6,9 +6,10 @@ Raises `DependencyUnavailable` where the database cannot be reached."""
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Sequence
 
-from sqlalchemy import Dialect, Insert, func, select, update
+from sqlalchemy import Insert, bindparam, func, select, update
 
 from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.contracts.v1 import RecordsQuarantined
@@ -19,6 +20,7 @@ from loom_quarantine.db.tables import id_is_among
 from loom_quarantine.db.tables import quarantined_records as table
 from loom_quarantine.db.threads import origin_of
 
+_COUNT = select(func.count()).where(table.c.run_id == bindparam("run_id"), table.c.batch_id == bindparam("batch_id"))
 _FIRST_WORD_STAYS = frozenset({"run_id", "record_id", "quarantined_at", "origin_run_id"})
 
 
@@ -31,7 +33,7 @@ async def keep(engine: AsyncEngine, message: RecordsQuarantined, now: dt.datetim
         async with transaction(engine) as connection:
             origin = await origin_of(connection, message.run_id)
             rows = [{**row, "origin_run_id": origin} for row in rows_of(message, now)]
-            await connection.execute(_upsert(connection.dialect, list(rows[0])), rows)
+            await connection.execute(_upsert(connection.dialect.name, tuple(rows[0])), rows)
             if origin != message.run_id:
                 await _resolve_as_its_thread(connection, message, origin)
     return await _stored(engine, message)
@@ -41,9 +43,9 @@ async def _stored(engine: AsyncEngine, message: RecordsQuarantined) -> int:
     """Count the stored records of the message's batch. It is a transaction of its own, after that which stored them:
     of two messages that are stored at the same time, neither sees the other's records before, and nobody would be told
     of all."""
-    count = select(func.count()).where(table.c.run_id == message.run_id, table.c.batch_id == message.batch_id)
+    batch = {"run_id": message.run_id, "batch_id": message.batch_id}
     async with transaction(engine) as connection:
-        return (await connection.execute(count)).scalar_one()
+        return (await connection.execute(_COUNT, batch)).scalar_one()
 
 
 async def _resolve_as_its_thread(connection: AsyncConnection, message: RecordsQuarantined, origin: str) -> None:
@@ -63,7 +65,8 @@ async def _resolve_as_its_thread(connection: AsyncConnection, message: RecordsQu
         await connection.execute(update(table).where(*here).values(resolved=True, **end))
 
 
-def _upsert(dialect: Dialect, columns: Sequence[str]) -> Insert:
-    insert = inserting(dialect.name, table)
+@functools.cache
+def _upsert(dialect: str, columns: Sequence[str]) -> Insert:
+    insert = inserting(dialect, table)
     replaced = {name: insert.excluded[name] for name in columns if name not in _FIRST_WORD_STAYS}
     return insert.on_conflict_do_update(index_elements=["run_id", "record_id"], set_=replaced)

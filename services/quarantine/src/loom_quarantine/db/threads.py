@@ -4,18 +4,18 @@ A thread is named by the run that first quarantined the record (the origin) and 
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_quarantine.db.tables import quarantined_records, replayed_records, runs
 
+_ORIGIN = select(replayed_records.c.origin_run_id).where(replayed_records.c.run_id == bindparam("run_id")).limit(1)
 _ENDED = ("succeeded", "partial", "failed", "cancelled")
 
 
 async def origin_of(connection: AsyncConnection, run_id: str) -> str:
     """Return the origin of the records that a run quarantines: the run itself, unless it is a replay."""
-    query = select(replayed_records.c.origin_run_id).where(replayed_records.c.run_id == run_id).limit(1)
-    return (await connection.execute(query)).scalar_one_or_none() or run_id
+    return (await connection.execute(_ORIGIN, {"run_id": run_id})).scalar_one_or_none() or run_id
 
 
 def taken_by_another(run_id: str | None = None) -> ColumnElement[bool]:

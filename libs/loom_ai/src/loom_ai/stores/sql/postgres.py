@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.engine import make_url
 
 from loom_common import poolers
-from loom_common.async_engine import AsyncEngine, create_async_engine, see_no_pooler
+from loom_common.async_engine import AsyncEngine, create_async_engine, ping_before_use, see_no_pooler
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
 
@@ -16,7 +16,6 @@ def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEn
     parsed = make_url(f"postgresql+asyncpg://{url.split('://', 1)[1]}")
     engine = create_async_engine(
         parsed.difference_update_query([poolers.SETTING]),
-        pool_pre_ping=True,
         connect_args={
             "timeout": limits.connect_timeout,
             "command_timeout": limits.query_timeout,
@@ -25,4 +24,5 @@ def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEn
     )
     if not poolers.pools_sessions(parsed.query):
         see_no_pooler(engine, redacted(url))
+    ping_before_use(engine)
     return engine

@@ -19,8 +19,9 @@ from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 
 _WHAT = "The messages taken from queues"
 _LENGTH_BYTES = 4
-_AT_ONCE = 200
-"""The number of identities that are looked up in one statement. SQLite limits its parameters."""
+_PAGE = sa.select(received_pages.c.bodies, received_pages.c.state, received_pages.c.ends).where(
+    received_pages.c.run_id == sa.bindparam("of_run"), received_pages.c.number == sa.bindparam("at")
+)
 
 
 class SqlReceivedPages:
@@ -32,16 +33,12 @@ class SqlReceivedPages:
         self._clock = clock or SystemClock()
         insert = dialect_of(engine).insert
         self._enter_page = _entering(insert)
-        self._enter_message = insert(received_messages).on_conflict_do_nothing()
+        self._enter_identities = _remembering(insert, engine.dialect.name)
 
     async def page(self, run_id: str, number: int) -> ReceivedPage | None:
-        columns = received_pages.c
-        statement = sa.select(columns.bodies, columns.state, columns.ends).where(
-            columns.run_id == run_id, columns.number == number
-        )
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
-                row = (await connection.execute(statement)).one_or_none()
+                row = (await connection.execute(_PAGE, {"of_run": run_id, "at": number})).one_or_none()
         return None if row is None else ReceivedPage(tuple(_split(row.bodies)), orjson.loads(row.state), bool(row.ends))
 
     async def keep(
@@ -110,13 +107,11 @@ class SqlReceivedPages:
         the same identity follow one another."""
         digests = [None if each.identity is None else _digest(each.identity) for each in messages]
         wanted = sorted({each for each in digests if each is not None})
-        name = _digest(source)
         known: set[str] = set()
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            rows = [{"source": name, "identity": each, "created_at": now} for each in some]
-            entered = await connection.execute(self._enter_message.values(rows).returning(received_messages.c.identity))
-            known |= set(some) - set(entered.scalars())
+        if wanted:
+            given = {"taken_from": _digest(source), "identities": wanted, "now": now}
+            entered = await connection.execute(self._enter_identities, given)
+            known = set(wanted) - set(entered.scalars())
         new = []
         for digest, message in zip(digests, messages, strict=True):
             if digest is None or digest not in known:
@@ -144,6 +139,23 @@ def _entering(insert: Any) -> Any:
         columns.number >= sa.bindparam("at", type_=columns.number.type),
     )
     return insert(received_pages).from_select(list(values), sa.select(*bound).where(~later)).on_conflict_do_nothing()
+
+
+def _remembering(insert: Any, dialect: str) -> Any:
+    """Return the statement that enters identities, and returns those that were not there. They are bound as one value:
+    so the statement is the same whatever their number, and is compiled once."""
+    columns = received_messages.c
+    if dialect == "sqlite":
+        given = sa.func.json_each(sa.bindparam("identities", type_=sa.JSON)).table_valued("value").c.value
+    else:
+        from sqlalchemy.dialects.postgresql import ARRAY
+
+        given = sa.func.unnest(sa.bindparam("identities", type_=ARRAY(columns.identity.type))).column_valued("identity")
+    rows = sa.select(
+        sa.bindparam("taken_from", type_=columns.source.type), given, sa.bindparam("now", type_=columns.created_at.type)
+    ).where(sa.true())  # without a condition, SQLite takes ON CONFLICT for one of a join
+    names = [columns.source, columns.identity, columns.created_at]
+    return insert(received_messages).from_select(names, rows).on_conflict_do_nothing().returning(columns.identity)
 
 
 def _joined(bodies: Iterable[bytes]) -> Iterator[bytes]:
