@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loom_common.allowed_paths import AllowedPaths
-from loom_common.config.settings import Settings
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.scorer import ScorerTransformConfig
 from loom_common.domain.definition.transforms.transform import TransformConfig
@@ -16,6 +15,9 @@ from loom_common.domain.model_options.scorers import is_onnx
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.steps.views import by_step
 from loom_common.user_code.functions import file_beside
+
+if TYPE_CHECKING:
+    from loom_common.config.settings import Settings
 
 _REFERENCE = re.compile(r"(?:python:)?([^\W\d][\w.-]*):[^\W\d]\w*")
 
