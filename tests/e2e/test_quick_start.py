@@ -34,7 +34,7 @@ SENDING = {
 }
 """Modules of messages, and what encodes them. Who reads run state sends none."""
 SETTINGS = {"dotenv", "loom_common.config.settings", "pydantic_settings"}
-"""Modules that read the settings of services from the environment. Who asks where the run state is needs none."""
+"""Modules that read the settings of services from the environment. Who begins no run needs none."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
@@ -57,13 +57,12 @@ MODELS = {"loom_ai.budget.prices", "loom_ai.ports", "loom_coordinator"}
 """Modules that price calls of models and tell how many are made at once."""
 QUERIES = {"loom_connectors.sql.parameters", "loom_connectors.sql.reading.queried_table"}
 """Modules that read the query of a source."""
+BARE = CLIENTS | READERS | RUNNING | MIGRATING | DEFINITIONS | {"asyncio", "pydantic", "rich", "sqlalchemy"}
+"""Holds what a command does not need that tells of itself alone."""
 NOT_LOADED = {
-    "--help": CLIENTS
-    | READERS
-    | RUNNING
-    | MIGRATING
-    | DEFINITIONS
-    | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
+    "--version": BARE | {"loom.cli.options"},
+    "run --help": BARE,
+    "--help": BARE,
     "validate pipeline.yaml": CLIENTS
     | READERS
     | RUNNING
@@ -72,6 +71,7 @@ NOT_LOADED = {
     | MODELS
     | QUERIES
     | LOGGING
+    | SETTINGS
     | {"sqlalchemy"},
     "status {run}": CLIENTS
     | READERS

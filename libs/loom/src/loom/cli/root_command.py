@@ -1,10 +1,11 @@
-"""Puts the commands of `loom` together: the one that is called, or all of them where help, a completion or a name that
-nobody knows asks for that. The modules of the others are not imported, and their options not read."""
+"""Puts the commands of `loom` together: the one that is called, none for the version, or all of them where help, a
+completion or a name that nobody knows asks for that. The modules of the others are not imported, and their options
+not read."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -64,12 +65,14 @@ _GROUPS = {
     "state": "marks.commands:app",
 }
 """Names the application of each group of commands."""
+_ALL = (*_COMMANDS, *_GROUPS)
+_VERSION = "--version"
 
 
 def command(arguments: Sequence[str]) -> Callable[..., Any]:
-    """Return what is called with `arguments`: the command that stands first in them, or all."""
+    """Return what is called with `arguments`: the command that stands first in them, none, or all."""
     first = next(iter(arguments), "")
-    return _made((first,) if first in _COMMANDS or first in _GROUPS else (*_COMMANDS, *_GROUPS))
+    return _made((first,) if first in _ALL else () if first == _VERSION else _ALL)
 
 
 @functools.cache
@@ -78,10 +81,13 @@ def _made(names: tuple[str, ...]) -> Callable[..., Any]:
     return with_whole_sentences(typer.main.get_command(application(names)))
 
 
-def application(names: Iterable[str] = (*_COMMANDS, *_GROUPS)) -> App:
-    """Return the application with these commands and groups."""
+def application(names: Sequence[str] = _ALL) -> App:
+    """Return the application with these commands and groups. The options that install a completion, which stand before
+    all commands, are part of the whole one: Typer imports pydantic to read them, or a `--help` without a default."""
     app = App(
         name="loom",
+        add_completion=names == _ALL,
+        context_settings={"default_map": {"help": False}},
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help takes a third of the time
@@ -113,7 +119,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
 
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of Loom.")
+        bool, typer.Option(_VERSION, callback=_print_version, is_eager=True, help="Show the version of Loom.")
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
