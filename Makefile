@@ -84,6 +84,7 @@ HOME_OF_oidc := services/api
 HOME_OF_arrow := libs/loom_connectors
 HOME_OF_duckdb := libs/loom_connectors
 HOME_OF_onnx := services/transformer
+HOME_OF_kafka := libs/loom_connectors
 HOME_OF_mssql := libs/loom_connectors
 HOME_OF_mysql := libs/loom_connectors
 HOME_OF_snowflake := libs/loom_connectors

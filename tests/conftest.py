@@ -22,6 +22,7 @@ import structlog
 from loom_common.logs import logger
 from loom_dev.backends import MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS
 from loom_dev.backends.container import docker_answers
+from loom_dev.emulators.kafka import Kafka
 from loom_dev.emulators.mssql import MssqlServer
 from loom_dev.emulators.snowflake import Snowflake
 from support.buckets import bucket_of
@@ -187,6 +188,22 @@ def redis_url(redis_server: Redis) -> Iterator[str]:
     """Provide an empty database of the test's own."""
     with redis_server.database() as url:
         yield url
+
+
+@pytest.fixture
+def kafka_url(request: pytest.FixtureRequest) -> str:
+    """Provide a broker of Kafka: the one that `LOOM_TEST_KAFKA` names as `host:port`, else one that tests share. It has
+    topics of other tests."""
+    if named := os.environ.get("LOOM_TEST_KAFKA"):
+        return f"kafka://{named}"
+    servers: Servers = request.getfixturevalue("servers")
+    return servers.kafka.url
+
+
+@pytest.fixture
+def own_kafka(servers: Servers) -> Kafka:
+    """Provide a broker that the test may `stop`, `kill` and `restart`."""
+    return servers.own(Kafka)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-CLIENTS = {"aio_pika", "aiohttp", "aiormq", "asyncpg", "boto3", "genai_prices", "httptools", "httpx", "redis", "yarl"}
+CLIENTS = {"aio_pika", "aiohttp", "aiormq", "asyncpg", "boto3", "confluent_kafka", "genai_prices", "httptools", "httpx"}
+CLIENTS |= {"redis", "yarl"}
 """Clients of servers that an embedded run over files does not have, and what they read addresses with."""
 READERS = {"jinja2", "jsonschema", "pyarrow", "vaderSentiment"}
 """Packages that only some pipelines need."""

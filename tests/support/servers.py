@@ -21,11 +21,12 @@ from typing import Protocol, TypeVar
 
 from loom_dev.backends import Backend, MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS
 from loom_dev.backends.redis import DATABASES
+from loom_dev.emulators.kafka import Kafka
 from loom_dev.emulators.snowflake import Snowflake
 from loom_dev.errors import BackendUnavailable
 
-KINDS: dict[str, type[Backend]] = {each.name: each for each in (RabbitMQ, Postgres, MariaDB, Redis, SeaweedFS)}
-"""Holds what is lent. An emulator is not: one worker has all tests that use it."""
+KINDS: dict[str, type[Backend]] = {each.name: each for each in (RabbitMQ, Postgres, MariaDB, Redis, Kafka, SeaweedFS)}
+"""Holds what is lent. Emulators of databases are not: one worker has all tests that use one."""
 NUMBERS = 500
 """Says how many databases of Redis are set aside for a worker."""
 
@@ -147,6 +148,10 @@ class Servers:
     @property
     def redis(self) -> Redis:
         return self._served(Redis)
+
+    @property
+    def kafka(self) -> Kafka:
+        return self._served(Kafka)
 
     @property
     def seaweedfs(self) -> SeaweedFS:

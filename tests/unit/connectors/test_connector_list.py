@@ -39,6 +39,7 @@ def one(name):
         ("snowflake", True, "snowflake", "timeouts"),
         ("amqp", True, None, "prefetch"),
         ("redis", False, None, "claim_after"),
+        ("kafkas", False, "kafka", "tombstones"),
     ],
 )
 def test_a_connector_says_what_it_can(name, writes, extra, key):

@@ -160,6 +160,7 @@ FILES_OF_URLS = (
     "bigquery://project/d?table=t&credentials_file={}",
     "amqps://h/?queue=q&ssl_cert={}",
     "rediss://h/0?stream=s&ssl_cert={}",
+    "kafkas://h/t?ssl_ca={}",
     "gs://bucket/a.csv?service_account={}",
 )
 

@@ -1,1 +1,1 @@
-"""Runs emulators of systems that are only to be had as a service. They end with who started them."""
+"""Runs emulators of systems that are only to be had as a service, or in no package. They end with who started them."""

@@ -17,6 +17,7 @@ from loom_connectors.formats.documents.yaml import YamlOptions
 from loom_connectors.formats.json_array import JsonArrayDestinationOptions, JsonArrayOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.inbox.options import InboxOptions
+from loom_connectors.kafka.options import KafkaOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
 from loom_connectors.redis_streams.options import RedisStreamOptions
@@ -52,6 +53,7 @@ def connectors_page() -> str:
         "BigQuery": (BigQuerySourceOptions, BigQueryDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
         "Redis streams": (RedisStreamOptions, NoOptions),
+        "Kafka": (KafkaOptions, NoOptions),
         "Records over HTTP": (InboxOptions, NoOptions),
         "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }

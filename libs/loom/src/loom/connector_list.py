@@ -80,6 +80,7 @@ _OPTIONS: Mapping[str, tuple[str, str, str | None]] = {
     "snowflake": ("loom_connectors.snowflake.options", "SnowflakeSourceOptions", "SnowflakeDestinationOptions"),
     Family.BROKER: ("loom_connectors.rabbitmq.options", "QueueOptions", "ExchangeOptions"),
     Family.INBOX: ("loom_connectors.inbox.options", "InboxOptions", None),
+    "kafka": ("loom_connectors.kafka.options", "KafkaOptions", None),
     "redis": ("loom_connectors.redis_streams.options", "RedisStreamOptions", None),
     Family.API: ("loom_connectors.rest.http.options", "RestSourceOptions", "RestDestinationOptions"),
 }

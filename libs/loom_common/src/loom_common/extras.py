@@ -18,6 +18,7 @@ PURPOSES = {
     "duckdb": "DuckDB files",
     "embeddings": "the evaluator embedding_similarity, and the nearest solved examples",
     "excel": "Excel workbooks",
+    "kafka": "topics of Kafka",
     "mcp": "loom mcp: pipelines as tools of agents",
     "mssql": "Microsoft SQL Server",
     "mysql": "MySQL and MariaDB",

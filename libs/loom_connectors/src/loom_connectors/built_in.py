@@ -62,6 +62,8 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "python": "loom_connectors.functions.connector:open_source",
         "amqps": "loom_connectors.rabbitmq.connector:open_source",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_source",
+        "kafka": "loom_connectors.kafka.connector:open_source",
+        "kafkas": "loom_connectors.kafka.connector:open_source",
         "redis": "loom_connectors.redis_streams.connector:open_source",
         "rediss": "loom_connectors.redis_streams.connector:open_source",
         "rest": "loom_connectors.rest.connector:open_source",
@@ -112,10 +114,10 @@ KEPT: Mapping[str, str] = MappingProxyType({"loom-rows": "loom_connectors.given.
 """The destination of a run on a cluster whose rows go back to the Python code that started it; a pipeline's file cannot
 name it."""
 
-READ_ONLY = frozenset({"api", "http", "https", "redis", "rediss", "toml", "yaml", "yml"})
+READ_ONLY = frozenset({"api", "http", "https", "kafka", "kafkas", "redis", "rediss", "toml", "yaml", "yml"})
 """Storages, formats and systems that are no destination."""
 
-BROKERS = frozenset({"amqp", "amqps", "rabbitmq", "redis", "rediss"})
+BROKERS = frozenset({"amqp", "amqps", "kafka", "kafkas", "rabbitmq", "redis", "rediss"})
 """Systems that are message brokers."""
 
 PYTHON = "python"
@@ -137,6 +139,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "xlsx": "python_calamine",
         "duckdb": "duckdb",
         **dict.fromkeys(("mysql", "mariadb"), "pymysql"),
+        **dict.fromkeys(("kafka", "kafkas"), "confluent_kafka"),
         "mssql": "pytds",
         "snowflake": "snowflake",
         "bigquery": "google.auth",
@@ -146,6 +149,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
 
 EXTRAS: Mapping[str, str] = MappingProxyType(
     {
+        "confluent_kafka": "kafka",
         "duckdb": "duckdb",
         "google.auth": "bigquery",
         "obstore": "objects",

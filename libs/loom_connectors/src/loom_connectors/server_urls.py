@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -17,14 +18,32 @@ from loom_connectors.ports.context import ConnectorContext
 def server_url(location: str, credentials: Credentials, scheme: str) -> SplitResult:
     """Return the parts of a location whose references to secrets are resolved. Raises `ConfigurationError`, without
     the URL: it may hold a password in the wrong place."""
-    try:
+    with _read_as(scheme):
         url = urlsplit(credentials.expand(location, in_url=True))
         url.port  # noqa: B018 - raises where it is no number
+    return url
+
+
+def servers_url(
+    location: str, credentials: Credentials, scheme: str
+) -> tuple[SplitResult, list[tuple[str, int | None]]]:
+    """Return the parts of a location that may name several servers, `scheme://user:password@one:1,two:2/path`, and the
+    host and the port of each server that it names. Raises as `server_url` does."""
+    with _read_as(scheme):
+        url = urlsplit(credentials.expand(location, in_url=True))
+        each = [urlsplit(f"//{server}") for server in url.netloc.rpartition("@")[2].split(",")]
+        servers = [(server.hostname, server.port) for server in each if server.hostname]
+    return url, servers
+
+
+@contextmanager
+def _read_as(scheme: str) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise ConfigurationError(
             f"The {scheme}:// URL cannot be read: {error}. Percent-encode special characters in user and password."
         ) from None
-    return url
 
 
 def settings_of(url: SplitResult, scheme: str, known: Collection[str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 | `redis://${USER}:${PASSWORD}@host/0?stream=reviews&group=triage` | a stream of Redis, as a source |
+| `kafka://${USER}:${PASSWORD}@one:9092,two:9092/reviews?group=triage` | a topic of Kafka, a source (extra `kafka`) |
 | `api://reviews` | records that are given to a stream over HTTP, as a source |
 | `python:shop:orders` | a function of your own, as a source or a destination |
 | `rest+https://host/v1/orders` | a REST API that speaks JSON |

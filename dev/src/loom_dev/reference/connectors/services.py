@@ -42,6 +42,34 @@ adds them limits it (`XADD ... MAXLEN`), and what is removed before it is taken 
 A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes entries as they come, and another one those that
 stood in the stream when its run began. A trial (`--sample`) looks at the entries that come next, and takes none.
 """,
+    "Kafka": """
+`kafka://`, and `kafkas://` for TLS, with `ssl_ca`, `ssl_cert` and `ssl_key` as files; where no `ssl_ca` is named, the
+certificates that the machine trusts. Several brokers are separated by commas, and the path is the topic, which has to
+be there. With a user and a password Loom signs in by SASL: `sasl` is `PLAIN`, the default, `SCRAM-SHA-256` or
+`SCRAM-SHA-512`. `group` is the consumer group, `loom` where none is named. The user needs *Describe* and *Read* on the
+topic, and *Read* on the group.
+
+The value of a message is a JSON object, or an array of them; `format` says where it is JSON Lines or text. Values that
+were serialized as JSON by way of a schema registry are read, too, and Avro and Protobuf are not. A message that is no
+record is quarantined with its partition and offset, and the others go on; of headers with the same name, the last one
+counts.
+
+Up to `prefetch` messages are written to Loom's database, in one transaction with their identities and the offsets after
+them, and then the offsets are committed to the group, so that its lag is what Loom has not kept. So each message is
+loaded once: a process that dies is followed by one that reads from the offsets that were kept. A run that begins anew
+starts where its group stands, and where a commit was lost, messages are known by topic, partition, offset and time, or
+by `id_field`, for `dedup_window`. Messages of one partition keep their order. Those of a transaction are read once it
+is committed. While the brokers are away, Loom waits for them and says so.
+
+Loom keeps the offsets itself and is no member of the group: the brokers refuse its commits while other programs are,
+and Loom refuses to begin there. Two pipelines that read one topic need a group each, or each message goes to one.
+Partitions that are added are read from their beginning, within a minute. Messages that the topic's retention removes
+before they are kept are lost to the group; a line of the log tells how many. A topic that was deleted and made anew is
+read from its beginning; brokers before Kafka 2.8 do not tell that, and it is noticed where its new offsets are lower.
+
+A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes messages as they come, and another one those that
+stood in the topic when its run began. A trial (`--sample`) looks at the messages that come next, and commits nothing.
+""",
     "Records over HTTP": """
 `api://tickets` is the source of a pipeline with `mode: streaming` that is given its records by `POST
 /api/v1/pipelines/NAME/records` ([api.md](api.md#records-into-a-stream)). They wait in Loom's database until the stream

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
 from loom_common.errors import RecordError
-from loom_connectors.formats.json_records import Unfit, object_of
+from loom_connectors.formats.json_records import Unfit
+from loom_connectors.formats.message_bodies import LONGEST_RAW, Body, parts_of
 from loom_connectors.ports.source import ReadRecord
 from loom_connectors.rabbitmq.kept_message import KeptMessage
-from loom_connectors.rabbitmq.options import Body, QueueOptions
+from loom_connectors.rabbitmq.options import QueueOptions
 
-_LONGEST_RAW = 64 * 1024
-"""The number of characters that are kept of a body that is no record."""
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
@@ -27,7 +26,7 @@ def records_of(message: KeptMessage, position: str, options: QueueOptions) -> li
     except Unfit as unfit:
         return [_kept_back(message, place, message.body.decode("utf-8", "replace"), unfit)]
     found = []
-    for at, each in enumerate(_parts(text, form_of(message, options), options), 1):
+    for at, each in enumerate(parts_of(text, form_of(message, options), options.text_field), 1):
         step = place if each.only else f"{place}, record {at}"
         if isinstance(each.value, Unfit):
             found.append(_kept_back(message, step, each.text, each.value))
@@ -60,54 +59,6 @@ def identity_of(message: KeptMessage, options: QueueOptions) -> str | None:
     return None if found in (None, "") or isinstance(found, dict | list) else f"{options.message_id_field}={found}"
 
 
-class _Part:
-    """Holds one record of a body, or why it is none."""
-
-    __slots__ = ("only", "text", "value")
-
-    def __init__(self, value: dict[str, Any] | Unfit, text: str, *, only: bool = False) -> None:
-        self.value = value
-        self.text = text
-        self.only = only
-
-
-def _parts(text: str, form: Body, options: QueueOptions) -> Iterator[_Part]:
-    match form:
-        case "text":
-            yield _Part({options.text_field: text}, text, only=True)
-        case "jsonl":
-            for line in text.split("\n"):  # other separators of lines may stand within a text of JSON
-                if line.strip():
-                    yield _Part(_object(line), line)
-        case "json" if text.lstrip().startswith("["):
-            yield from _items(text)
-        case _:
-            yield _Part(_object(text), text, only=True)
-
-
-def _items(text: str) -> Iterator[_Part]:
-    try:
-        items = loads(text)
-    except json.JSONDecodeError as error:
-        yield _Part(Unfit("bad_json", f"{error.msg}.", error.colno), text, only=True)
-        return
-    except UnfitJson as error:
-        yield _Part(Unfit(error.code, str(error)), text, only=True)
-        return
-    for item in items:
-        if isinstance(item, dict):
-            yield _Part(item, "")
-        else:
-            yield _Part(Unfit("bad_json", "expected an object in braces."), json.dumps(item))
-
-
-def _object(text: str) -> dict[str, Any] | Unfit:
-    try:
-        return object_of(text)
-    except Unfit as unfit:
-        return unfit
-
-
 def _text(message: KeptMessage) -> str:
     """Return the body as text. Raises `Unfit` where it is packed, or in another encoding than it says."""
     packed = str(message.properties.get("content_encoding", "")).lower()
@@ -133,7 +84,7 @@ def _with_properties(data: dict[str, Any], message: KeptMessage, place: str, opt
 
 
 def _kept_back(message: KeptMessage, place: str, text: str, unfit: Unfit) -> ReadRecord:
-    return ReadRecord(place, {"raw": text[:_LONGEST_RAW]}, _error(place, message, unfit))
+    return ReadRecord(place, {"raw": text[:LONGEST_RAW]}, _error(place, message, unfit))
 
 
 def _error(place: str, message: KeptMessage, unfit: Unfit) -> RecordError:

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from loom_common.domain.values.durations import Duration, Limit
+from loom_connectors.formats.message_bodies import Body
 from loom_connectors.options import Options
 
-Body = Literal["json", "jsonl", "text"]
 Property = Literal[
     "message_id", "routing_key", "exchange", "headers", "content_type", "correlation_id", "timestamp", "type", "app_id"
 ]

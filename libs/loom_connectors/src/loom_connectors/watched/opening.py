@@ -19,9 +19,9 @@ from loom_connectors.watched.table import PolledTable
 
 _EXPECTED = (
     "a source that can be read as a stream: a queue of RabbitMQ (`amqp://`), a stream of Redis "
-    "(`redis://`), what is given over HTTP (`api://tickets`), files of this machine or objects of a bucket, by a "
-    "folder or a pattern (`inbox/*.jsonl`, `s3://bucket/inbox/*.jsonl`), a table or an API with "
-    "`extract.incremental`, or an API (`rest+https://`) with `options.long_poll`"
+    "(`redis://`), a topic of Kafka (`kafka://`), what is given over HTTP (`api://tickets`), files of this machine or "
+    "objects of a bucket, by a folder or a pattern (`inbox/*.jsonl`, `s3://bucket/inbox/*.jsonl`), a table or an API "
+    "with `extract.incremental`, or an API (`rest+https://`) with `options.long_poll`"
 )
 
 
