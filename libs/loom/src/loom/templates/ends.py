@@ -112,6 +112,10 @@ ENDS: Mapping[str, End] = {
             variables=_variables("REDIS"),
         ),
         End(
+            "kafka", "messages of a topic of Kafka", f"kafka://{_server('KAFKA')}:9092/customers?group=customers",
+            variables=_variables("KAFKA"), extra="kafka",
+        ),
+        End(
             "sqlite", "a table of a SQLite file", "sqlite:///data/customers.db?table=customers",
             "sqlite:///results/customers.db?table=customers", samples.sqlite, upserts=True,
         ),
