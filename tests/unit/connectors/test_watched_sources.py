@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.errors import InvalidDefinition
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.registry import open_source
 from loom_connectors.watched import folder as watched_folder
 from loom_connectors.watched import waiting
 from loom_connectors.watched.opening import open_stream
@@ -98,6 +100,42 @@ async def test_a_file_that_has_just_arrived_is_waited_for(tmp_path):
     opened = stream(tmp_path, settle="1s")
     put(tmp_path, "a.jsonl", 1)
     assert numbers((await taken(opened))[0]) == [1]
+
+
+@pytest.mark.parametrize("source", ["in", "in/**/*.jsonl", "in/day=*/shop=*/*.jsonl"])
+async def test_the_folders_of_a_file_are_fields_of_its_records_as_in_a_run_over_the_whole(tmp_path, source):
+    options: dict[str, Any] = {"options": {"format": "jsonl"}} if source == "in" else {}
+    for day, shop, number in (("2026-11-01", "a b", 1), ("2026-11-02", "c%2Fd", 2)):
+        folder = tmp_path / "in" / f"day={day}" / f"shop={shop}"
+        folder.mkdir(parents=True)
+        (folder / "part.jsonl").write_text(json.dumps({"n": number, **({"day": "own"} if number == 2 else {})}) + "\n")
+    opened = stream(tmp_path, source, settle="0s", **options)
+    found, _ = await taken(opened)
+    assert [each.data for each in found] == [
+        {"n": 1, "day": "2026-11-01", "shop": "a b"},
+        {"n": 2, "day": "own", "shop": "c/d"},
+    ]
+    whole = open_source(ExtractConfig(source=source, **options), ConnectorContext(tmp_path, Credentials({})))
+    assert [(each.position, each.data) for each in (await whole.read(None, 10)).records] == [
+        (each.position, each.data) for each in found
+    ]
+    assert {"day", "shop"} <= set((await opened.fields()).names)
+
+
+async def test_the_folders_of_a_file_are_left_out_where_the_pipeline_says_so(tmp_path):
+    folder = tmp_path / "in" / "day=2026-11-01"
+    folder.mkdir(parents=True)
+    (folder / "part.jsonl").write_text('{"n": 1}\n')
+    found, _ = await taken(stream(tmp_path, "in/*/*.jsonl", options={"partitions": False}))
+    assert [each.data for each in found] == [{"n": 1}]
+
+
+async def test_a_packed_file_beside_others_is_read_by_its_own_ending(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv.gz").write_bytes(gzip.compress(b"n\n1\n"))
+    (tmp_path / "in" / "b.csv").write_text("n\n2\n")
+    found, _ = await taken(stream(tmp_path, "in/*", options={"format": "csv"}))
+    assert sorted(each.data["n"] for each in found) == ["1", "2"]
 
 
 async def test_a_file_that_cannot_be_read_is_one_bad_record(tmp_path):

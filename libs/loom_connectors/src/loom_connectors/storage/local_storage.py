@@ -65,6 +65,7 @@ class LocalInputs:
 
     def __init__(self, location: str, context: ConnectorContext) -> None:
         self._location = location
+        self._context = context
         self._folder = folder = context.folder
         self._paths = context.paths
         written = path_of(location)
@@ -97,6 +98,10 @@ class LocalInputs:
         inside = path.relative_to(self._path).parts if self._is_folder else ()
         return any(part[0] == "_" or part.endswith(".loom") for part in inside)
 
+    def only(self, path: str) -> LocalInputs:
+        """Return one of the files, named as it is among the others."""
+        return OneFile(self._location, self._context, LocalFile(Path(path), self._paths))
+
     def shown(self, file: StoredFile) -> str:
         return f"{file.shown} on {host()}"
 
@@ -113,6 +118,21 @@ class LocalInputs:
             f"Put the file there, or correct extract.source ('{self._location}', relative to the pipeline's folder "
             f"{self._folder.absolute()})."
         )
+
+
+class OneFile(LocalInputs):
+    """Finds one of the files of a source of several, whatever has become of the others."""
+
+    def __init__(self, location: str, context: ConnectorContext, file: LocalFile) -> None:
+        super().__init__(location, context)
+        self._only = file
+
+    def several(self) -> bool:
+        return True
+
+    def files(self) -> Sequence[LocalFile]:
+        self._paths.real(self._only.path)
+        return [self._only]
 
 
 class LocalResult:

@@ -27,6 +27,7 @@ class BucketListing:
 
     poll_seconds = 10.0
     most = 10_000
+    finds_late = True
 
     def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         self.lag_seconds = _LAG_SECONDS if config.lag is None else int(durations.seconds(config.lag))

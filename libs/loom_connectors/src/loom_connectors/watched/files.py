@@ -20,6 +20,7 @@ from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports import kept_records
 from loom_connectors.ports.kept_records import ReceivedRecords
 from loom_connectors.ports.source import Page, ReadRecord, Source
+from loom_connectors.watched.late import LastLook
 from loom_connectors.watched.listing import Listed, Listing
 from loom_connectors.watched.taken import TakenFiles
 from loom_connectors.watched.waiting import looked_for
@@ -40,6 +41,7 @@ class WatchedFiles:
         """Holds what the last look found and nobody had taken, in order. Whatever the state is that comes next, a file
         is in it that was not taken then."""
         self._next_look = float("-inf")
+        self._last_look = LastLook()
         self._reading: tuple[str, Any, Source] | None = None
         self.origin = listing.place
         self.remembered_seconds = durations.seconds("3650d")
@@ -140,10 +142,15 @@ class WatchedFiles:
         del self._found[:kept]
 
     def _untaken(self, taken: TakenFiles) -> Listed | None:
-        return next((each for each in self._found if not taken.has(each)), None)
+        told = self._last_look.is_trusted(taken)
+        return next((each for each in self._found if not taken.has(each) and (told or not each.late)), None)
 
     def _untaken_files(self, taken: TakenFiles) -> list[Listed]:
-        untaken = (each for each in self._listing.files() if not taken.has(each))
+        files = self._listing.files()
+        if self._listing.finds_late:
+            untaken = self._last_look.untaken(files, taken, self._listing.place)
+        else:
+            untaken = (each for each in files if not taken.has(each))
         return heapq.nsmallest(self._listing.most, untaken, key=lambda each: (each.changed, each.path))
 
     async def _records(self, file: dict[str, Any], limit: int) -> tuple[list[ReadRecord], dict[str, Any] | None]:

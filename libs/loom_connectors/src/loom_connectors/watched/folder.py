@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.values import durations
 from loom_common.errors import InvalidDefinition, Problem, SourceError
+from loom_connectors import registry
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Source
 from loom_connectors.storage.local_storage import LocalInputs
 from loom_connectors.watched.listing import Listed
-
-Open = Callable[[ExtractConfig, ConnectorContext], Source]
 
 _SETTLED_SECONDS = 1.0
 _LAG_SECONDS = 2
@@ -31,15 +30,15 @@ class FolderListing:
 
     poll_seconds = 0.2
     most = 1
+    finds_late = False
 
-    def __init__(self, config: ExtractConfig, context: ConnectorContext, open_source: Open) -> None:
+    def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         self.lag_seconds = _LAG_SECONDS
         self._settled = _SETTLED_SECONDS if config.settle is None else durations.seconds(config.settle)
         self._config = config
         self._context = context
-        self._open = open_source
         self._inputs = LocalInputs(context.credentials.expand(config.source), context)
-        self._whole = open_source(config, context)
+        self._whole = registry.open_source(config, context)
 
     @property
     def place(self) -> str:
@@ -60,7 +59,8 @@ class FolderListing:
         return self._whole
 
     def opened(self, path: str, version: list[Any] | None) -> Source:
-        return self._open(self._config.model_copy(update={"source": path}), self._context)
+        config = self._config.model_copy(update={"source": path})  # which says how this file is packed
+        return registry.open_files(config, self._context, self._inputs.only(path))
 
     def is_there(self, path: str, version: list[Any] | None) -> bool:
         return Path(path).exists()
@@ -77,7 +77,8 @@ class FolderListing:
         return os.path.relpath(path, folder) if path.startswith(folder) else path
 
     def position(self, path: str, position: str) -> str:
-        return f"{self.shown(path)} {position}"
+        """Return the position as it is: the source names the file in it, as it does in a run over the whole."""
+        return position
 
     async def close(self) -> None:
         await self._whole.close()

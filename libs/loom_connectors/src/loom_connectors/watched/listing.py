@@ -26,6 +26,8 @@ class Listed:
     size: int
     content: int | str | None
     """Differs where its content may be another: when that was written, or the storage's tag of it."""
+    late: bool = False
+    """Tells that it was seen to appear with a time that counts as read."""
 
     @property
     def version(self) -> list[Any]:
@@ -51,6 +53,8 @@ class Listing(Protocol):
     """The usual pause between two looks."""
     lag_seconds: int
     """Says how far below the newest file one is looked for that appeared late."""
+    finds_late: bool
+    """Tells whether one is looked for, too, that appears with a still older time: uploads may take however long."""
     most: int
     """The number of files that one look finds."""
 

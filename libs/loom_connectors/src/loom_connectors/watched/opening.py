@@ -35,7 +35,7 @@ def open_stream(config: ExtractConfig, context: ConnectorContext, pace: Pace) ->
         expected = "nothing: it is for objects of a bucket; a table has `incremental.lag`"
         raise _unused("lag", config.lag, expected)
     if registry.is_local_file(config.source, context):
-        return WatchedFiles(FolderListing(config, context, registry.open_source), pace, context.clock)
+        return WatchedFiles(FolderListing(config, context), pace, context.clock)
     if registry.is_file(config.source, context):
         raise _cannot(config)
     if config.settle is not None:
