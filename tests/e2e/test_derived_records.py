@@ -8,12 +8,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from loom.session import open_session
 from support.books import assert_balanced
-from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_at
-from support.places import Place
+from support.places import Place, run_at
 from support.projects import project
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
@@ -68,11 +66,7 @@ async def test_lines_of_records_run_on_rabbitmq_as_they_do_embedded(here, fleet,
 
 async def run_there(place: Place, model: SimulatedModel):
     folder, destination = place.own("lines")
-    made = lines(folder, model, destination)
-    async with open_session(place.config, cluster=place.clustered) as session:
-        accepted = await session.start(request_of(made, place.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
-    return report, await made.loaded(place.environ)
+    return await run_at(place, lines(folder, model, destination))
 
 
 async def test_a_run_killed_amid_lines_loads_each_once_and_pays_what_was_in_flight_again(tmp_path, model):

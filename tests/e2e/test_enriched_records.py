@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loom.session import open_session
 from support.books import assert_balanced
-from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_at
-from support.places import Place
+from support.places import Place, run_at
 from support.projects import project
 from support.rest_server import Api, Fault, serving
 
@@ -74,11 +72,7 @@ async def test_records_are_looked_up_on_rabbitmq_as_they_are_embedded(here, flee
 
 async def run_there(place: Place, api: Api):
     folder, destination = place.own("rows")
-    made = enriched(folder, api, destination)
-    async with open_session(place.config, cluster=place.clustered) as session:
-        accepted = await session.start(request_of(made, place.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
-    return report, await made.loaded(place.environ)
+    return await run_at(place, enriched(folder, api, destination))
 
 
 async def test_a_run_killed_half_way_loads_each_record_once(tmp_path, api):

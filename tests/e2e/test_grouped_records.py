@@ -7,12 +7,10 @@ import asyncio
 import json
 from pathlib import Path
 
-from loom.session import open_session
 from support.books import assert_balanced
-from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_at
-from support.places import Place
+from support.places import Place, run_at
 from support.projects import project, reviews
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
@@ -84,11 +82,7 @@ def read(row):
 
 async def run_there(place: Place, model: SimulatedModel, summing: SimulatedModel):
     folder, destination = place.own("products")
-    made = products(folder, model, summing, destination)
-    async with open_session(place.config, cluster=place.clustered) as session:
-        accepted = await session.start(request_of(made, place.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
-    return report, await made.loaded(place.environ)
+    return await run_at(place, products(folder, model, summing, destination))
 
 
 async def test_a_run_killed_before_and_after_its_groups_are_complete_loads_each_once(tmp_path, model, judge):

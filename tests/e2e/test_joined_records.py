@@ -7,12 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
-from loom.session import open_session
 from support.books import assert_balanced
-from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_at
-from support.places import Place
+from support.places import Place, run_at
 from support.projects import project
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
@@ -60,11 +58,7 @@ async def test_records_are_joined_on_rabbitmq_as_they_are_embedded(here, fleet, 
 
 async def run_there(place: Place, model: SimulatedModel):
     folder, destination = place.own("joined")
-    made = joined(folder, model, destination)
-    async with open_session(place.config, cluster=place.clustered) as session:
-        accepted = await session.start(request_of(made, place.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
-    return report, await made.loaded(place.environ)
+    return await run_at(place, joined(folder, model, destination))
 
 
 async def test_a_run_that_was_killed_goes_on_with_the_rows_that_it_began_with(tmp_path, model):

@@ -11,7 +11,7 @@ from support.command import Command
 from support.feed_server import WAYS, Feed
 from support.proxy import Proxy
 from support.rest_server import Fault, serving
-from support.streamed import Following, ids, ids_loaded, opened, streaming, windows
+from support.streamed import ids, ids_loaded, opened, outlives_its_source, streaming, windows
 
 
 @pytest.fixture
@@ -44,21 +44,11 @@ async def test_a_stream_loads_what_a_server_answers_each_once_and_waits_for_more
 async def test_a_stream_waits_for_a_server_that_goes_away_and_says_so(tmp_path, feed):
     async with Proxy(feed.url) as proxy:
         made = streaming(tmp_path, extract=polled(proxy.url))
-        feed.add(*range(3))
-        async with opened(made) as stream:
-            await stream.until(lambda: len(ids_loaded(made)) == 3)
-            await proxy.refuse()
-            feed.add(*range(3, 6))
-            await stream.until(lambda: any("is away" in notice for notice in stream.notices))
-            await proxy.accept()
-            await loaded(stream, made, 6)
-            await stream.drained()
 
+        async def put(numbers: range) -> None:
+            feed.add(*numbers)
 
-async def loaded(stream: Following, made: Any, count: int) -> None:
-    """Wait until each record so far is loaded."""
-    await stream.until(lambda: len(ids_loaded(made)) == count)
-    assert ids_loaded(made) == ids(range(count))
+        await outlives_its_source(made, proxy, put)
 
 
 async def test_a_killed_stream_asks_again_from_the_last_cursor_that_was_kept(tmp_path, feed):

@@ -16,7 +16,7 @@ from support.command import loom
 from support.projects import project, review_ids
 from support.proxy import Proxy
 from support.queues import message, queues_at, reviews
-from support.streamed import ids_loaded, opened, streaming, windows
+from support.streamed import ids_loaded, opened, outlives_its_source, streaming, windows
 
 SOURCE = "${BROKER}?queue=reviews"
 
@@ -167,14 +167,5 @@ async def test_a_stream_waits_for_a_queue_that_goes_away_and_says_so(tmp_path, a
     made = streaming(tmp_path, extract={"source": SOURCE, "key": "id"}, window="1h")
     async with Proxy(amqp_url) as proxy:
         monkeypatch.setenv("BROKER", proxy.url)
-        await queues.put("reviews", *reviews(range(3)))
-        async with opened(made) as stream:
-            await stream.until(lambda: len(ids_loaded(made)) == 3)
-            await proxy.refuse()
-            await queues.put("reviews", *reviews(range(3, 6)))
-            await stream.until(lambda: any("is away" in notice for notice in stream.notices))
-            await proxy.accept()
-            await stream.until(lambda: len(ids_loaded(made)) == 6)
-            await stream.drained()
-    assert windows(made) == [(1, "succeeded", 6)]
+        await outlives_its_source(made, proxy, lambda numbers: queues.put("reviews", *reviews(numbers)))
     assert await queues.depth("reviews") == 0

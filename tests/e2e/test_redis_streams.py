@@ -19,7 +19,7 @@ from support.command import Command
 from support.projects import project
 from support.proxy import Proxy
 from support.redis_streams import entries, streams_at
-from support.streamed import Following, ids, ids_loaded, opened, streaming, windows
+from support.streamed import Following, ids, ids_loaded, opened, outlives_its_source, streaming, windows
 
 SOURCE = "${REDIS}?stream=tickets"
 EXTRACT = {"source": SOURCE, "key": "id"}
@@ -69,16 +69,7 @@ async def test_a_stream_waits_for_a_server_that_goes_away_and_says_so(tmp_path, 
     made = streaming(tmp_path, extract=EXTRACT, window="1h")
     async with Proxy(redis_url) as proxy:
         monkeypatch.setenv("REDIS", proxy.url)
-        await streams.put("tickets", *entries(range(3)))
-        async with opened(made) as stream:
-            await stream.until(lambda: len(ids_loaded(made)) == 3)
-            await proxy.refuse()
-            await streams.put("tickets", *entries(range(3, 6)))
-            await stream.until(lambda: any("is away" in notice for notice in stream.notices))
-            await proxy.accept()
-            await stream.until(lambda: len(ids_loaded(made)) == 6)
-            await stream.drained()
-    assert windows(made) == [(1, "succeeded", 6)]
+        await outlives_its_source(made, proxy, lambda numbers: streams.put("tickets", *entries(numbers)))
     assert await streams.left("tickets") == 0
 
 

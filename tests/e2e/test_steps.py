@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loom.session import open_session
 from support.books import assert_balanced
-from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_at
-from support.places import Place, spent
+from support.places import Place, run_at, spent
 from support.projects import project
 from support.simulated_model import SimulatedModel
 
@@ -79,11 +77,7 @@ def filled(rows):
 
 async def run_there(place: Place, model: SimulatedModel):
     destination = "${RESULTS}?table=stepped" if place.clustered else "out.jsonl"
-    made = stepped(place.folder / "stepped", model, destination)
-    async with open_session(place.config, cluster=place.clustered) as session:
-        accepted = await session.start(request_of(made, place.config))
-        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
-    return report, await made.loaded(place.environ)
+    return await run_at(place, stepped(place.folder / "stepped", model, destination))
 
 
 async def test_a_run_killed_amid_steps_pays_again_what_was_in_flight_alone(tmp_path, model):

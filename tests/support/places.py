@@ -1,4 +1,4 @@
-"""Says where the tests of money run, and looks up there afterwards."""
+"""Says where tests run pipelines, embedded and on a cluster, and looks up there afterwards."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from uuid import uuid4
 import asyncpg
 
 from loom.project.config import LoomConfig
-from loom.session import Session
+from loom.session import Session, open_session
 from loom_ai.budget.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_dev.waiting import within
-from support.clients import report_of
+from support.clients import ended, report_of, request_of
+from support.projects import Project
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
@@ -47,6 +48,14 @@ class Place:
 def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
     """Return the USD that the provider would charge."""
     return Prices().quote(call_of(model=model), Tokens(given=server.tokens_in, answered=server.tokens_out)).usd
+
+
+async def run_at(place: Place, made: Project) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run a project's pipeline there to its end. Return its report, and the rows at its destination."""
+    async with open_session(place.config, cluster=place.clustered) as session:
+        accepted = await session.start(request_of(made, place.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
+    return report, await made.loaded(place.environ)
 
 
 async def outcome(session: Session, run_id: str) -> RunFinished | RunProgress:

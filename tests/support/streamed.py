@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from loom_common.contracts.v1 import RunFinished, RunProgress, RunReport
 from loom_dev.waiting import within
 from support.clients import request_of
 from support.projects import PASSTHROUGH, Project
+from support.proxy import Proxy
 
 TABLE = "sqlite:///out.db?table=t"
 
@@ -79,6 +80,21 @@ def stream_of(made: Project) -> str:
     """Return the id of the project's only stream."""
     ((stream_id,),) = state(made, "SELECT stream_id FROM streams")
     return str(stream_id)
+
+
+async def outlives_its_source(made: Project, proxy: Proxy, put: Callable[[range], Awaitable[object]]) -> None:
+    """Let a stream read its source through a proxy that refuses connections for a while, and see that it says so, and
+    loads what has been `put` before and meanwhile."""
+    await put(range(3))
+    async with opened(made) as stream:
+        await stream.until(lambda: len(ids_loaded(made)) == 3)
+        await proxy.refuse()
+        await put(range(3, 6))
+        await stream.until(lambda: any("is away" in notice for notice in stream.notices))
+        await proxy.accept()
+        await stream.until(lambda: len(ids_loaded(made)) == 6)
+        await stream.drained()
+    assert windows(made) == [(1, "succeeded", 6)]
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
 from loom_common.domain.incremental.window import Point
-from loom_common.domain.run.piece import Piece
 from loom_common.errors import ConfigurationError, DestinationError, SourceError
 from loom_connectors.bigquery import dialect
 from loom_connectors.bigquery.address import Address
@@ -23,7 +22,7 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.sql.parameters import WarehouseTimeouts
-from support.pieces import pages_of, read_pieces
+from support.sql_tables import HALVES, READ_ONCE, each_record_is_read_once
 
 TABLE = (
     "CREATE TABLE t (id INT64, n NUMERIC, f FLOAT64, b BOOL, v STRING, d DATE, tm TIME, dt DATETIME, ts TIMESTAMP, "
@@ -170,24 +169,11 @@ async def test_rows_too_many_for_a_script_are_staged_and_no_stage_is_left(opened
     assert found == [(row["id"], row["text"]) for row in rows]
 
 
-@pytest.mark.parametrize(
-    "extract",
-    [{"key": "h", "query": "SELECT id, NULLIF(half, 1) AS h FROM t -- all\n;"}, {"key": ["half", "id"]}],
-    ids=["duplicates and nulls", "two keys"],
-)
+@pytest.mark.parametrize("extract", READ_ONCE.values(), ids=READ_ONCE)
 async def test_every_record_is_read_once_from_every_cursor_and_in_pieces(opened, bigquery_url, extract):
     asked(bigquery_url, "CREATE TABLE t (id INT64, half INT64)")
-    asked(bigquery_url, "INSERT INTO t (id, half) VALUES (5, 2), (0, 0), (1, 0), (2, 1), (3, 1), (4, 2)")
-    async with opened(**extract) as source:
-        [(_, whole)] = await pages_of(source, Piece(), 100)
-        assert sorted(record.data["id"] for record in whole.records) == [0, 1, 2, 3, 4, 5]
-        found = await pages_of(source, Piece(), 1)
-        assert [record for _, page in found for record in page.records] == list(whole.records)
-        for cursor, page in reversed(found):
-            assert await source.read(cursor, 1) == page
-        pieces = await source.split(2)
-        assert len(pieces) == 2
-        assert await read_pieces(source, pieces, 2) == list(whole.records)
+    asked(bigquery_url, f"INSERT INTO t (id, half) VALUES {HALVES}")
+    await each_record_is_read_once(opened, extract)
 
 
 async def test_every_type_is_a_key_by_which_pages_are_read(opened, bigquery_url):
