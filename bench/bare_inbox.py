@@ -15,7 +15,7 @@ _ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-L
 
 
 class Served(asyncio.Protocol):
-    """Serves one connection."""
+    """Reads the requests of one connection, and answers each."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -24,7 +24,7 @@ class Served(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Keep the connection, to write answers to it."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

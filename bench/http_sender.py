@@ -22,12 +22,12 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def opened(cls, host: str, port: int) -> Self:
-        """Connect."""
+        """Open the connection that requests are sent on."""
         _, protocol = await asyncio.get_running_loop().create_connection(cls, host, port)
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Keep the connection, to write requests to it."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none of asyncio's classes
 
     def data_received(self, data: bytes) -> None:
@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         return await self._answered
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection that requests were sent on."""
         if self._transport is not None:
             self._transport.close()
 

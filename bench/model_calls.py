@@ -149,7 +149,7 @@ async def measure(count: int, rounds: int, folder: Path) -> float:
 
 
 def main() -> None:
-    """Run the command."""
+    """Measure what model calls cost, and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench.model_calls", description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=3000, help="per round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)

@@ -22,7 +22,7 @@ class Passage:
 
     @property
     def rate(self) -> float:
-        """Records a second."""
+        """Return the records a second."""
         return self.records / self.seconds
 
     @property

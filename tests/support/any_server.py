@@ -18,7 +18,7 @@ PATHS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "cohere": "", "b
 
 @dataclass(frozen=True)
 class Sent:
-    """Represents a response."""
+    """Holds what the server answers a request with."""
 
     body: bytes | Any = b""
     """Bytes as they are; anything else as JSON."""

@@ -46,7 +46,7 @@ class Editor:
         return message.get("result")
 
     def tell(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification."""
+        """Send a notification to the language server, which answers none."""
         self._send({"method": method, "params": params})
 
     async def told(self, method: str) -> dict[str, Any]:

@@ -36,6 +36,6 @@ def is_new(connection: Connection) -> bool:
 
 
 def make(connection: Connection) -> None:
-    """Make the schema."""
+    """Make all tables as the newest migration leaves them."""
     for each in statements():
         connection.exec_driver_sql(each)

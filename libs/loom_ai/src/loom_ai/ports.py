@@ -221,7 +221,7 @@ class BatchAnswers(Protocol):
 
 
 class ModelClient(Protocol):
-    """Asks models."""
+    """Sends calls to the endpoints of models, and returns their answers."""
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         """Return the answer. Tries transient trouble again by itself, for a while. `waits` is told when the call waits.

@@ -99,7 +99,7 @@ class SqliteConnection(aiosqlite.Connection):
         return connection
 
     def cursor(self) -> StatementCursor:  # type: ignore[override]  # not awaited, as SQLAlchemy wants it
-        """Return a cursor."""
+        """Return a cursor, which carries out its statements in the thread of the connection."""
         return StatementCursor(self)
 
     def begin_with_next(self, sql: str) -> None:

@@ -70,7 +70,7 @@ class DataConnector(ABC):
 
     @abstractmethod
     async def disconnect(self) -> None:
-        """Close the connection."""
+        """Close the connection that `connect` has established. Called once, after everything else."""
 
     @abstractmethod
     async def extract(self, query: str, batch_size: int = 100, cursor: str | None = None) -> ExtractResult:

@@ -19,7 +19,7 @@ Refused = Callable[[], Awaitable[None]]
 
 
 async def nothing() -> None:
-    """Do nothing."""
+    """Do nothing about a run that cannot start: the error is raised all the same."""
 
 
 async def report_of(config: LoomConfig, ask: Ask, *, wait: bool, refused: Refused = nothing) -> RunReport:

@@ -64,7 +64,7 @@ class Trials:
         self._earlier: dict[str, EarlierOutputs] = {}
         self._session = session
         self.folder = folder
-        """The temporary folder."""
+        """The temporary folder, in which the rows of trials are written."""
 
     async def over_records(
         self, loaded: LoadedPipeline, records: Sequence[Mapping[str, Any]], params: Mapping[str, Any]

@@ -17,7 +17,7 @@ _MOST_UNFINISHED = 50
 
 
 class RunViews(StateViews):
-    """Shows runs."""
+    """Reads what is shown of runs from the run state."""
 
     async def row(self, run_id: str) -> Run | None:
         """Return the run as its row holds it; None where there is no such run."""

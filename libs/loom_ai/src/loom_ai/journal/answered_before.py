@@ -31,7 +31,7 @@ class _Silent:
         raise RecordError(f"The journal no longer holds the answer of {call.model} to this question", code=NO_ANSWER)
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: no connection is ever opened."""
 
 
 class _AsOf:

@@ -159,7 +159,7 @@ class EndpointPacing:
         await self._buckets.pause(place.bucket, seconds)
 
     async def close(self) -> None:
-        """Release the buckets."""
+        """Close the connections to the buckets that all processes share."""
         for place in self._places.values():
             for limit in place.limits.values():
                 await limit.take.close()

@@ -133,7 +133,7 @@ class Recorder:
             self._saving = self._saved_at - began
 
     async def close(self) -> None:
-        """Close the journal."""
+        """Close the journal that answers are looked up in, where there is one."""
         if self._journal is not None:
             await self._journal.close()
 

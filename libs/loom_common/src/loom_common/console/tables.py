@@ -14,7 +14,7 @@ from loom_common.console.numbers import NOTHING, compact
 from loom_common.console.streams import symbols
 
 GAP = 2
-"""Blanks between columns."""
+"""Says how many blanks stand between two columns."""
 NARROWEST = 8
 """The number of characters that even the narrowest column has."""
 

@@ -27,5 +27,5 @@ class Marks(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close the connections to the store. Marks that were put stay."""
         ...

@@ -40,5 +40,5 @@ class PayloadStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close the connections to the store. What was put stays."""
         ...

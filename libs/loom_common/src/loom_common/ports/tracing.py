@@ -87,10 +87,10 @@ class Tracer(Protocol):
 
 class _NoSpan:
     def set(self, attributes: Callable[[], Attributes]) -> None:
-        """Do nothing."""
+        """Do nothing: no span is recorded."""
 
     def fail(self, error: BaseException) -> None:
-        """Do nothing."""
+        """Do nothing: no span is recorded."""
 
 
 _NO_SPAN: AbstractContextManager[Span] = nullcontext(_NoSpan())

@@ -39,7 +39,7 @@ class Snapshot:
     upstream: str
     state: State
     failures: int
-    """Consecutive failures."""
+    """The number of calls that failed since one last succeeded."""
     openings: int
     probe_in: float
     """The number of seconds until the next probe; 0 where it is not open."""

@@ -70,7 +70,7 @@ class Failpoint:
         return self.nth is None or self.reached == self.nth
 
     async def strike(self) -> None:
-        """Perform the action."""
+        """End the process, raise `FailpointError`, or sleep, as the action says."""
         if self.nth is not None:
             log.warning("failpoint", point=self.point, reached=self.reached, action=self.action)
         match self.action:

@@ -36,7 +36,7 @@ _KEPT = 1024
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
-    """Represents a key."""
+    """Holds a secret from which keys of encryption are derived. It is shown nowhere."""
 
     secret: bytes
 

@@ -51,7 +51,7 @@ def stage_of(message: Message) -> Stage | None:
 
 
 def pipeline_of(message: Message) -> str:
-    """The pipeline a work message belongs to."""
+    """Return the pipeline that a work message belongs to."""
     return str(getattr(getattr(message, "header", message), "pipeline", ""))
 
 

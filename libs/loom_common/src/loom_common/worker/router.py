@@ -200,7 +200,7 @@ def kept(message: RecordsQuarantined, result: RecordsKept, _: Context) -> list[O
 
 
 def nothing(_: Message, __: None, ___: Context) -> list[Outgoing]:
-    """No message follows."""
+    """Return no message: nothing follows from what was handled."""
     return []
 
 

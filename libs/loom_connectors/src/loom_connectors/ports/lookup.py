@@ -53,7 +53,7 @@ class Lookup(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the system that records are looked up in."""
         ...
 
 

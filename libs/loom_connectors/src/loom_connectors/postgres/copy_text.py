@@ -141,7 +141,7 @@ class _Array:
     """Lists as the text of an array."""
 
     write: Write
-    """Writes an element."""
+    """Returns the text of one element of the array."""
     in_json: bool
     """Tells whether every element is JSON."""
     delimiter: str

@@ -83,7 +83,7 @@ class Broker:
             ) from error
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the broker, where one is open."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()

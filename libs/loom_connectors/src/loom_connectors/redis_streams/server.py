@@ -63,7 +63,7 @@ class Server:
             raise DependencyUnavailable(f"Redis at {self.shown} broke off: {_words(error)}. Try again.") from error
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the server."""
         await self.redis.aclose()
 
 

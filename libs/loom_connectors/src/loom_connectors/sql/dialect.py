@@ -212,5 +212,5 @@ class TableDialect(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the database that rows are loaded into."""
         ...

@@ -262,7 +262,7 @@ def _state(found: os.stat_result) -> FileState:
 
 
 _WITHOUT_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Windows has neither."""
+"""Lets no link be followed, and no pipe be waited for, as a file is opened. Windows has neither flag."""
 
 
 def _without_link(path: str, flags: int) -> int:

@@ -15,7 +15,7 @@ class Sums:
         self._kept: dict[tuple[str, str], Kept] = {}
 
     def add(self, entry: Entry) -> None:
-        """Add an entry."""
+        """Add an entry to the sums of its provider and model."""
         if entry.purpose == NOTED:
             return
         place, when, answer = (entry.provider, entry.model), entry.created_at, entry.answer

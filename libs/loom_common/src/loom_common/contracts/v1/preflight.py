@@ -41,7 +41,7 @@ class PreflightColumn(Part):
 
     @classmethod
     def of(cls, row: "ColumnRow") -> Self:
-        """Return a column."""
+        """Return a row of the comparison of columns as a message holds it."""
         return cls(**storable_value(asdict(row)))
 
 

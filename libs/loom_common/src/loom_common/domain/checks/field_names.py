@@ -51,7 +51,7 @@ class WrittenPrompt(Protocol):
 
     @property
     def text(self) -> str:
-        """Return the prompt."""
+        """Return the text of the prompt."""
         ...
 
     @property

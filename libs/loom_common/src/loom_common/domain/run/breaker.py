@@ -51,9 +51,9 @@ class Breaker:
     policy: Policy = Policy()
     state: State = State.CLOSED
     failures: int = 0
-    """Consecutive failures."""
+    """The number of calls that failed since one last succeeded."""
     successes: int = 0
-    """Consecutive successful probes."""
+    """The number of probes that succeeded since the breaker opened."""
     opening: int = 0
     """Says how often it opened."""
     opened_at: float = 0.0

@@ -137,7 +137,7 @@ class AskedApi:
         return self.records_in(document, name)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the API."""
         await self.client.close()
 
 

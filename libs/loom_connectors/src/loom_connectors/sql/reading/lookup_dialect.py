@@ -62,5 +62,5 @@ class LookupDialect(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the database that records are looked up in."""
         ...

@@ -38,7 +38,7 @@ class Compared(StrEnum):
     CLOCK = "clock"
     """Compares as times without a zone."""
     DAY = "day"
-    """Compares as days."""
+    """Compares as days, without a time."""
     DAY_TEXT = "day_text"
     """Compares as texts, which hold times in ISO 8601 with or without a zone."""
 

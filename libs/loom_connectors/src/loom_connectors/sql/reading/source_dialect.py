@@ -116,5 +116,5 @@ class SourceDialect(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the database that records are read from."""
         ...

@@ -30,5 +30,5 @@ class WarehouseServer(Protocol):
         ...
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to the warehouse."""
         ...

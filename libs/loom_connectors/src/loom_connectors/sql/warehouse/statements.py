@@ -13,7 +13,7 @@ from loom_connectors.sql.table_name import TableName
 from loom_connectors.values import json_text
 
 Quote = Callable[[str], str]
-"""Quotes an identifier."""
+"""Returns an identifier in the quotes that the warehouse writes around it."""
 ORDER = "loom_order"
 """The column of the rows of a statement that says which of two with one key comes later."""
 

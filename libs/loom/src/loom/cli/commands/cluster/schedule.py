@@ -24,7 +24,7 @@ _SHOWN = 3
 
 
 class Scheduler(StrEnum):
-    """Lists the forms."""
+    """Lists the schedulers for which a schedule is written."""
 
     ALL = "all"
     CRON = "cron"

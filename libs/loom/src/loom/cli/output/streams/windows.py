@@ -106,11 +106,11 @@ class WindowDisplay:
                 self.say("the stream goes on")
 
     def note(self, text: str) -> None:
-        """Something the person watching should know."""
+        """Print what whoever watches should know."""
         self.say(text)
 
     def say(self, text: str) -> None:
-        """Print a line."""
+        """Print a text as a line of its own, and read no markup in it."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @asynccontextmanager
