@@ -57,7 +57,7 @@ def a_day_passes(made: Project) -> None:
     """Make what was spent today something that was spent on another day, and tomorrow this moment."""
     with closing(sqlite3.connect(made.path(".loom/journal.db"), timeout=20)) as ledger, ledger:
         moved = ledger.execute("UPDATE run_budgets SET run_id = hex(randomblob(8)) WHERE run_id LIKE 'stream%'")
-        assert moved.rowcount == 1
+        assert moved.rowcount  # one, or two where midnight has come meanwhile
     with closing(sqlite3.connect(made.path(".loom/loom.db"), timeout=20)) as database, database:
         database.execute("UPDATE pipeline_runs SET resumes_at = '2026-01-01 00:00:00' WHERE resumes_at IS NOT NULL")
 
@@ -160,6 +160,6 @@ async def _day_spent(stream: ClusterStream) -> None:
 async def _a_day_passes_for(stream: ClusterStream) -> None:
     """Make what the stream has spent today something that was spent on another day, and tomorrow this moment."""
     forgotten = "UPDATE run_budgets SET run_id = md5(run_id) WHERE run_id LIKE $1 RETURNING 1"
-    assert len(await stream.cluster.rows(forgotten, f"{stream.following.stream}%")) == 1
+    assert await stream.cluster.rows(forgotten, f"{stream.following.stream}%")
     due = "UPDATE pipeline_runs SET resumes_at = '2026-01-01' WHERE stream = $1 AND resumes_at IS NOT NULL"
     await stream.cluster.rows(due, stream.following.stream)

@@ -31,8 +31,8 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:
         if value is not None and value.tzinfo is None:
-            return value.replace(tzinfo=dt.UTC)  # type: ignore[no-any-return]
-        return value  # type: ignore[no-any-return]
+            return value.replace(tzinfo=dt.UTC)  # type: ignore[no-any-return]  # from a driver
+        return value  # type: ignore[no-any-return]  # from a driver
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> dt.datetime | None:
         return value.astimezone(dt.UTC) if value is not None else None

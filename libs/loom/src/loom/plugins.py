@@ -171,9 +171,9 @@ def _trouble(kind: Kind, name: str) -> str | None:
 def _see_model(kind: Kind, name: str) -> None:
     """Raises `PluginUnusable` where what has keys of its own cannot be used."""
     if kind is Kind.EVALUATOR:
-        plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
+        plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]  # a subclass is found
     elif kind is Kind.TRANSFORM:
-        plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
+        plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]  # a subclass is found
     else:
         registered_model(name)
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 try:
     import fcntl
 except ImportError:
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
     try:
         import msvcrt as _msvcrt
     except ImportError:

@@ -94,7 +94,7 @@ def load(path: Path, fill: Fill = as_written, allowed: Sequence[Path] = ()) -> L
     shown = os.path.relpath(path)
     if os.path.isdir(path):  # noqa: PTH112 - also where no file can have such a name, as below
         raise InvalidDefinition([Problem((), "a folder", "a pipeline file", file=shown)])
-    if not os.path.exists(path):  # noqa: PTH110
+    if not os.path.exists(path):  # noqa: PTH110 - as above
         near = neighbour(path, path)
         expected = "the path of a pipeline file, or a pipeline's name"
         raise InvalidDefinition([Problem((), "no such file", expected, near, file=shown)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 from loom_ai.batches.requests.values import Batch, BatchState, Standing
 from loom_ai.ports import ModelCall
@@ -49,6 +50,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.0f} h"
 
 
-def _with_problem(words: str, batches: object) -> str:
-    problem = next((each.problem for each in batches if each.problem), None)  # type: ignore[attr-defined]
+def _with_problem(words: str, batches: Iterable[Batch]) -> str:
+    problem = next((each.problem for each in batches if each.problem), None)
     return words if problem is None else f"{words}. {problem}"

@@ -73,7 +73,7 @@ def is_set_up() -> bool:
 
 def reset() -> None:
     """Forget how lines are written, and what is bound."""
-    global _set_up  # noqa: PLW0603
+    global _set_up  # noqa: PLW0603 - a process has one
     _set_up = _SetUp()
     _bound.set(MappingProxyType({}))
 

@@ -59,7 +59,7 @@ def find(kind: Kind, name: str) -> object | None:
     if (kind, name) in _registered:
         return _registered[kind, name]
     if is_given(name):
-        return given(name)  # type: ignore[no-any-return]
+        return given(name)  # type: ignore[no-any-return]  # of whatever kind was asked for
     if ":" in name:
         return _of_module(kind, name)
     found = offers(kind, name)

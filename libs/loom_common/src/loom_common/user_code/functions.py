@@ -38,7 +38,7 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
 
     Raises `UserCodeError` naming module, name, folder and what was found."""
     if is_given(reference):
-        return given(reference)  # type: ignore[no-any-return]
+        return given(reference)  # type: ignore[no-any-return]  # what Python code gave is callable
     module_name, _, name = reference.partition(":")
     module = _module(module_name, reference, folder.resolve())
     found = getattr(module, name, None)
@@ -52,7 +52,7 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
         )
     if not callable(found):
         raise UserCodeError(f"'{reference}': {name} in {_place(module)} is {type(found).__name__}, not a function.")
-    return found  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]  # it was seen to be callable
 
 
 def have_changed() -> bool:
@@ -174,7 +174,7 @@ def _importer(package: str, folder: Path) -> Callable[..., ModuleType]:
     def import_beside(
         name: str,
         globals: Mapping[str, object] | None = None,  # noqa: A002 - the names of `__import__` itself
-        locals: Mapping[str, object] | None = None,  # noqa: A002
+        locals: Mapping[str, object] | None = None,  # noqa: A002 - as above
         fromlist: Sequence[str] = (),
         level: int = 0,
     ) -> ModuleType:

@@ -96,7 +96,7 @@ class CsvReader:
                     lines.trouble = None
                 else:
                     if null:
-                        fields = self._nulled(fields)  # noqa: PLW2901
+                        fields = self._nulled(fields)  # noqa: PLW2901 - from here on, these count
                     records.append(ReadRecord(prefix + str(line), dict(zip(columns, fields))))  # noqa: B905 - see `width`
                     room -= 1
                 line, offset = lines.number + 1, end

@@ -61,7 +61,7 @@ def load_scorer(reference: str, folder: Path, classifier: Classifier | None = No
             f"'{reference}': its instances cannot be called, and score nothing; add `def __call__(self, text: str)`, "
             "or `def score(self, texts: list[str])` for several texts at once."
         )
-    return scorer  # type: ignore[no-any-return]
+    return scorer  # type: ignore[no-any-return]  # it was seen to be one
 
 
 def find_scorer(reference: str, folder: Path) -> Callable[..., Any]:

@@ -71,7 +71,7 @@ def _candidate(
     if prompt is not None:
         changed = {key: value for key, value in changed.items() if key not in ("prompt_path", "prompt_version")}
         changed["prompt"] = _as_named_there(prompt, loaded.folder)
-        parts.append(Path(prompt).name if os.path.isfile(prompt) else prompt[:30])  # noqa: PTH113
+        parts.append(Path(prompt).name if os.path.isfile(prompt) else prompt[:30])  # noqa: PTH113 - it may be no path
     if model is None and prompt is None:
         return Candidate(" ".join(parts), loaded)
     return Candidate(", ".join(parts), built({**loaded.definition, "transform": changed}, loaded.path, config.allowed))
@@ -79,7 +79,7 @@ def _candidate(
 
 def _as_named_there(prompt: str, folder: Path) -> str:
     """Return a prompt that is named from the working folder as the pipeline's file would name it."""
-    return os.path.relpath(prompt, folder) if os.path.isfile(prompt) else prompt  # noqa: PTH113
+    return os.path.relpath(prompt, folder) if os.path.isfile(prompt) else prompt  # noqa: PTH113 - it may be no path
 
 
 def _with_names_of_their_own(made: Sequence[Candidate]) -> list[Candidate]:

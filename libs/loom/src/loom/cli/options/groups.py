@@ -31,7 +31,7 @@ def grouped(command: Callable[..., R]) -> Callable[..., R]:
     parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
         parameters += _options(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
-    told.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    told.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # `inspect` reads it
     told.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return told
 

@@ -58,7 +58,7 @@ def refused() -> DestinationError | None:
 @contextmanager
 def kept_apart() -> Iterator[None]:
     """Give the result a stream of its own, and send all other output to stdout to stderr."""
-    global _own  # noqa: PLW0603
+    global _own  # noqa: PLW0603 - a process has one
     before, others = (_own, sys.stdout), standard_streams.stderr()
     before[1].flush()
     _own = _with_its_own_descriptor(before[1]) if _for_good else before[1]

@@ -105,7 +105,7 @@ class RestClient:
                     raise
                 failed += 1
                 tries, trouble = failed, error
-                delay = delay_after(failed, self._policy, error.retry_after, random.random())  # noqa: S311
+                delay = delay_after(failed, self._policy, error.retry_after, random.random())  # noqa: S311 - spreads
             if delay is None:
                 words = f"{trouble} Gave up after {counted(tries, 'attempt')}."
                 raise type(trouble)(words, retry_after=trouble.retry_after) from trouble

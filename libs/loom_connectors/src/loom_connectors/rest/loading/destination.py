@@ -31,7 +31,7 @@ class _Reader:
     """Reads the answers to one request. The server may still be at work on an earlier try of it, which it tells with
     409, so the request is sent twice more before that counts as a refusal."""
 
-    def __init__(self, read: Callable[[Answer], Answer], has_key: bool) -> None:  # noqa: FBT001
+    def __init__(self, read: Callable[[Answer], Answer], has_key: bool) -> None:  # noqa: FBT001 - has one caller
         self._read = read
         self._left = 2 if has_key else 0
 

@@ -253,7 +253,7 @@ def _is_numeric(shape: _Shape, rows: Sequence[Row], at: int) -> bool:
     return all(isinstance(key[at], int | float) and not isinstance(key[at], bool) for _, key in rows)
 
 
-def _same(value: Any, numeric: bool) -> Any:  # noqa: FBT001
+def _same(value: Any, numeric: bool) -> Any:  # noqa: FBT001 - one caller, for every value
     """Return what two values have in common that are the same key."""
     if numeric and (number := _number(value)) is not None:
         return number

@@ -7,8 +7,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.access import GROUP
@@ -118,6 +119,6 @@ def _valid(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
     return api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > now
 
 
-def _line(found: object) -> TokenLine | None:
-    row = found.mappings().one_or_none()  # type: ignore[attr-defined]
+def _line(found: CursorResult[Any]) -> TokenLine | None:
+    row = found.mappings().one_or_none()
     return None if row is None else TokenLine(**row)
