@@ -89,6 +89,16 @@ async def test_a_request_waits_at_the_server_while_it_is_asked_for_again_and_aga
     assert feed.asked[0][0] == "/body?timeout=30"
 
 
+@pytest.mark.parametrize("limit", ["read", "total"])
+async def test_a_request_may_wait_at_the_server_for_longer_than_an_answer_may_take(feed, limit):
+    async with opened(f"{feed.location}/body", {"wait": "60s"}, timeouts={limit: 0.05}, **BODY) as source:
+        for _ in range(20):  # of at least 20 ms each
+            assert not (await source.receive(None, 1000)).messages
+        feed.add(1)
+        assert ids(source, (await news(source))[0]) == ["t00001"]
+    assert len(feed.asked) == 1
+
+
 async def test_a_stream_that_went_on_elsewhere_is_asked_for_by_its_own_cursor(feed):
     async with opened(f"{feed.location}/body", **BODY) as source:
         assert not (await source.receive(None, 1000)).messages
@@ -213,11 +223,11 @@ async def test_records_that_come_again_have_the_same_identity(feed):
 
 
 async def test_records_without_the_field_and_such_as_cannot_be_read_are_taken_each_time(feed):
-    feed.events = [{"other": 1}, 5]
+    feed.events = [{"other": 1}, {"id": ""}, {"id": None}, 5]
     async with opened(f"{feed.location}/body", {"id_field": "id"}, **BODY) as source:
         found, _ = await news(source)
-        assert [each.identity for each in found] == [None, None]
-        (bad,) = source.records_of(found[1].body, "")
+        assert [each.identity for each in found] == [None] * 4
+        (bad,) = source.records_of(found[3].body, "")
         assert bad.error is not None
 
 
