@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from loom_ai.answers.nearest import NearestTexts
-from loom_ai.answers.text_vectors import TextVectors, each_with_each
+from loom_ai.answers.text_vectors import LONGEST, TextVectors, each_with_each
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import ModelAnswer, ModelCall, Payer
@@ -58,6 +58,33 @@ async def test_the_nearest_come_first_and_of_equals_the_earlier(monkeypatch, num
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: find(name) if numpy or name != "numpy" else None)
     texts = ["south", "north", "east", "north-east", "north"]
     assert await found(Vectorizer(), texts, ["north", "east", " "], 3) == [[1, 4, 3], [2, 3, 0], []]
+
+
+class AnyText(Vectorizer):
+    """Gives every text the same vector."""
+
+    async def complete(self, call: ModelCall, waits: object = None) -> ModelAnswer:
+        self.calls.append(call)
+        return ModelAnswer(vectors_text([(1.0,)] * len(call.messages)), "stop", call.model, 1, 0, 0, 0.1)
+
+
+async def test_an_empty_text_is_asked_about_as_a_space_and_a_long_one_by_its_beginning():
+    model = AnyText()
+    models = JournalledModels(model, MemoryJournal())
+    vectors = TextVectors(models, HERE, Reuse(), 5.0)
+    await vectors.of(["", "x" * (LONGEST + 5)], [Payer("run_1", "r1"), Payer("run_1", "r2")])
+    assert sorted(message.content for call in model.calls for message in call.messages) == [" ", "x" * LONGEST]
+    await models.close()
+
+
+async def test_the_journal_tells_which_record_paid_for_a_vector_also_where_several_shared_a_call():
+    models = JournalledModels(AnyText(), MemoryJournal())
+    vectors, other = TextVectors(models, HERE, Reuse(), 5.0), Payer("run_1", "r9")
+    await vectors.of(["one", "two"], [Payer("run_1", "r1"), Payer("run_1", "r2")])
+    await vectors.of(["alone"], [Payer("run_1", "r3")])
+    paid = [await vectors.payer_of(text, other) for text in ("one", "two", "alone", "another")]
+    assert [each and each.record_id for each in paid] == ["r1", "r1", "r3", None]  # the first of a call pays for it
+    await models.close()
 
 
 async def test_another_process_asks_for_no_vector_again():

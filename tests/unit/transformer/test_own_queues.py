@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
+from loom_common.domain.steps.graph import graph_of
+from loom_common.domain.steps.queued.chains import Chain, chains_of
 from support.own_queues import through_queues
 from support.stepping import ROUTE, step, through
 
@@ -70,3 +72,7 @@ async def test_the_same_becomes_of_records_as_in_one_process(name, own, tmp_path
     messages, hops = await through_queues(tmp_path, queued, inputs)
     assert set(hops) - {None} == set(own)
     assert ends(messages) == ends(await through(tmp_path, queued, inputs))
+
+
+def test_without_a_step_a_batch_comes_over_the_transformers_queue_all_the_same():
+    assert chains_of(graph_of([]), ()) == (Chain(()),)

@@ -94,9 +94,9 @@ async def test_a_request_may_wait_at_the_server_for_longer_than_an_answer_may_ta
     async with opened(f"{feed.location}/body", {"wait": "60s"}, timeouts={limit: 0.05}, **BODY) as source:
         for _ in range(20):  # of at least 20 ms each
             assert not (await source.receive(None, 1000)).messages
+        assert len(feed.asked) == 1
         feed.add(1)
         assert ids(source, (await news(source))[0]) == ["t00001"]
-    assert len(feed.asked) == 1
 
 
 async def test_a_stream_that_went_on_elsewhere_is_asked_for_by_its_own_cursor(feed):

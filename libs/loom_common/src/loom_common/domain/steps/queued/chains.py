@@ -49,11 +49,10 @@ def _chains(graph: Graph, own: Collection[str]) -> Iterator[Chain]:
     first = True
     while left:
         queued = next((node for node in left if node.name in own and _may_begin(graph, node, taken)), None)
-        chained = () if queued is not None and not first else tuple(_chained(graph, left, own, taken))
-        if queued is not None and not chained and not first:
+        if queued is not None and not first:
             chain = Chain((queued.name,), queued.name)
         else:
-            chain = Chain(chained)
+            chain = Chain(tuple(_chained(graph, left, own, taken)))
         first = False
         taken.update(chain.steps)
         left = [node for node in left if node.name not in taken]
