@@ -110,7 +110,8 @@ async def measured(options: argparse.Namespace) -> Tickets:
     count."""
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as temporary:
         folder = Path(temporary) / "tickets"
-        await asyncio.to_thread(shutil.copytree, _EXAMPLE, folder)
+        left = shutil.ignore_patterns(".loom", "*.db*")  # of whoever has tried the example there
+        await asyncio.to_thread(shutil.copytree, _EXAMPLE, folder, ignore=left)
         tickets = Tickets(folder / "tickets.db")
         async with _working(folder), served(folder) as address, aiohttp.ClientSession() as client:
             warm, deadline = 0, time.perf_counter() + _START_SECONDS

@@ -33,6 +33,15 @@ def test_pipelines_of_the_folders_are_listed_once_by_name(project):
     assert [(one.name, one.version) for one in catalog.entries(LoomConfig.load())] == [("one", "2.0"), ("two", "2.0")]
 
 
+def test_a_file_that_was_edited_is_listed_as_it_is_now(project):
+    config = LoomConfig.load()
+    catalog.entries(config)
+    (project / "two/pipeline.yml").write_text(PIPELINE.format(name="three"))
+    assert [one.name for one in catalog.entries(config)] == ["one", "three"]
+    (project / "two/pipeline.yml").write_text("name: three\nextract: [\n")
+    assert [one.name for one in catalog.entries(config)] == ["one"]
+
+
 BODY = '"transform": {"type": "passthrough"}, "load": {"destination": "b.csv"}'
 WRITTEN = {
     "in braces": '{"extract": {"source": "a.csv"}, "name": "three", %s}',

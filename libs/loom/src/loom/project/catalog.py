@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from loom.project import definition_file, yaml_positions
 from loom.project.config import LoomConfig
@@ -143,12 +145,20 @@ def strange_names(config: LoomConfig, besides: Iterable[str] = ()) -> list[Probl
     ]
 
 
+@lru_cache(maxsize=500)
+def _parsed(text: str, path: str) -> Mapping[str, Any]:
+    """Return what the text of a file says. Raises `InvalidDefinition`. A server is asked for the pipelines again and
+    again, and their files are mostly as they were."""
+    parsed: Mapping[str, Any] = yaml_positions.parse(text, path).data
+    return parsed
+
+
 def _entry(path: Path, config: LoomConfig) -> Entry | None:
     try:
         text = yaml_positions.read_text(path, str(path))
         if not _looks_like_one(text):
             return None
-        data = config.rendered(yaml_positions.parse(text, str(path)).data)
+        data = config.rendered(_parsed(text, str(path)))
     except InvalidDefinition:
         return None
     if not isinstance(data.get("name"), str) or "extract" not in data:

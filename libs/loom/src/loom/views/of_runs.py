@@ -21,8 +21,7 @@ class RunViews(StateViews):
 
     async def row(self, run_id: str) -> Run | None:
         """Return the run as its row holds it; None where there is no such run."""
-        async with self._engine.connect() as connection:
-            return await run_rows.find(connection, run_id)
+        return await run_rows.find_alone(self._engine, run_id)
 
     async def run(self, run_id: str) -> ShownRun | None:
         """Return a run's report, with when it ran, with what, and what holds it up; None where there is no such run."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from loom import kept_record
 from loom_api.reads.of_quarantine import QuarantineReads
 from loom_api.results.records import RecordOfRun
+from loom_common.async_engine import AsyncConnection
 from loom_common.domain.access import Action, Kind
 from loom_common.errors import NotFound
+from loom_coordinator.db.run import Run
 from loom_coordinator.queries import batches, lineage, records, run_details, runs
 from loom_coordinator.queries.batches import BatchKey, BatchLine
 from loom_coordinator.queries.costs import over_run
@@ -23,6 +25,16 @@ from loom_coordinator.queries.runs import RunSummary, ShownRun
 from loom_coordinator.queries.scores import compared, histograms
 from loom_coordinator.queries.scores.compared import ChangedScore, ScoreDelta
 from loom_coordinator.queries.scores.histograms import ScoreHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class GoingRun:
+    """Holds a run, and how it goes."""
+
+    run: Run
+    status: str
+    """Is the status that people are shown."""
+    details: RunDetails
 
 
 class RunReads(QuarantineReads):
@@ -51,9 +63,23 @@ class RunReads(QuarantineReads):
 
     async def run_details(self, run_id: str) -> RunDetails:
         """Tell how a run goes: its stages, rates, batches and calls. Raises `NotFound`."""
-        await self.known(run_id)
+        return (await self.going(run_id)).details
+
+    async def going(self, run_id: str) -> GoingRun:
+        """Return a run with how it goes, all of one moment. Raises `NotFound`."""
         async with self._engine.connect() as connection:
-            return await run_details.details(connection, _now(), run_id)
+            run = await self.seen(connection, run_id)
+            return await self._going(connection, run)
+
+    async def whole_run(self, run_id: str) -> tuple[GoingRun, ShownRun]:
+        """Return a run with how it goes, and its report, all of one moment. Raises `NotFound`."""
+        async with self._engine.connect() as connection:
+            run = await self.seen(connection, run_id)
+            return await self._going(connection, run), await runs.shown_of(connection, run, self._alive)
+
+    async def _going(self, connection: AsyncConnection, run: Run) -> GoingRun:
+        details = await run_details.of_run(connection, _now(), run)
+        return GoingRun(run, runs.status_of(run, self._alive), details)
 
     async def run_course(self, run_id: str, parts: int) -> Sequence[Moment]:
         """Return how the run's cost grew, and how long models took to answer. Raises `NotFound`."""

@@ -9,10 +9,11 @@ from loom.project.config import LoomConfig
 from loom.project.person import person
 from loom.project.run_state import no_run
 from loom.views import Views
-from loom_common.async_engine import AsyncEngine
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.errors import NotFound
 from loom_common.ports.bus import Bus
+from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.queries import (
     pipelines,
@@ -50,7 +51,18 @@ class SeenReads(Views):
     async def row(self, run_id: str) -> Run | None:
         """Return the run as its row holds it; None where there is no such run, or none that the viewer may see."""
         run = await super().row(run_id)
-        return run if run is not None and self._viewer.may(Kind.RUNS, Action.READ, run.pipeline_name) else None
+        return run if run is not None and self._sees(run.pipeline_name) else None
+
+    async def seen(self, connection: AsyncConnection, run_id: str) -> Run:
+        """Return the run as `connection` sees it now. Raises `NotFound` where there is no such run, or none that the
+        viewer may see."""
+        run = await run_rows.find(connection, run_id)
+        if run is None or not self._sees(run.pipeline_name):
+            raise self.no_run(run_id)
+        return run
+
+    def _sees(self, pipeline: str) -> bool:
+        return self._viewer.may(Kind.RUNS, Action.READ, pipeline)
 
     def no_run(self, run_id: str) -> NotFound:
         """Return the error for a run that is not there for the viewer, without the place of run state."""
@@ -58,4 +70,5 @@ class SeenReads(Views):
 
     async def run(self, run_id: str) -> ShownRun | None:
         """Return a run's report; None where there is no such run, or none that the viewer may see."""
-        return None if await self.row(run_id) is None else await super().run(run_id)
+        shown = await super().run(run_id)
+        return shown if shown is not None and self._sees(shown.report.pipeline) else None

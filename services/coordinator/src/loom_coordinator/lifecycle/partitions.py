@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from loom_common import flow
 from loom_common.async_engine import AsyncConnection
@@ -41,13 +41,12 @@ class PartitionCounts:
 
 async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
     """Count the partitions of a run that read pieces of its source, and not groups that its steps have made."""
-    found = await connection.execute(
-        select(partitions.c.sealed, partitions.c.piece).where(partitions.c.run_id == run_id)
-    )
+    found = await connection.execute(_OF_RUN, {"run_id": run_id})
     read = [sealed for sealed, piece in found if (piece or {}).get("group") is None]
     return PartitionCounts(len(read), sum(read))
 
 
+_OF_RUN = select(partitions.c.sealed, partitions.c.piece).where(partitions.c.run_id == bindparam("run_id"))
 _INSERT = partitions.insert()
 
 

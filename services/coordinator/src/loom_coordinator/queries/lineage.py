@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
@@ -25,6 +25,20 @@ from loom_coordinator.queries.runs import Alive, always_alive, status_of
 
 _NEWEST = 10
 """Runs of a pipeline whose lineage is shown."""
+
+
+_OF_PIPELINE = (
+    select(pipeline_lineage, pipeline_runs, *LABELLED)
+    .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
+    .outerjoin(run_totals, run_totals.c.run_id == pipeline_lineage.c.run_id)
+    .where(pipeline_runs.c.pipeline_name == bindparam("pipeline"))
+    .order_by(pipeline_runs.c.started_at.desc())
+    .limit(_NEWEST)
+)
+_OF_RUN = _OF_PIPELINE.where(pipeline_runs.c.run_id == bindparam("run_id"))
+_REPLAYS = run_rows.RUNS.where(pipeline_runs.c.replay_of.in_(bindparam("run_ids", expanding=True))).order_by(
+    pipeline_runs.c.started_at
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +107,8 @@ async def of_pipeline(
     alive: Alive = always_alive,
 ) -> list[Lineage]:
     """Return the lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
-    statement = (
-        select(pipeline_lineage, pipeline_runs, *LABELLED)
-        .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
-        .outerjoin(run_totals, run_totals.c.run_id == pipeline_lineage.c.run_id)
-        .where(pipeline_runs.c.pipeline_name == pipeline)
-        .order_by(pipeline_runs.c.started_at.desc())
-        .limit(_NEWEST)
-    )
-    if run_id is not None:
-        statement = statement.where(pipeline_runs.c.run_id == run_id)
-    rows = (await connection.execute(statement)).mappings().all()
+    statement, which = (_OF_PIPELINE, {}) if run_id is None else (_OF_RUN, {"run_id": run_id})
+    rows = (await connection.execute(statement, {"pipeline": pipeline, **which})).mappings().all()
     replays = await _replays(connection, [row[pipeline_runs.c.run_id] for row in rows], alive)
     found = []
     for row in rows:
@@ -161,8 +166,8 @@ async def _tiers(connection: AsyncConnection, run: Run) -> list[TierCount]:
 
 async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:
     found: dict[str, list[ReplayOf]] = {run_id: [] for run_id in run_ids}
-    query = run_rows.RUNS.where(pipeline_runs.c.replay_of.in_(run_ids)).order_by(pipeline_runs.c.started_at)
-    for run in [Run.of(row) for row in (await connection.execute(query)).mappings()]:
+    rows = await connection.execute(_REPLAYS, {"run_ids": run_ids})
+    for run in [Run.of(row) for row in rows.mappings()]:
         if run.replay_of is not None:
             loaded = run.tally.loaded if run.tally else None
             found[run.replay_of].append(ReplayOf(run.run_id, status_of(run, alive), loaded))

@@ -10,9 +10,23 @@ from sqlalchemy import func, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.queries import runs
 from loom_coordinator.queries.runs import Alive, always_alive
+
+_NAMES = select(pipelines.c.name).order_by(pipelines.c.name)
+_LISTED = select(pipelines.c.name, pipelines.c.version, pipelines.c.description).order_by(pipelines.c.name)
+_NEWEST = (
+    select(pipeline_runs.c.run_id)
+    .where(pipeline_runs.c.pipeline_name == pipelines.c.name)
+    .order_by(pipeline_runs.c.started_at.desc(), pipeline_runs.c.run_id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_NEWEST_OF_EACH = run_rows.RUNS.where(pipeline_runs.c.run_id.in_(select(_NEWEST).select_from(pipelines)))
+"""Finds the newest run of each pipeline, by one look at an index for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ class PipelineVersion(Shown):
 
 async def names(connection: AsyncConnection) -> list[str]:
     """Return the names of the pipelines that have run, in their order."""
-    return list((await connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars())
+    return list((await connection.execute(_NAMES)).scalars())
 
 
 async def definition(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
@@ -71,21 +85,18 @@ async def versions(connection: AsyncConnection, pipeline: str) -> list[PipelineV
 
 async def registered(connection: AsyncConnection, alive: Alive = always_alive) -> list[PipelineSummary]:
     """Return every pipeline that has run, by name, with its newest run."""
-    columns = (pipelines.c.name, pipelines.c.version, pipelines.c.description)
-    rows = (await connection.execute(select(*columns).order_by(pipelines.c.name))).all()
-    return [await _pipeline(connection, name, version, about, alive) for name, version, about in rows]
+    rows = (await connection.execute(_LISTED)).all()
+    runs_found = [Run.of(row) for row in (await connection.execute(_NEWEST_OF_EACH)).mappings()] if rows else []
+    newest = {run.pipeline_name: run for run in runs_found}
+    return [_summary(name, version, about, newest.get(name), alive) for name, version, about in rows]
 
 
-async def _pipeline(
-    connection: AsyncConnection, name: str, version: str, description: str | None, alive: Alive
-) -> PipelineSummary:
-    newest = await runs.history(connection, name, 1, alive)
-    last = newest[0] if newest else None
+def _summary(name: str, version: str, description: str | None, last: Run | None, alive: Alive) -> PipelineSummary:
     return PipelineSummary(
         name=name,
         version=version,
         description=description,
         last_run=last.run_id if last else None,
-        last_status=last.status if last else None,
+        last_status=runs.status_of(last, alive) if last else None,
         last_started_at=last.started_at if last else None,
     )

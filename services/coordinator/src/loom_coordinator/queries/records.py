@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.exc import DBAPIError
 
 from loom_ai.journal.tables import journal
@@ -81,6 +81,12 @@ class KeptRecord(Shown):
 
 
 _KEPT = ("quarantined_at", "failure_stage", "code", "outcome", "record_id", "failure_reason")
+_LAST_KEPT = (
+    select(*(quarantined.c[name] for name in _KEPT))
+    .where(quarantined.c.run_id == bindparam("run_id"))
+    .order_by(quarantined.c.quarantined_at.desc())
+    .limit(bindparam("most"))
+)
 
 
 _SAID, _SUMMED = record_evaluations.c, evaluation_results.c
@@ -246,11 +252,5 @@ async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id:
 
 async def last_kept(connection: AsyncConnection, run_id: str, limit: int = 5) -> list[KeptRecord]:
     """Return the records that the run kept back last, the newest first."""
-    columns = (quarantined.c[name] for name in _KEPT)
-    rows = await connection.execute(
-        select(*columns)
-        .where(quarantined.c.run_id == run_id)
-        .order_by(quarantined.c.quarantined_at.desc())
-        .limit(limit)
-    )
+    rows = await connection.execute(_LAST_KEPT, {"run_id": run_id, "most": limit})
     return [KeptRecord(**row) for row in rows.mappings()]

@@ -142,7 +142,12 @@ async def listing(
 
 async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) -> RunDetails:
     """Tell how one run goes. Raises `NotFound` where there is no such run."""
-    run = await runs.find(connection, run_id)
+    return await of_run(connection, now, await runs.find(connection, run_id))
+
+
+async def of_run(connection: AsyncConnection, now: dt.datetime, run: Run) -> RunDetails:
+    """Tell the same of a run as it was read just now."""
+    run_id = run.run_id
     unit = UnitOfWork(connection, now, None)
     told = await progress(unit, run)
     tally = tallies.of_run(run)

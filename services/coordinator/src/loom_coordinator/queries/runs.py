@@ -21,6 +21,9 @@ from loom_coordinator.lifecycle import run_report
 from loom_coordinator.queries.outcomes.spawned_runs import Spawned, spawned_by, spawner
 from loom_coordinator.queries.run_filter import INTERRUPTED, RunFilter, RunKey
 
+_OWNED = select(pipeline_runs.c.run_id, pipeline_runs.c.owner).where(
+    pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not(None)
+)
 Alive = Callable[[str], bool]
 """Says whether an embedded engine still runs, by the name that `pipeline_runs.owner` holds."""
 
@@ -140,15 +143,13 @@ async def report(connection: AsyncConnection, run_id: str) -> RunReport | None:
 async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> ShownRun | None:
     """Return all that `loom status` shows of a run; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
-    return None if run is None else await _shown(connection, run, alive)
+    return None if run is None else await shown_of(connection, run, alive)
 
 
-async def _shown(connection: AsyncConnection, run: Run, alive: Alive) -> ShownRun | None:
-    summary = await run_report.of(connection, run.run_id)
-    if summary is None:
-        return None
+async def shown_of(connection: AsyncConnection, run: Run, alive: Alive = always_alive) -> ShownRun:
+    """Return the same of a run as it was read just now."""
     return ShownRun(
-        report=summary,
+        report=await run_report.of_run(connection, run),
         status=status_of(run, alive),
         started_at=run.started_at,
         completed_at=run.completed_at,
@@ -179,7 +180,7 @@ async def manifest(
         statement = statement.where(pipeline_runs.c.status == row_status)
     found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     chosen = [run for run in found if status in (None, status_of(run, alive))][:limit]
-    return [shown for run in chosen if (shown := await _shown(connection, run, alive)) is not None]
+    return [await shown_of(connection, run, alive) for run in chosen]
 
 
 async def history(
@@ -219,9 +220,7 @@ async def at_work(connection: AsyncConnection, owner: str) -> list[str]:
 
 
 async def _interrupted(connection: AsyncConnection, alive: Alive) -> list[str]:
-    columns = pipeline_runs.c
-    query = select(columns.run_id, columns.owner).where(columns.status == run_rows.RUNNING, columns.owner.is_not(None))
-    return [run_id for run_id, owner in await connection.execute(query) if owner and not alive(owner)]
+    return [run_id for run_id, owner in await connection.execute(_OWNED) if owner and not alive(owner)]
 
 
 async def with_params(

@@ -34,10 +34,9 @@ def router(source: Source) -> APIRouter:
     @routes.get("/runs/{run_id}")
     async def show_run(run_id: str, done: WhatWasDone = None, reads: Reads = asked) -> Page:
         """Show a run: its report, what it costs, and what it was told to do."""
-        shown = await reads.shown_run(run_id)
-        run = await reads.known(run_id)
+        going, shown = await reads.whole_run(run_id)
+        run, live = going.run, live_run(going)
         before = await _run_before(reads, run)
-        live = await live_run(reads, run_id)
         definition = definitions.as_yaml(run.definition)
         changed = definitions.changes(definitions.as_yaml(before.definition), definition) if before else []
         return page(
@@ -58,9 +57,8 @@ def router(source: Source) -> APIRouter:
     async def show_run_again(run_id: str, status: Status = None, reads: Reads = asked) -> Page:
         """Show how a run goes, as a part of its page, which asks for it every few seconds; and what can be done with
         it, where its status is another than the page shows."""
-        shown = await reads.shown_run(run_id)
-        live = await live_run(reads, run_id)
-        return page("parts/run.html", live=live, shown=shown, report=shown.report, status_shown=status)
+        going, shown = await reads.whole_run(run_id)
+        return page("parts/run.html", live=live_run(going), shown=shown, report=shown.report, status_shown=status)
 
     @routes.get("/runs/{run_id}/scores")
     async def show_scores(run_id: str, reads: Reads = asked) -> Page:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -37,10 +39,17 @@ def _is_reference(text: str) -> bool:
 
 def as_yaml(definition: Mapping[str, Any]) -> str:
     """Return the definition as YAML, without what is secret in it."""
+    return _as_yaml(json.dumps(masked(definition)))
+
+
+@lru_cache(maxsize=100)
+def _as_yaml(definition: str) -> str:
+    """Return a definition as YAML that is masked, and written as JSON. The page of a run shows the same one again and
+    again, and that of the run before."""
     yaml = YAML()
     yaml.width = 100
     written = io.StringIO()
-    yaml.dump(_with_blocks(masked(definition)), written)
+    yaml.dump(_with_blocks(json.loads(definition)), written)
     return written.getvalue()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loom_api.console.shown import waiting
 from loom_api.reads import Reads
+from loom_api.reads.of_runs import GoingRun
 from loom_common.domain.run.statuses import ShownStatus
 from loom_coordinator.db.run import Run
 from loom_coordinator.queries.run_details import RunDetails
@@ -66,11 +67,9 @@ class LiveRun:
         return self.run.totals.percentiles()
 
 
-async def live_run(reads: Reads, run_id: str) -> LiveRun:
-    """Return how a run goes. Raises `NotFound`."""
-    run = await reads.known(run_id)
-    status = await reads.status(run_id) or run.status
-    details = await reads.run_details(run_id)
+def live_run(going: GoingRun) -> LiveRun:
+    """Return what is shown of how a run goes."""
+    run, status, details = going.run, going.status, going.details
     return LiveRun(run, status, details, waiting.sentences(run, status, details, dt.datetime.now(dt.UTC)))
 
 
@@ -78,4 +77,4 @@ async def under_way(reads: Reads, pipeline: str | None) -> list[LiveRun]:
     """Return how the newest runs go that have not ended."""
     chosen = RunFilter(pipeline=pipeline, statuses=frozenset(each.value for each in UNDER_WAY))
     found = await reads.run_page(chosen, MOST, None)
-    return [await live_run(reads, each.run_id) for each in found]
+    return [live_run(await reads.going(each.run_id)) for each in found]

@@ -85,6 +85,7 @@ def _templates() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
+        auto_reload=False,  # its files are those of the package
         undefined=StrictUndefined,
         finalize=_masked,
         trim_blocks=True,
