@@ -110,3 +110,28 @@ async def test_many_calls_at_once_never_pass_the_budget_of_the_day():
 def test_a_day_begins_at_midnight_where_the_pipeline_says(zone, now, day, until):
     account = DayBudget(stream="s", limit=1, timezone=zone).account(dt.datetime.fromisoformat(now))
     assert (account.name, account.until) == (f"s:{day}", dt.datetime.fromisoformat(until))
+
+
+def test_a_budget_has_the_account_of_the_day_with_its_own_limit_alone():
+    budget = Budget(limit=5.0, day=DayBudget(stream="s", limit=20.0))
+    assert budget.has("s:2026-11-27", 20.0, "window-1")
+    assert not budget.has("s:2026-11-27", 10.0, "window-1")  # what it was before it was raised
+    assert not budget.has("other:2026-11-27", 20.0, "window-1")
+    assert budget.has("window-1", 5.0, "window-1")
+    assert not budget.has("window-2", 5.0, "window-1")
+
+
+@pytest.mark.parametrize(
+    ("limit", "of_day", "more"),
+    [
+        (5.0, 20.0, False),
+        (6.0, 20.0, True),
+        (5.0, 21.0, True),
+        (6.0, 19.0, True),
+        (None, 20.0, True),
+        (4.0, 19.0, False),
+    ],
+)
+def test_a_budget_covers_more_where_one_of_its_limits_is_higher(limit, of_day, more):
+    before = Budget(limit=5.0, day=DayBudget(stream="s", limit=20.0))
+    assert Budget(limit=limit, day=DayBudget(stream="s", limit=of_day)).covers_more(before) == more
