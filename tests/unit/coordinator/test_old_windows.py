@@ -69,3 +69,11 @@ async def test_no_window_is_passed_over_that_something_may_become_of(unit, statu
     assert (await compacted(unit, 100)).counted == counted
     resumable = await streams.open_windows(unit.connection, STREAM)
     assert [each.run_id for each in resumable] == (["second"] if status == "failed" else [])
+
+
+async def test_what_a_replay_of_a_window_came_to_is_not_added_to_the_stream(unit):
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED, records_processed=10)
+    replayed = {"status": "succeeded", "stream": STREAM, "stream_window": 1, "replay_of": first()}
+    await add_run(unit, run_id="replay", records_processed=3, records_validated=3, **replayed)
+    stream = await compacted(unit, 2 + KEPT_WHOLE)
+    assert (stream.counted, stream.counted_records, stream.counted_passed) == (1, 10, 0)
