@@ -110,6 +110,8 @@ class Ended(NamedTuple):
     """Names Loom's models that pydantic has built."""
     texts: set[str]
     """Names Loom's models whose annotations are texts, which pydantic compiles at every start."""
+    lists: set[str]
+    """Names Loom's models with a field whose default is made by `list`, of which pydantic parses the signature."""
 
 
 CODE = """
@@ -138,6 +140,11 @@ finally:
             "modules": list(sys.modules),
             "collections": searched() - before,
             "texts": [each.__name__ for each in models if any(isinstance(text, str) for text in annotations(each))],
+            "lists": [
+                each.__name__
+                for each in models
+                if any(field.default_factory is list for field in each.__pydantic_fields__.values())
+            ],
             "built": [each.__name__ for each in models if each.__pydantic_complete__],
         }}, file)
 """
@@ -174,6 +181,7 @@ def test_a_command_loads_no_package_that_it_does_not_use_and_searches_those_it_u
     assert done.modules & others == set()
     assert done.collections == 0
     assert done.texts == set()
+    assert done.lists == set()
     assert done.built & OTHER_KINDS == set()
 
 

@@ -187,9 +187,7 @@ class EvaluateOptions(Body):
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="Other thresholds, by evaluator; of a weighted gate: `gate`."
     )
-    evaluators: list[str] = Field(
-        default_factory=list, max_length=100, description="Judge by these evaluators alone. Default: by all."
-    )
+    evaluators: list[str] = Field([], max_length=100, description="Judge by these evaluators alone. Default: by all.")
     budget: float | None = Field(None, gt=0, le=_MOST, description="What new judgements may cost, in USD.")
     apply: bool = Field(False, description="Load what passes now, and withdraw what no longer does.")
     limit: int = Field(100, ge=1, le=10_000, description="At most so many changed records are named.")

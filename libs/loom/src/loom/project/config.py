@@ -75,7 +75,7 @@ class LoomConfig(Section):
         description="Folders, and the folders in them, where `loom run NAME` and `loom list` look for pipelines.",
     )
     allowed_paths: list[str] = Field(
-        default_factory=list,
+        [],
         description="Folders and files outside of the project that its pipelines may read and write.",
     )
     log: LogConfig = Field(default_factory=LogConfig.model_construct)

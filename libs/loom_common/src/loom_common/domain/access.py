@@ -86,9 +86,7 @@ class AccessPolicy(Section):
 class AccessConfig(Section):
     """Says who may do what over HTTP. Where there are policies, every request needs a token."""
 
-    policies: list[AccessPolicy] = Field(
-        default_factory=list, description="The first that matches decides; what none matches is denied."
-    )
+    policies: list[AccessPolicy] = Field([], description="The first that matches decides; what none matches is denied.")
     oidc: OidcConfig | None = Field(None, description="An OpenID provider, by which people sign in.")
 
     @classmethod

@@ -29,7 +29,7 @@ class CsvSourceOptions(TextOptions, FileSourceOptions):
     )
     skip_initial_space: bool = Field(False, description="Whether spaces after a delimiter are left out.")
     null_values: list[str] = Field(
-        default_factory=list,
+        [],
         description="Fields that are null, quoted or not, e.g. `['', NA]`. Default: none: empty fields are empty text.",
     )
     max_field: int = Field(131_072, ge=1, description="The longest field, in characters.")

@@ -23,7 +23,7 @@ class QueueOptions(Options):
     )
     text_field: str = Field("text", min_length=1, description="The field that holds the body of a `text` message.")
     properties: list[Property] = Field(
-        default_factory=list,
+        [],
         description="Properties of messages that records get as fields, after an underscore: `[message_id, headers]` "
         "gives `_message_id` and `_headers`.",
     )

@@ -18,7 +18,7 @@ class RedisStreamOptions(Options):
         "those of the record, each a text.",
     )
     properties: list[Literal["entry_id", "timestamp"]] = Field(
-        default_factory=list,
+        [],
         description="Properties of entries that records get as fields, after an underscore: `[entry_id, timestamp]` "
         "gives `_entry_id` and `_timestamp`.",
     )

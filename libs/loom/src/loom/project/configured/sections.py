@@ -96,7 +96,7 @@ class EncryptionConfig(Section):
         description="A reference: `${LOOM_ENCRYPTION_KEY}`, `${vault:loom#key}`. Default: `${LOOM_ENCRYPTION_KEY}`.",
     )
     keys: list[SecretRef] = Field(
-        default_factory=list,
+        [],
         description="Several, while they are changed. The first encrypts, all of them decrypt: the newest comes first.",
     )
 

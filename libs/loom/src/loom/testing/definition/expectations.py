@@ -185,8 +185,8 @@ class IntegrationExpectation(Section):
         ],
         Bounds,
     ] = Field(default_factory=dict, description="Bounds of the number of records, by what became of them.")
-    columns: list[str] = Field(default_factory=list, description="Columns that the destination has.")
-    unique: list[str] = Field(default_factory=list, description="Columns that identify a row there, together.")
+    columns: list[str] = Field([], description="Columns that the destination has.")
+    unique: list[str] = Field([], description="Columns that identify a row there, together.")
     cost: Bounds | None = Field(None, description="Bounds of what the run costs, in USD, by the tokens recorded.")
     latency: dict[Literal["p50", "p95", "p99"], Bounds] = Field(
         default_factory=dict, description="Bounds of the seconds that an answer takes, as recorded."

@@ -72,7 +72,7 @@ class Suite(Section):
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the pipeline, for every test.")
     redact: list[PatternText] = Field(
-        default_factory=list, description="Patterns that are recorded as `[redacted]`, in questions and in answers."
+        [], description="Patterns that are recorded as `[redacted]`, in questions and in answers."
     )
     tests: Annotated[list[Annotated[Case, Field(discriminator="type")]], Field(min_length=1)] = Field(
         description="The tests. `type` is `unit`, `distributional` or `integration`."

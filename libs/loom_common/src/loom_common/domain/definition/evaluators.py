@@ -48,7 +48,7 @@ class Contains(Evaluator):
     """Gives the share of the given texts that the output contains."""
 
     type: Literal["contains"]
-    values: list[str] = Field(default_factory=list, description="Texts to look for.")
+    values: list[str] = Field([], description="Texts to look for.")
     reference_field: str | None = Field(None, description="An input field whose text to look for.")
     case_sensitive: bool = Field(False, description="Whether `Yes` and `yes` differ.")
 

@@ -55,7 +55,7 @@ class ExtractConfig(Recovery):
         "begun that appears after it. Default: 1h.",
     )
     quality_checks: list[CheckConfig] = Field(
-        default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
+        [], description="What is demanded of the records as they are read, before a model is asked."
     )
     schema_: SchemaConfig | None = Field(
         None,

@@ -24,18 +24,14 @@ class LoadConfig(Recovery):
         description="`append`, `upsert` (by `key`) or `replace`. Default: `replace` for files; for databases `upsert` "
         "where records have a key (`extract.key`, or `key` here), else `append`.",
     )
-    key: list[str] = Field(
-        default_factory=list, description="Columns that identify a row, for `upsert`. Default: `extract.key`."
-    )
-    include: list[str] = Field(
-        default_factory=list, description="Input fields to load beside the output. The extract key always is."
-    )
+    key: list[str] = Field([], description="Columns that identify a row, for `upsert`. Default: `extract.key`.")
+    include: list[str] = Field([], description="Input fields to load beside the output. The extract key always is.")
     allow_empty: bool = Field(
         False, description="`replace`: let a run that loaded no row empty the destination. Else what is there stays."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
     quality_checks: list[CheckConfig] = Field(
-        default_factory=list, description="What is demanded of the rows that passed, before they are loaded."
+        [], description="What is demanded of the rows that passed, before they are loaded."
     )
     schema_: SchemaConfig | None = Field(
         None,

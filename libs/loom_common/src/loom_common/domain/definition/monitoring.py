@@ -76,7 +76,7 @@ class AlertsConfig(Section):
         "the server offers it.",
     )
     sender: str | None = Field(None, description="For `email`: the address that alerts come from.")
-    recipients: list[str] = Field(default_factory=list, description="For `email`: the addresses that get them.")
+    recipients: list[str] = Field([], description="For `email`: the addresses that get them.")
 
     @property
     def address(self) -> str:

@@ -59,17 +59,17 @@ class Pipeline(Section):
         "mistake.",
     )
     plugins: list[str] = Field(
-        default_factory=list,
+        [],
         description="Packages that bring what this pipeline names, e.g. `loom-politeness>=1.0`. Where one is missing, "
         "or of another version, no run begins, and the message says what to install.",
     )
     depends_on: list[str] = Field(
-        default_factory=list,
+        [],
         description="Pipelines of the project that run before this one: `loom run NAME --downstream` runs this one "
         "after them. One name or a list.",
     )
     spawn: list[str] = Field(
-        default_factory=list,
+        [],
         description="Pipelines that run once after each run of this one that has succeeded, such as one that reads "
         "what it loads. One name or a list.",
     )
@@ -90,7 +90,7 @@ class Pipeline(Section):
         None, description="In a stream: `{size: 100, wait: 200ms}`, how records are put together in batches."
     )
     order_by: list[str] = Field(
-        default_factory=list,
+        [],
         description="In a stream: the field whose records stay in sequence, e.g. `customer_id`: those of one value are "
         "processed and loaded one after the other, in the order in which they came. One name or a list. "
         "[streaming.md](streaming.md#records-in-sequence) says what it costs.",
@@ -102,7 +102,7 @@ class Pipeline(Section):
     )
     extract: ExtractConfig
     sensitive: list[str] = Field(
-        default_factory=list,
+        [],
         description="Fields of the source's records and of the output that nobody is shown and that are kept "
         "encrypted: `[email, address.street]`. A dotted name is a field of an object, or of every object of a list. "
         "The destination gets them in clear. The key is that of `encryption` in `loom.yaml`.",

@@ -60,7 +60,7 @@ class QuestionConfig(Section):
         None, min_length=1, description="The system prompt: a template like the prompt, as a path or inline."
     )
     messages: list[TurnConfig] = Field(
-        default_factory=list,
+        [],
         description="Turns in front of the prompt. Without a `prompt`, the last of them is the prompt.",
     )
     max_characters: int | None = Field(
@@ -70,7 +70,7 @@ class QuestionConfig(Section):
         "`answer_too_long`.",
     )
     attachments: list[AttachmentConfig] = Field(
-        default_factory=list, max_length=20, description="Images, documents and recordings beside the prompt."
+        [], max_length=20, description="Images, documents and recordings beside the prompt."
     )
     examples: ExamplesConfig | None = Field(
         None, description="Solved examples, as turns of their own, or where a template says `{{ examples }}`."

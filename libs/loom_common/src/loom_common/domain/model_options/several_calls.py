@@ -128,7 +128,7 @@ class SeveralCalls(Section):
     gleaning: Gleaning | None = Field(None, description="Refinement by a judge. With `n`, of each sample by itself.")
 
     tools: list[ToolConfig] = Field(
-        default_factory=list, description="Python functions that the model may use before it answers: `[module:name]`."
+        [], description="Python functions that the model may use before it answers: `[module:name]`."
     )
     max_rounds: int = Field(
         5, ge=1, le=50, description="`tools`: how often the model may ask for some before it has to answer."

@@ -36,7 +36,7 @@ class Concept(_Named):
     """Describes a term of the domain that a field of a record may stand for."""
 
     indicators: list[str] = Field(
-        default_factory=list,
+        [],
         description="Names of fields, where `*` stands for any letters: `customer*`, `*_amount`. Case, and whether "
         "words are parted by `_`, `-`, a blank or a capital, does not matter.",
     )
@@ -63,10 +63,10 @@ class Metric(_Named):
         min_length=1, description="An expression (CEL) over concepts: `revenue - cost`. All numbers are decimals."
     )
     required_concepts: list[str] = Field(
-        default_factory=list, description="The concepts of the formula, for readers. They must be those that it names."
+        [], description="The concepts of the formula, for readers. They must be those that it names."
     )
     indicators: list[str] = Field(
-        default_factory=list,
+        [],
         description="Names of fields that hold it already. There it is computed again and compared.",
     )
     tolerance: float = Field(0.01, ge=0, description="How far such a field may be from the formula, as a share of it.")
@@ -99,14 +99,14 @@ class Ontology(_Named):
 
     version: str = Field("1.0.0", description="Yours. Its content hash tells versions apart besides.")
     extends: list[str] = Field(
-        default_factory=list,
+        [],
         description="Ontologies whose concepts, metrics, rules and hints it has, too. What has the same name here "
         "changes the keys that it says. Of several, later ones come before earlier ones.",
     )
-    concepts: list[Concept] = Field(default_factory=list)
-    metrics: list[Metric] = Field(default_factory=list)
-    quality_rules: list[QualityRule] = Field(default_factory=list)
-    semantic_hints: list[SemanticHint] = Field(default_factory=list)
+    concepts: list[Concept] = Field([])
+    metrics: list[Metric] = Field([])
+    quality_rules: list[QualityRule] = Field([])
+    semantic_hints: list[SemanticHint] = Field([])
 
     @field_validator("extends", mode="before")
     @classmethod

@@ -25,7 +25,7 @@ class StepKeys(Section):
 
     name: str = Field(description="By which other steps, reports and commands know it. Letters, digits, `_` and `-`.")
     needs: list[str] = Field(
-        default_factory=list,
+        [],
         description="Steps that come before it, whose outputs it sees as fields: `[classify]`; of a router one "
         "branch: `[triage.complaint]`. Steps that do not need each other run at the same time.",
     )

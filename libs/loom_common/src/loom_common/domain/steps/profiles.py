@@ -24,7 +24,7 @@ class ProfileConfig(Section):
         json_schema_extra={"anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"const": "all"}]},
     )
     skip: list[str] = Field(
-        default_factory=list,
+        [],
         validation_alias=AliasChoices("skip", "skip_steps"),
         description="Steps that are left out, with those that need them.",
     )

@@ -79,7 +79,7 @@ class ClientCredentials(Options):
     access_token_url: str = Field(pattern=r"^https?://", description="Where tokens are fetched.")
     client_id: str = Field(description="The client, or a credential reference.")
     client_secret: SecretRef = Field(description="A credential reference.")
-    scopes: list[str] = Field(default_factory=list, description="The scopes that are asked for.")
+    scopes: list[str] = Field([], description="The scopes that are asked for.")
     access_token_request_data: Params = Field(
         default_factory=dict, description="Further fields of the request for a token, e.g. `audience`."
     )
@@ -202,7 +202,7 @@ class RequestOptions(Options):
     attempts: int = Field(5, ge=1, le=20, description="Tries of a request, with growing pauses between.")
     timeouts: RestTimeouts = Field(default_factory=RestTimeouts, description="In seconds.")
     allowed_hosts: list[str] = Field(
-        default_factory=list,
+        [],
         description="Other hosts that redirections and next links may lead to. No credential is sent there.",
     )
 

@@ -13,7 +13,7 @@ class FallbackConfig(Section):
     models."""
 
     models: list[str] = Field(
-        default_factory=list,
+        [],
         description="`ai`: other models, asked in this order; also at once where the one before is away.",
     )
     value: dict[str, Any] | None = Field(None, description="Always this output.")

@@ -35,7 +35,7 @@ class AiTransformConfig(TransformConfig, QuestionConfig, CallOptions, AskingOpti
         0.0, ge=0, le=2, description="Sampling temperature; null leaves it to the model, as some demand."
     )
     max_tokens: int | None = Field(None, ge=1, description="The longest answer, in tokens.")
-    context: list[str] = Field(default_factory=list, description="Files the prompt sees as `context.<stem>`.")
+    context: list[str] = Field([], description="Files the prompt sees as `context.<stem>`.")
     base_url: WebLocation | None = Field(
         None, description="Where the model's provider is. Default: `providers`, else its usual address."
     )
