@@ -77,8 +77,8 @@ class Places:
         brokers take none of Loom's."""
         if members := await self._cluster.members():
             raise SourceError(
-                f"The group '{self._address.group}' of Kafka at {self._address.shown} has {members} members, which are "
-                "other programs. Have Loom read by a group of its own: "
+                f"The group '{self._address.group}' of Kafka at {self._address.shown} has members that are other "
+                f"programs: {members}. Have Loom read by a group of its own: "
                 f"kafka://.../{self._address.topic}?group=loom-{self._address.topic}."
             )
 
