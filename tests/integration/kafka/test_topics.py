@@ -98,11 +98,13 @@ async def test_what_is_given_back_is_given_again_and_committed_when_it_is_acknow
 
 async def test_a_message_waits_for_others_until_a_batch_is_full(topics, topic, opened):
     source = opened(size=3, wait=60.0)
-    taking = asyncio.create_task(read_on(source, None, 3))
-    for number in range(3):
+    received = await source.receive(None, 100)
+    await topics.put(topic, *tickets([0]))
+    taking = asyncio.create_task(source.receive(received.state, 100))
+    for number in (1, 2):
         await topics.put(topic, *tickets([number]))
     async with within(20):
-        assert (await taking)[0] == ids(range(3))
+        assert ids_of(source, await taking) == ids(range(3))
 
 
 async def test_a_reader_that_was_cancelled_passes_nothing_over(topics, topic, opened):
@@ -135,12 +137,13 @@ async def test_a_group_begins_where_it_is_told_to(topics, topic, opened, kafka_u
 
 
 async def test_a_run_ends_where_the_topic_ended_when_it_began_and_the_next_goes_on_there(topics, topic, opened):
-    await topics.put(topic, *tickets(range(5)))
-    source = opened(stream=False, prefetch=2)
-    received = await source.receive(None, 100)
+    await topics.put(topic, *tickets(range(5)), partition=0)
+    first = opened(stream=False, prefetch=2)
+    received = await first.receive(None, 100)
     await received.acknowledge()
-    await topics.put(topic, *tickets(range(5, 9)))
-    found = ids_of(source, received)
+    await topics.put(topic, *tickets(range(5, 9)), partition=0)
+    found = ids_of(first, received)
+    source = opened(stream=False)
     async with within(30):
         while not received.end:
             received = await source.receive(received.state, 100)
