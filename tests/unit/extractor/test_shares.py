@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loom_common.domain.run.piece import Share
+from loom_common.domain.values.sampling import sampled
 from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import ReadRecord
 from loom_extractor.shares import takes, wanted
@@ -32,8 +33,9 @@ def test_the_key_decides_wherever_the_record_stands_and_the_place_where_it_has_n
     share = Share(canary=0.3, keys=("id",), on_trial=True)
     of_key = {takes(share, ReadRecord(f"message {n}.1", {"id": "c7", "n": n})) for n in range(50)}
     assert len(of_key) == 1
-    without = [takes(share, ReadRecord(f"message {n}.1", {"n": 1})) for n in range(1000)]
-    assert 230 < sum(without) < 370
+    for none in ({"n": 1}, {"id": None}, {"id": ""}):
+        without = [takes(share, ReadRecord(f"message {n}.1", none)) for n in range(1000)]
+        assert 230 < sum(without) < 370
 
 
 def test_a_share_is_about_as_large_as_it_says_and_a_larger_one_holds_every_smaller_one():
@@ -44,6 +46,12 @@ def test_a_share_is_about_as_large_as_it_says_and_a_larger_one_holds_every_small
     )
     assert 140 < len(tenth) < 260
     assert tenth < half
+
+
+def test_a_sample_of_the_evaluators_is_drawn_of_both_versions_alike():
+    share = Share(canary=0.5, keys=("id",), on_trial=True)
+    drawn = [takes(share, ReadRecord("message 1.1", {"id": str(n)})) for n in range(2000) if sampled(str(n), 0.5)]
+    assert 400 < sum(drawn) < 600
 
 
 def test_a_slice_keeps_the_records_of_its_share_and_one_without_a_share_keeps_all():

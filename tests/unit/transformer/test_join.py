@@ -19,6 +19,7 @@ from loom_common.errors import PermanentError, SourceError
 from loom_common.flow import Stage
 from loom_connectors.ports.context import ConnectorContext
 from loom_transformer.handler import Transformer
+from loom_transformer.joining.near_rows import text_of
 from loom_transformer.joining.tables import OtherSources
 from loom_transformer.transforms.catalog import Catalog
 from support.handling import outgoing_of, runner_of
@@ -212,3 +213,7 @@ async def test_a_source_that_cannot_be_joined_with_fails_the_run(folder, content
         (folder / "vendors.csv").write_text(content, encoding="utf-8")
     with pytest.raises(SourceError, match=words):
         await Worker(folder, {**BY_ID, **changes}).take({"vendor": "v1"})
+
+
+def test_the_text_that_vectors_are_made_of_leaves_out_what_is_empty_and_no_number():
+    assert text_of(["lamp", None, "", 0, False]) == "lamp, 0, False"
