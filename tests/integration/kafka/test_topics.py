@@ -9,7 +9,9 @@ import signal
 import time
 from typing import Any
 
+import orjson
 import pytest
+from confluent_kafka import Producer
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
@@ -152,6 +154,22 @@ async def test_a_run_ends_where_the_topic_ended_when_it_began_and_the_next_goes_
     assert sorted(found) == ids(range(5))
     assert await source.count() == 4
     assert (await read_on(opened(stream=False), None, 4))[0] == ids(range(5, 9))
+
+
+async def test_messages_of_a_transaction_are_read_once_it_is_committed(topics, topic, opened):
+    source, producer = opened(size=1), Producer({**topics.settings, "transactional.id": topic})
+    await asyncio.to_thread(producer.init_transactions, 20)
+    state = (await source.receive(None, 100)).state
+    for ticket, end in ((0, producer.commit_transaction), (1, producer.abort_transaction)):
+        producer.begin_transaction()
+        producer.produce(topic, orjson.dumps(tickets([ticket])[0]), partition=0)
+        assert await asyncio.to_thread(producer.flush, 20) == 0
+        assert not (await source.receive(state, 100)).messages
+        await asyncio.to_thread(end, 20)
+        _, state = await read_on(source, state, 1 - ticket)
+    assert state["offsets"] == {"0": 1, "1": 0}
+    run = await opened(stream=False).receive(None, 100)
+    assert (run.end, run.messages) == (True, [])
 
 
 async def test_a_look_commits_nothing(topics, topic, opened):

@@ -195,6 +195,13 @@ def test_a_refusal_that_only_the_connection_tells_is_what_went_wrong(around):
     assert "SASL authentication failed" in str(found)
 
 
+def test_a_broker_that_only_ends_connections_may_ask_for_something(around):
+    troubles = Troubles()
+    troubles.note(KafkaError(KafkaError._ALL_BROKERS_DOWN, "0/1 brokers are down"))
+    found = error_of(KafkaError(KafkaError._TIMED_OUT), Address.of("kafka://h/t", around), troubles)
+    assert "as where it asks for a user, or for TLS, which kafkas:// is for" in str(found)
+
+
 def test_what_happened_to_a_broker_says_more_than_that_all_are_down(around):
     troubles = Troubles()
     for code, words in ((KafkaError._ALL_BROKERS_DOWN, ""), (KafkaError._TRANSPORT, "h:9092: Connection refused")):

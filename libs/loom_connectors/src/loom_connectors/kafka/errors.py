@@ -92,6 +92,8 @@ def error_of(said: KafkaError, address: Address, troubles: Troubles) -> LoomErro
         return SourceError(f"Kafka at {address.shown} refuses the topic '{address.topic}': {words}.")
     if code == KafkaError._SSL:
         words += ". kafkas:// is for listeners with TLS, whose certificate `ssl_ca` has to vouch for"
+    elif troubles.last is not None and troubles.last.code() == KafkaError._ALL_BROKERS_DOWN:
+        words = "connections to it end at once, as where it asks for a user, or for TLS, which kafkas:// is for"
     elif troubles.last is not None:
         words = _words(troubles.last.str())
     return _away(address, words)
