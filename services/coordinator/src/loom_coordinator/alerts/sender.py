@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import DependencyUnavailable, LoomError
@@ -36,7 +36,13 @@ ATTEMPTS = 5
 _AT_ONCE = 20
 
 
-_DUE = tuple(monitoring_alerts.c[field.name] for field in fields(DueAlert))
+_FIRST_DUE = (
+    select(*(monitoring_alerts.c[field.name] for field in fields(DueAlert)))
+    .where(monitoring_alerts.c.notification_due <= bindparam("now"))
+    .order_by(monitoring_alerts.c.id)
+    .limit(_AT_ONCE)
+    .with_for_update(skip_locked=True)
+)
 
 
 class AlertSender:
@@ -67,13 +73,7 @@ class AlertSender:
     async def _take(self) -> list[DueAlert]:
         """Take alerts to be sent now. Should this process die, they are due again."""
         async with self._outbox.unit() as unit:
-            found = await unit.connection.execute(
-                select(*_DUE)
-                .where(monitoring_alerts.c.notification_due <= unit.now)
-                .order_by(monitoring_alerts.c.id)
-                .limit(_AT_ONCE)
-                .with_for_update(skip_locked=True)
-            )
+            found = await unit.connection.execute(_FIRST_DUE, {"now": unit.now})
             due = [DueAlert(*row) for row in found]
             if due:
                 await unit.connection.execute(

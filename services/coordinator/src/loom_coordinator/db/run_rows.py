@@ -45,6 +45,11 @@ RUNS = select(pipeline_runs, *LABELLED).select_from(
     pipeline_runs.outerjoin(work.run_totals, work.run_totals.c.run_id == pipeline_runs.c.run_id)
 )
 """All that `Run.of` reads."""
+_MINE = pipeline_runs.c.owner.is_not_distinct_from(bindparam("owner", type_=pipeline_runs.c.owner.type))
+_GOES_ON = (pipeline_runs.c.status == PAUSED) & pipeline_runs.c.resumes_at.is_not(None)
+_RUNNING = RUNS.where(_MINE, pipeline_runs.c.status == RUNNING)
+_ACTIVE = RUNS.where(_MINE, (pipeline_runs.c.status == RUNNING) | _GOES_ON)
+"""Statements over so many columns that building one takes longer than carrying it out."""
 _FOUND = RUNS.where(pipeline_runs.c.run_id == bindparam("run_id"))
 
 
@@ -77,6 +82,16 @@ async def find_alone(engine: AsyncEngine, run_id: str) -> Run | None:
     """Return the run as `find` does, where nothing else is read with it: in one visit to the database."""
     rows = await engine.fetch(_FOUND, {"run_id": run_id})
     return Run.of(rows[0]._mapping) if rows else None
+
+
+async def running(unit: UnitOfWork) -> list[Run]:
+    """Return the runs of this coordinator that are at work, without a lock."""
+    return [Run.of(row) for row in (await unit.connection.execute(_RUNNING, {"owner": unit.owner})).mappings()]
+
+
+async def active(unit: UnitOfWork) -> list[Run]:
+    """Return those that are at work, or go on by themselves, without a lock."""
+    return [Run.of(row) for row in (await unit.connection.execute(_ACTIVE, {"owner": unit.owner})).mappings()]
 
 
 def unknown(run_id: str) -> NotFound:

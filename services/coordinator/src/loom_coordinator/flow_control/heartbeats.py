@@ -12,7 +12,7 @@ import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
 
 from loom_common.contracts.v1 import WorkerBeat
 from loom_common.errors import DependencyUnavailable
@@ -28,6 +28,7 @@ SILENCE_SECONDS = 60.0
 RATE_SECONDS = 10.0
 """Rates are over about so long."""
 _WRITE_SECONDS = 2.0
+_GONE = delete(replicas).where(replicas.c.seen_at < bindparam("since"))
 
 
 @dataclass(slots=True)
@@ -77,8 +78,7 @@ class Fleet:
                 await unit.upsert(
                     replicas, [_row(self._heard[name], unit.now) for name in sorted(fresh & self._heard.keys())]
                 )
-                gone = replicas.c.seen_at < unit.now - dt.timedelta(seconds=SILENCE_SECONDS)
-                await unit.connection.execute(delete(replicas).where(gone))
+                await unit.connection.execute(_GONE, {"since": unit.now - dt.timedelta(seconds=SILENCE_SECONDS)})
         except DependencyUnavailable as error:
             log.warning("the fleet cannot be written down", error=str(error))
 

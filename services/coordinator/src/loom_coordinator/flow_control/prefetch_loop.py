@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import fields
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
@@ -36,6 +36,12 @@ QUEUES = frozenset(queue for queue, service in flow.CONSUMERS.items() if service
 coordinator takes what there is."""
 
 _SETTING = tuple(prefetch_limits.c[field.name] for field in fields(Setting))
+_UNDECIDED = (
+    select(prefetch_limits.c.queue, prefetch_limits.c.changed_at, *_SETTING)
+    .where(prefetch_limits.c.by_hand.is_(False), prefetch_limits.c.decided_at < bindparam("due"))
+    .order_by(prefetch_limits.c.queue)
+    .with_for_update(skip_locked=True)
+)
 
 
 class PrefetchLoop:
@@ -114,12 +120,7 @@ async def _enter(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
 
 async def _decide(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
     due = unit.now - dt.timedelta(seconds=ROUND_SECONDS / 2)
-    mine = await unit.connection.execute(
-        select(prefetch_limits.c.queue, prefetch_limits.c.changed_at, *_SETTING)
-        .where(prefetch_limits.c.by_hand.is_(False), prefetch_limits.c.decided_at < due)
-        .order_by(prefetch_limits.c.queue)
-        .with_for_update(skip_locked=True)
-    )
+    mine = await unit.connection.execute(_UNDECIDED, {"due": due})
     for queue, changed_at, *setting in mine.all():
         if queue in signals:
             await _decide_one(unit, queue, Setting(*setting), changed_at, signals[queue])
@@ -129,19 +130,16 @@ async def _decide_one(unit: UnitOfWork, queue: str, before: Setting, changed_at:
     after = decide(before, signals)
     if after.prefetch != before.prefetch:
         log.info("prefetch", queue=queue, limit=after.prefetch, before=before.prefetch, reason=after.reason)
-    await unit.connection.execute(
-        update(prefetch_limits)
-        .where(prefetch_limits.c.queue == queue)
-        .values(
-            prefetch=after.prefetch,
-            reason=after.reason,
-            streak=after.streak,
-            hold=after.hold,
-            unhindered=after.unhindered,
-            decided_at=unit.now,
-            changed_at=unit.now if after.prefetch != before.prefetch else changed_at,
-        )
-    )
+    values = {
+        "prefetch": after.prefetch,
+        "reason": after.reason,
+        "streak": after.streak,
+        "hold": after.hold,
+        "unhindered": after.unhindered,
+        "decided_at": unit.now,
+        "changed_at": unit.now if after.prefetch != before.prefetch else changed_at,
+    }
+    await unit.change(prefetch_limits, queue, values)
 
 
 async def _forget(unit: UnitOfWork) -> None:

@@ -18,8 +18,6 @@ from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import fleet_load, own_queues
@@ -116,10 +114,7 @@ class BrokerLoss:
 
 async def _news(unit: UnitOfWork) -> dict[str, object]:
     """Return of every running run something that changes with every fact that changes the run."""
-    running = run_rows.RUNS.where(
-        pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(unit.owner)
-    )
-    found = [Run.of(row) for row in (await unit.connection.execute(running)).mappings()]
+    found = await run_rows.running(unit)
     asked = await lifecycle_slices.last_asked(unit, [run.run_id for run in found])
     return {
         run.run_id: (run.epoch, run.finalizing, run.notice, run.totals.heard_at, asked.get(run.run_id)) for run in found

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, or_, select
 
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import RETRY_DELAYS
@@ -18,19 +18,22 @@ LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_DELAYS[-1])
 longest delay, and a worker that takes it later must drop it."""
 MOST = 1000
 """Runs; the latest ones."""
+_ENDED_LATELY = pipeline_runs.c.completed_at > bindparam("since", type_=pipeline_runs.c.completed_at.type)
+_RAISED = (
+    select(pipeline_runs.c.run_id, pipeline_runs.c.epoch, pipeline_runs.c.status)
+    .where(
+        pipeline_runs.c.epoch > 1,
+        or_(pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.status == run_rows.PAUSED, _ENDED_LATELY),
+        pipeline_runs.c.owner.is_not_distinct_from(bindparam("owner", type_=pipeline_runs.c.owner.type)),
+    )
+    .order_by(pipeline_runs.c.started_at.desc())
+    .limit(MOST)
+)
 
 
 async def raised(unit: UnitOfWork) -> list[RunEpoch]:
     """Return the epoch of every run that may have messages of an earlier epoch on the bus."""
-    ended = pipeline_runs.c.completed_at
-    recent = pipeline_runs.c.status.in_([run_rows.RUNNING, run_rows.PAUSED]) | (ended > unit.now - LONGEST_WAIT)
-    statement = (
-        select(pipeline_runs.c.run_id, pipeline_runs.c.epoch, pipeline_runs.c.status)
-        .where(pipeline_runs.c.epoch > 1, recent, pipeline_runs.c.owner.is_not_distinct_from(unit.owner))
-        .order_by(pipeline_runs.c.started_at.desc())
-        .limit(MOST)
-    )
-    rows = await unit.connection.execute(statement)
+    rows = await unit.connection.execute(_RAISED, {"since": unit.now - LONGEST_WAIT, "owner": unit.owner})
     return [
         RunEpoch(run_id=run_id, epoch=epoch, cancelled=status == run_rows.CANCELLED) for run_id, epoch, status in rows
     ]

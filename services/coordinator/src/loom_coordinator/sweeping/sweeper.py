@@ -21,7 +21,6 @@ from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.intake import apply_facts, run_commands, stream_commands
@@ -64,7 +63,7 @@ class Sweeper:
 
     async def _look(self) -> None:
         async with self._outbox.unit() as unit:
-            active = await self._active(unit)
+            active = await run_rows.active(unit)
             told = [await self._progress(unit, run) for run in active if not run.wanted]
             for run in active:
                 if run.wanted:
@@ -77,15 +76,6 @@ class Sweeper:
 
     async def _progress(self, unit: UnitOfWork, run: Run) -> RunProgress:
         return await progress(unit, run, self._under_way.of(run.run_id, run.epoch))
-
-    async def _active(self, unit: UnitOfWork) -> list[Run]:
-        """Return the runs that are at work, or go on by themselves."""
-        runs = pipeline_runs.c
-        waits = (runs.status == run_rows.PAUSED) & runs.resumes_at.is_not(None)
-        rows = await unit.connection.execute(
-            run_rows.RUNS.where((runs.status == run_rows.RUNNING) | waits, runs.owner.is_not_distinct_from(self._owner))
-        )
-        return [Run.of(row) for row in rows.mappings()]
 
     async def _heed(self, unit: UnitOfWork, run: Run) -> None:
         """Carry out a command that another process left with the run."""
@@ -100,7 +90,7 @@ class Sweeper:
 
     async def _sweep(self) -> None:
         async with self._outbox.unit() as unit:
-            active = await self._active(unit)
+            active = await run_rows.active(unit)
             raised = await epochs.raised(unit)
             untold = await run_ends.overdue(unit)
         if raised:

@@ -15,7 +15,6 @@ from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.flow_control import fleet_load, own_queues
 
 LOOK_SECONDS = 3.0
@@ -45,9 +44,8 @@ class Unserved:
 
     async def look(self) -> None:
         """Look once. The broker is asked only about queues that nobody consumes. Raises `DependencyUnavailable`."""
-        running = run_rows.RUNS.where(pipeline_runs.c.status == run_rows.RUNNING)
         async with self._outbox.unit() as unit:
-            runs = [Run.of(row) for row in (await unit.connection.execute(running)).mappings()]
+            runs = await run_rows.running(unit)
             served = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
         absent = {
             step: await own_queues.ready_in(self._bus, flow.step_queue(step))
