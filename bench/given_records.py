@@ -118,7 +118,7 @@ async def _measured(command: list[str], folder: Path, path: str, options: argpar
     """Return what was measured of one server: clients without a pause, and requests at an even rate."""
     async with _started(command, folder) as (address, pid):
         place = urlsplit(f"http://{address}")
-        make = posting(path, address)
+        make = posting(path, address, once=options.once)
         connections = [await Connection.opened(str(place.hostname), place.port or 80) for _ in range(options.clients)]
         await _closely(connections[:1], make, 1.0)  # what the first request has to load does not count
         passages = []
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, evenly (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: %(default)s)")
     parser.add_argument("--keys", action="store_true", help="let the pipeline know records again by their key")
+    parser.add_argument("--once", action="store_true", help="give each request an Idempotency-Key")
     parser.add_argument("--least", type=float, help="fail where fewer requests a second are taken")
     parser.add_argument("--most", type=float, help="fail where the 99th percentile at that rate is above so many ms")
     options = parser.parse_args()
@@ -173,7 +174,11 @@ def main() -> None:
     closely, evenly = found["loom serve"]
     share = closely.rate / found["the bare server"][0].rate
     print(f"loom serve takes {share:.2f} of what the bare server takes")
-    of = "known again by their key" if options.keys else ""
+    of = ", ".join(
+        words
+        for words, said in (("known again by their key", options.keys), ("each with an Idempotency-Key", options.once))
+        if said
+    )
     figures.keep("given_records", closely.rate, of)
     figures.keep("given_records.share", share, of)
     figures.keep("given_records.p99", evenly.answers.share(0.99), of)

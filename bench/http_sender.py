@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Self, cast
+from uuid import uuid4
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -61,11 +62,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def posting(path: str, host: str, kind: str = "application/json") -> Callable[[bytes], bytes]:
-    """Return what makes a request of a body."""
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: "
+def posting(path: str, host: str, *, once: bool = False) -> Callable[[bytes], bytes]:
+    """Return what makes a request of a body of JSON; `once` gives each an `Idempotency-Key`."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
 
     def of(body: bytes) -> bytes:
-        return f"{head}{len(body)}\r\n\r\n".encode() + body
+        key = f"\r\nIdempotency-Key: {uuid4()}" if once else ""
+        return f"{head}{len(body)}{key}\r\n\r\n".encode() + body
 
     return of

@@ -11,6 +11,7 @@ from fastapi import Request
 from loom.project.config import LoomConfig
 from loom_api.access import viewer_of
 from loom_api.following import Following, news_of
+from loom_api.http.idempotency import KeptRequests
 from loom_api.reads import Reads
 from loom_api.running.inboxes import Inboxes
 from loom_api.running.labels import Labelling
@@ -34,6 +35,8 @@ class Source:
     def __init__(self, engine: AsyncEngine, config: LoomConfig, bus: Bus | None, sessions: Sessions) -> None:
         self.engine = engine
         """The state database."""
+        self.requests = KeptRequests(engine)
+        """The requests that clients have given a key."""
         self.config = config
         self.provider = _provider(config)
         """The OpenID provider that people sign in at; None where there is none."""

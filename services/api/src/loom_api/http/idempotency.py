@@ -1,13 +1,14 @@
 """Carries out a request that comes twice with the same `Idempotency-Key` once, and gives both the same answer.
 
-The answer is kept in the state database, so that it does not matter which replica is asked."""
+The answer is kept in the state database, so that it does not matter which replica is asked. What is written there of
+requests that come at the same time is one transaction."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from loom_ai.coalescing import Coalescer
 from loom_api.access import viewer_of
 from loom_api.http.problems import problem
 from loom_common.async_engine import AsyncConnection, AsyncEngine
@@ -30,6 +32,8 @@ _KEPT_HEADERS = ("content-type", "location")
 _AGAIN_SECONDS = 1
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+Settle = Callable[[AsyncConnection], Awaitable[None]]
+"""Writes down what became of a request: its answer, or that it may come again."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -49,8 +53,37 @@ def start_key(request: Request) -> str | None:
     return None if found is None else str(found)
 
 
-def once(engine: AsyncEngine) -> type[APIRoute]:
-    """Return the class of routes whose answers are kept in the state database of `engine`."""
+class KeptRequests:
+    """Takes requests by their keys, and settles them, in the state database of an engine."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._take: Coalescer[Key, Taken | Answered | UnderWay | Other] = Coalescer(self._taken)
+        self._settle: Coalescer[Settle, None] = Coalescer(self._settled)
+
+    async def take(self, key: Key) -> Taken | Answered | UnderWay | Other:
+        """Take a request, as `idempotency.take` does."""
+        with trouble_told(self._engine.url):
+            return await self._take(key)
+
+    async def settle(self, settle: Settle) -> None:
+        """Write down what became of a request."""
+        with trouble_told(self._engine.url):
+            await self._settle(settle)
+
+    async def _taken(self, keys: Sequence[Key]) -> Sequence[Taken | Answered | UnderWay | Other]:
+        async with self._engine.begin() as connection:
+            return await idempotency.take_all(connection, keys, dt.datetime.now(dt.UTC))
+
+    async def _settled(self, acts: Sequence[Settle]) -> Sequence[None]:
+        async with self._engine.begin() as connection:
+            for settle in acts:
+                await settle(connection)
+        return [None] * len(acts)
+
+
+def once(requests: KeptRequests) -> type[APIRoute]:
+    """Return the class of routes whose answers are kept among these requests."""
 
     class Once(APIRoute):
         """Carries out a request once."""
@@ -62,7 +95,7 @@ def once(engine: AsyncEngine) -> type[APIRoute]:
             async def handle_once(request: Request) -> Response:
                 if (chosen := key_of(request)) is None:
                     return await handle(request)
-                return await carry_out_once(engine, request, chosen, await request.body(), handle)
+                return await carry_out_once(requests, request, chosen, await request.body(), handle)
 
             return handle_once
 
@@ -75,14 +108,13 @@ def key_of(request: Request) -> str | None:
     return chosen if chosen is not None and _WRITTEN.fullmatch(chosen) else None
 
 
-async def carry_out_once(engine: AsyncEngine, request: Request, chosen: str, said: bytes, handle: Handle) -> Response:
+async def carry_out_once(
+    requests: KeptRequests, request: Request, chosen: str, said: bytes, handle: Handle
+) -> Response:
     """Carry a request out, unless one came with its key before. `said` tells what is in its body: the body, or a hash
     of it."""
     key = Key(viewer_of(request.scope).user, chosen, _hash(request, said))
-    with trouble_told(engine.url):
-        async with engine.begin() as connection:
-            taken = await idempotency.take(connection, key, dt.datetime.now(dt.UTC))
-    match taken:
+    match await requests.take(key):
         case Answered(status, headers, body):
             return Response(body, status, {**headers, "Idempotency-Replayed": "true"})
         case UnderWay():
@@ -95,12 +127,12 @@ async def carry_out_once(engine: AsyncEngine, request: Request, chosen: str, sai
             )
         case Taken(first_at):
             request.state.start_key = _name(key, first_at)
-            return await _carried_out(engine, key, handle, request)
+            return await _carried_out(requests, key, handle, request)
 
 
-async def _carried_out(engine: AsyncEngine, key: Key, handle: Handle, request: Request) -> Response:
+async def _carried_out(requests: KeptRequests, key: Key, handle: Handle, request: Request) -> Response:
     """Carry the request out, and keep its answer. One that was refused may come again with the same key."""
-    settle: Callable[[AsyncConnection], Awaitable[None]] = partial(idempotency.give_back, key=key)
+    settle: Settle = partial(idempotency.give_back, key=key)
     try:
         response = await handle(request)
         if response.status_code < 300:
@@ -113,9 +145,7 @@ async def _carried_out(engine: AsyncEngine, key: Key, handle: Handle, request: R
         settle = partial(idempotency.forget, key=key)
         raise
     finally:
-        with trouble_told(engine.url):
-            async with engine.begin() as connection:
-                await settle(connection)
+        await requests.settle(settle)
     return response
 
 

@@ -21,7 +21,7 @@ from loom_coordinator.queries.prefetch import PrefetchLimit
 def router(source: Source) -> Routes:
     """Return the routes. Embedded, there is no cluster, and they answer 404."""
     routes = Routes("cluster", route_class=TaggedRoute, responses=documented(404))
-    starting = Routes("cluster", route_class=once(source.engine), responses=documented(404, 409))
+    starting = Routes("cluster", route_class=once(source.requests), responses=documented(404, 409))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/fleet", response_model=Overview)

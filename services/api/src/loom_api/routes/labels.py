@@ -35,7 +35,7 @@ OfGoal = Annotated[Goal, Query(description="What a proposed threshold has to hol
 def router(source: Source) -> Routes:
     """Return the routes."""
     routes = Routes("labels", route_class=TaggedRoute, responses=documented(404))
-    writing = Routes("labels", route_class=once(source.engine), responses=documented(404, 409))
+    writing = Routes("labels", route_class=once(source.requests), responses=documented(404, 409))
     serving = Depends(source.labelling)
 
     @routes.get("/runs/{run_id}/labels", response_model=Page[Label])

@@ -25,7 +25,7 @@ from loom_coordinator.queries.pipelines import PipelineVersion
 def router(source: Source) -> Routes:
     """Return the routes."""
     routes = Routes("pipelines", below="/pipelines", route_class=TaggedRoute)
-    starting = Routes("pipelines", below="/pipelines", route_class=once(source.engine))
+    starting = Routes("pipelines", below="/pipelines", route_class=once(source.requests))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("", response_model=list[ListedPipeline])

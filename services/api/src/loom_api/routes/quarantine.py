@@ -30,7 +30,7 @@ OfRun = Annotated[str | None, Query(description="Only this run's.")]
 def router(source: Source) -> Routes:
     """Return the routes."""
     routes = Routes("quarantine", route_class=TaggedRoute)
-    starting = Routes("quarantine", route_class=once(source.engine))
+    starting = Routes("quarantine", route_class=once(source.requests))
     asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/quarantine", response_model=Page[WholeRecord], responses=documented(404))

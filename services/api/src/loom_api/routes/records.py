@@ -132,7 +132,7 @@ async def _with_body(source: Source, request: Request, handle: Callable[[RecordB
         async with received(request.stream(), request.headers.get("content-type", "")) as body:
             if (chosen := key_of(request)) is None:
                 return await handle(body, request)
-            return await carry_out_once(source.engine, request, chosen, body.hash.encode(), partial(handle, body))
+            return await carry_out_once(source.requests, request, chosen, body.hash.encode(), partial(handle, body))
     except UnknownMediaType as error:
         return problem(415, str(error))
     except KeysTaken as error:

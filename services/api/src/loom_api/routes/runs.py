@@ -111,7 +111,7 @@ def router(source: Source) -> Routes:
 
 def _commands(source: Source) -> Routes:
     routes = Routes("runs", responses=documented(404))
-    starting = Routes("runs", route_class=once(source.engine), responses=documented(404, 409))
+    starting = Routes("runs", route_class=once(source.requests), responses=documented(404, 409))
     ordered = Depends(source.commands)
 
     @routes.post("/runs/{run_id}/pause", response_model=RunStatus)

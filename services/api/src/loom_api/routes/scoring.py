@@ -22,7 +22,7 @@ Shown = Annotated[int, Query(ge=1, le=10_000, description="At most so many recor
 def router(source: Source) -> Routes:
     """Return the routes."""
     routes = Routes("runs", route_class=TaggedRoute, responses=documented(404))
-    starting = Routes("runs", route_class=once(source.engine), responses=documented(404, 409))
+    starting = Routes("runs", route_class=once(source.requests), responses=documented(404, 409))
     serving = Depends(source.scoring)
 
     @routes.get("/runs/{run_id}/diff/{other}", response_model=Diff)
