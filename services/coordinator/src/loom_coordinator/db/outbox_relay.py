@@ -1,4 +1,8 @@
-"""Publishes what units of work leave in the outbox."""
+"""Publishes what units of work leave in the outbox.
+
+That of an embedded engine is a list: its messages go to a bus in the same process, and end with it. What was not
+published then follows from the rows of the run, when it is resumed. A database that is not in the process, too, may
+have committed what it could not tell any more; so there the messages are rows, as in a cluster."""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import RowMapping, bindparam, delete, select
 
 from loom_common.async_engine import AsyncEngine
+from loom_common.contracts.encoding.codec import encode
 from loom_common.errors import DependencyUnavailable
 from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Wire
@@ -54,16 +59,23 @@ class OutboxRelay:
         self._owner = owner
         self._metrics = metrics or PipelineMetrics()
         self._wake = asyncio.Event()
+        self._in_memory = owner is not None and engine.dialect.name == "sqlite"
+        self._committed: list[Wire] = []
+        """Holds what was committed and not yet published, where that is kept in memory."""
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[UnitOfWork]:
         """Open a transaction; what it sends is published soon after it is committed."""
+        taken: list[Wire] = []
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
             yield unit
+            if self._in_memory:
+                taken = [encode(each, NAME, hands_over=self._bus.hands_over) for each in unit.taken()]
+        self._committed += taken
         self._metrics.add(unit.observed)
         for run in unit.ended:
             tracer().run_ended(run)
-        if unit.sends:
+        if unit.sends or taken:
             self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,12 +100,22 @@ class OutboxRelay:
             log.warning("outbox waits", error=str(error))
 
     async def _relay_group(self) -> bool:
+        if self._in_memory:
+            return await self._relay_committed()
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
             rows = (await unit.connection.execute(_TAKE, {"mine": self._owner})).mappings().all()
             if rows:
                 await self._bus.publish([_wire(row) for row in sorted(rows, key=lambda row: row["id"])])
                 await failpoints.reach("mid_relay")
         return len(rows) == _GROUP
+
+    async def _relay_committed(self) -> bool:
+        """Publish what was committed, as it is kept in memory. Return whether more was committed meanwhile."""
+        if wires := self._committed[:]:
+            await self._bus.publish(wires)
+            await failpoints.reach("mid_relay")
+            del self._committed[: len(wires)]
+        return bool(self._committed)
 
 
 def _wire(row: RowMapping) -> Wire:

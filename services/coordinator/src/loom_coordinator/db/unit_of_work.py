@@ -93,6 +93,11 @@ class UnitOfWork:
         statement = self.insert(inbox).on_conflict_do_nothing().returning(inbox.c.message_id)
         return (await self.connection.execute(statement, row)).scalar_one_or_none() is not None
 
+    def taken(self) -> list[Outgoing]:
+        """Return what is to be sent. It is not written into the outbox then."""
+        taken, self._outgoing = self._outgoing, []
+        return taken
+
     async def flush(self) -> None:
         """Write what is to be sent into the outbox."""
         if not self._outgoing:
