@@ -178,3 +178,12 @@ async def test_an_empty_text_for_a_strict_column_is_refused_with_the_option_that
     await loading.close()
     assert (result.loaded, [failed.code for failed in result.failed]) == (1, ["type"])
     assert "extract: {options: {null_values: ['']}}" in result.failed[0].reason
+
+
+async def test_of_many_rows_one_that_is_refused_stands_alone_and_the_last_of_a_key_counts(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER CHECK (n <> 77))")
+    loading = destination(tmp_path, mode="upsert", key="id")
+    result = await loading.load(batch(*({"id": str(n % 120), "n": n} for n in range(173))))
+    await loading.close()
+    assert (result.loaded, [row.record_id for row in result.failed]) == (172, ["r77"])
+    assert run_sql(tmp_path, "SELECT count(*), min(n), max(n) FROM t") == [(119, 53, 172)]

@@ -80,8 +80,19 @@ def leaves(*kinds: type) -> Callable[[Bind], Bind]:
 def bound_rows(rows: Sequence[Mapping[str, Any]], binders: Sequence[tuple[str, Bind]]) -> list[list[Any]]:
     """Bind the values of rows for a driver, by the binder of each column. Raises `UnfitValue`, which names the
     column."""
-    columns = [_bound([row.get(name) for row in rows], name, bind) for name, bind in binders]
-    return [list(row) for row in zip(*columns, strict=True)]
+    return [list(row) for row in zip(*_bound_columns(rows, binders), strict=True)]
+
+
+def bound_values(rows: Sequence[Mapping[str, Any]], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
+    """Bind the same values, and return those of one row after those of the other. Raises `UnfitValue`, likewise."""
+    values: list[Any] = [None] * (len(rows) * len(binders))
+    for at, column in enumerate(_bound_columns(rows, binders)):
+        values[at :: len(binders)] = column
+    return values
+
+
+def _bound_columns(rows: Sequence[Mapping[str, Any]], binders: Sequence[tuple[str, Bind]]) -> list[list[Any]]:
+    return [_bound([row.get(name) for row in rows], name, bind) for name, bind in binders]
 
 
 def _bound(values: list[Any], name: str, bind: Bind) -> list[Any]:

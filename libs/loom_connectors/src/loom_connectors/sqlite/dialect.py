@@ -22,9 +22,11 @@ from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder
 from loom_connectors.storage.local import see_that_it_can_be_written
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_rows, json_text
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_values, json_text
 
 Result = TypeVar("Result")
+_ROWS_AT_ONCE = 50
+"""The number of rows of one statement: each statement waits once for the interpreter's lock."""
 _ROW_ERRORS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -115,8 +117,14 @@ class SqliteSession:
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         columns = columns_of(rows)
         binders = [(name, binder(target.columns[name])) for name in columns]
-        sql = tables.insert_sql(target.table.sql, columns, target.key)
-        self._db.executemany(sql, bound_rows([row.values for row in rows], binders))
+        values = bound_values([row.values for row in rows], binders)
+        width = len(columns)
+        at_once = max(1, min(_ROWS_AT_ONCE, self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width))
+        many = len(rows) // at_once * at_once
+        for first, last, size in ((0, many, at_once), (many, len(rows), 1)):
+            sql = tables.insert_sql(target.table.sql, columns, target.key, size)
+            each = size * width
+            self._db.executemany(sql, (values[at : at + each] for at in range(first * width, last * width, each)))
 
     async def copy_rows(self, source: TableName, target: TableName) -> None:
         names = name_list(list(await self.columns(source)))

@@ -113,9 +113,10 @@ def create_like(db: sqlite3.Connection, staging: str, table: str) -> None:
         db.execute(f"CREATE UNIQUE INDEX {name} ON {quoted(staging)} ({name_list(key)})")
 
 
-def insert_sql(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
-    """Return the statement that inserts a row, or updates the one with its key. `table` is quoted."""
-    sql = f"INSERT INTO {table} ({name_list(columns)}) VALUES ({', '.join('?' * len(columns))})"
+def insert_sql(table: str, columns: Sequence[str], key: Sequence[str], rows: int = 1) -> str:
+    """Return the statement that inserts so many rows, or updates those with their keys. `table` is quoted."""
+    row = f"({', '.join('?' * len(columns))})"
+    sql = f"INSERT INTO {table} ({name_list(columns)}) VALUES {', '.join([row] * rows)}"
     if not key:
         return sql
     changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in columns if name not in key)
