@@ -93,3 +93,19 @@ def test_a_value_that_its_column_would_change_is_refused(value, form):
 def test_an_absent_value_is_null_and_rows_can_be_numbered():
     rows = [Row("1", {"a": "x", "b": "y"}), Row("2", {"b": ""})]
     assert copy_text(rows, ["a", "b"], {"a": "text", "b": "text"}, numbered=True) == b"0\tx\ty\n1\t\\N\t\n"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("a", None, "\\N", "b\tc", "", "\r\n", "\\"),
+        ("a", "b\0c", None),
+        ("\0", "\0\0"),
+        (None, None),
+        ("a", 1, {"b": "\t"}),
+    ],
+)
+def test_texts_that_are_escaped_together_come_out_as_each_by_itself(values):
+    rows = [Row("r", {"c": value, "d": "e\\f"}) for value in values]
+    apart = b"".join(copy_text([row], ["c", "d"], {"c": "text", "d": "text"}) for row in rows)
+    assert copy_text(rows, ["c", "d"], {"c": "text", "d": "text"}) == apart

@@ -7,7 +7,7 @@ of a column without time zone. So the forms below look before it does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,7 +29,10 @@ from loom_connectors.values import (
 Write = Callable[[Any], str]
 """A value as text that Postgres reads. Raises `UnfitValue`."""
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+"""Says what is written for a character; the backslash is the first, because the others are written with one."""
+_ESCAPES = str.maketrans(_ESCAPED)
+_TEXTS = frozenset((str, type(None)))
 _NULL = "\\N"
 
 
@@ -39,20 +42,32 @@ def copy_text(
     """Write the rows, `columns` of each; `forms` says how a column is written (see `_writer`). Absent values are NULL.
 
     `numbered` puts the row's place in the batch before it, as one column more. Raises `UnfitValue`."""
-    writers = [(name, _writer(forms[name])) for name in columns]
-    lines = []
-    try:
-        for row in rows:
-            texts = []
-            for name, write in writers:
-                value = row.values.get(name)
-                texts.append(_NULL if value is None else write(value))
-            lines.append("\t".join(texts))
-    except UnfitValue as error:
-        raise UnfitValue(str(error), name) from None
-    if numbered:
-        lines = [f"{at}\t{line}" for at, line in enumerate(lines)]
-    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass") if lines else b""
+    if not rows:
+        return b""
+    texts: list[Iterable[str]] = [map(str, range(len(rows)))] if numbered else []
+    for name in columns:
+        try:
+            texts.append(_column([row.values.get(name) for row in rows], _writer(forms[name])))
+        except UnfitValue as error:
+            raise UnfitValue(str(error), name) from None
+    lines = map("\t".join, zip(*texts, strict=True))
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _column(values: Sequence[Any], write: Write) -> Sequence[str]:
+    """Write the values of one column. Texts are escaped all at once, which takes half of the time. Between them stands
+    NUL, which Postgres takes in no text: where a value holds one, each is written by itself, so that it is refused."""
+    if write is not _text or not _TEXTS.issuperset(map(type, values)):
+        return [_NULL if value is None else write(value) for value in values]
+    together = "\0".join([value or "" for value in values])
+    if together.count("\0") >= len(values):
+        return [_NULL if value is None else write(value) for value in values]
+    for character, escaped in _ESCAPED.items():
+        together = together.replace(character, escaped)
+    texts = together.split("\0")
+    if None not in values:
+        return texts
+    return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
 
 
 @cache
