@@ -34,7 +34,7 @@ from loom_connectors.ports.source import Page, Source, VersionedSource
 from loom_extractor import shares
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
-from loom_extractor.identity import identified
+from loom_extractor.identity import all_identified
 from loom_extractor.incremental import is_incremental, point_taken, taken
 from loom_extractor.sources.planned import OpenSource, PlannedSources
 from loom_extractor.sources.received import ReceivedRecords
@@ -214,7 +214,7 @@ class Extractor:
                     page = await pieces.read(source, request.cursor, fitting, until)
             carried = carried_from_input(plan.pipeline)
             sensitive = plan.pipeline.sensitive_fields
-            records = [identified(record, keys, carried, sensitive, order_by) for record in page.records]
+            records = all_identified(page.records, keys, carried, sensitive, order_by)
             if keys:
                 records = await self._told_apart(request, plan, source, page, records)
         return _Read(page, shares.wanted(shares.of_slice(request), page.records, records), lanes)

@@ -22,15 +22,47 @@ def identified(
     sensitive: SensitiveFields = NOTHING_SENSITIVE,
     order_by: Sequence[str] = (),
 ) -> SliceRecord:
-    """Return the record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
+    """Return one record as `all_identified` does."""
+    return all_identified((record,), keys, carried, sensitive, order_by)[0]
+
+
+def all_identified(
+    records: Sequence[ReadRecord],
+    keys: Sequence[str],
+    carried: Sequence[str] = (),
+    sensitive: SensitiveFields = NOTHING_SENSITIVE,
+    order_by: Sequence[str] = (),
+) -> list[SliceRecord]:
+    """Return each record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
     field among those `carried` to the destination or those by which it is in sequence (`order_by`). An id holds nothing
     of `sensitive` fields, by which their values could be guessed."""
-    if record.error is not None:
-        return _kept_out(record, keys, record.error, sensitive)
-    written = sorted_json(record.data)
-    if not _shows_storable(written) and (why := unstorable(record.data)) is not None:
-        error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
-        return _kept_out(record, keys, error, sensitive)
+    by_content = not (keys or carried or sensitive or order_by)
+    found: list[SliceRecord] = []
+    for record in records:
+        data, error = record.data, record.error
+        if error is None:
+            written = sorted_json(data)
+            is_flat = written is not None and b"[" not in written and written.rfind(b"{") == 0
+            if not is_flat and not _shows_storable(written) and (why := unstorable(data)) is not None:
+                error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
+        if error is not None:
+            found.append(_kept_out(record, keys, error, sensitive))
+        elif by_content:
+            found.append(SliceRecord(record_hash(data, record.position, written), data))
+        else:
+            found.append(_identified(record, written, keys, carried, sensitive, order_by))
+    return found
+
+
+def _identified(
+    record: ReadRecord,
+    written: bytes | None,
+    keys: Sequence[str],
+    carried: Sequence[str],
+    sensitive: SensitiveFields,
+    order_by: Sequence[str],
+) -> SliceRecord:
+    """Return a record that a message can carry, of which more is asked than its content."""
     try:
         if carried:
             see_fields(record.data, carried, record.position)
@@ -48,10 +80,7 @@ def identified(
 def _shows_storable(written: bytes | None) -> bool:
     """Tell whether a record's JSON shows that a message can carry it. The encoder takes only whole characters and short
     integers, and where there are no more brackets than levels are allowed, it is not nested too deeply."""
-    if written is None:
-        return False
-    is_flat = b"[" not in written and written.rfind(b"{") == 0
-    return is_flat or written.count(b"{") + written.count(b"[") <= DEEPEST
+    return written is not None and written.count(b"{") + written.count(b"[") <= DEEPEST
 
 
 def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:

@@ -25,7 +25,7 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     keys, included = pipeline.carried_key, pipeline.load.include
     carried = (*keys, *included)
     if not carried and whole is None:
-        return [Row(record.id, {**record.result}) for record in records], []
+        return [Row(each.id, {**(each.input if each.output is None else each.output)}) for each in records], []
     rows, failed = [], []
     for record in records:
         output = record.result if whole is None else whole(record.result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from loom_common.contracts.v1 import (
     BatchExtracted,
@@ -161,6 +161,8 @@ def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> 
 
 def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
+    if {EvaluatedRecord}.issuperset(map(type, records)):
+        return Evaluated(records=cast("tuple[EvaluatedRecord, ...]", tuple(records)))
     return Evaluated(
         records=tuple(
             [

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from loom_connectors.ports.destination import FailedRow, LoadBatch, LoadResult, Row
+from loom_connectors.sql.columns import columns_of
 from loom_connectors.values import json_text
 
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -21,6 +22,8 @@ def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) ->
     """The rows a table can be asked to take, and those it cannot: a column it lacks, or no value for the key."""
     fit, failed = [], []
     columns = frozenset(known)
+    if not key and columns.issuperset(columns_of(rows)) and all(row.values for row in rows):
+        return list(rows), []
     for row in rows:
         keyless = [name for name in key if row.values.get(name) is None] if key else ()
         if not row.values.keys() <= columns:
@@ -38,6 +41,8 @@ def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) ->
 
 def result_of(rows: Sequence[Row], failed: Sequence[FailedRow]) -> LoadResult:
     """Return what became of a batch, failed rows in the batch's order."""
+    if not failed:
+        return LoadResult(len(rows))
     place = {row.record_id: at for at, row in enumerate(rows)}
     return LoadResult(len(rows) - len(failed), tuple(sorted(failed, key=lambda each: place[each.record_id])))
 
