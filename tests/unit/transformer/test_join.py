@@ -154,6 +154,18 @@ async def test_the_row_whose_text_is_nearest_matches_where_it_is_near_enough(fol
     assert [each["found"] for each in outputs(turned).values()] == ["v3", "v2"]
 
 
+async def test_a_row_that_is_exactly_as_near_as_it_has_to_be_matches(folder):
+    step = {**NEAR, "similarity": 1.0, "missing": "fail"}
+    made = await Worker(folder, step, model=Vectors()).take({"supplier": "Acme Incorporated"}, {"supplier": "Acme"})
+    assert outputs(made) == {"r0": {"found": "v2"}}
+
+
+async def test_without_a_model_the_nearest_row_is_the_only_one_however_many_are_near_enough(folder):
+    step = {**NEAR, "similarity": 0.1, "several": "fail"}
+    made = await Worker(folder, step, model=Vectors()).take({"supplier": "Acme Incorporated"})
+    assert outputs(made) == {"r0": {"found": "v2"}}
+
+
 async def test_a_model_chooses_among_the_nearest_rows_and_no_vector_is_paid_for_twice(folder):
     journal, store = MemoryJournal(), MemoryJoinedTables()
     step = {**ALIKE, "embedding": NEAR["embedding"], "similarity": 0.3}
