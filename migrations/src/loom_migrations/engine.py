@@ -16,8 +16,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from loom_common import poolers
 from loom_common.async_engine import WRITES, AsyncEngine, create_async_engine, ping_before_use, see_no_pooler
 from loom_common.domain.values.urls import redacted
-from loom_common.sqlite_connection import SqliteConnection
-from loom_common.sqlite_log import use_write_ahead_log
+from loom_common.sqlite.connection import SqliteConnection
+from loom_common.sqlite.log import use_write_ahead_log
 from loom_common.text import storable
 from loom_migrations.trouble import told_plainly
 

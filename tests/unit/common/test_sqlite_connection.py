@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from loom_common.async_engine import AsyncEngine, create_async_engine
-from loom_common.sqlite_connection import SqliteConnection
+from loom_common.sqlite.connection import SqliteConnection
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 

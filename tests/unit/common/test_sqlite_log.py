@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from loom_common.sqlite_log import use_write_ahead_log
+from loom_common.sqlite.log import use_write_ahead_log
 from loom_dev.waiting import patience
 
 

@@ -106,6 +106,12 @@ def _commit_with_next(connection: Connection) -> None:
         commit()
 
 
+def _short_with_next(connection: Connection) -> None:
+    """Have the next statement carried out in the event loop's thread, where the driver's connection can."""
+    if (short := getattr(connection.connection.driver_connection, "short_with_next", None)) is not None:
+        short()
+
+
 class AsyncEngine:
     """Gives connections to a database from a pool."""
 
@@ -135,9 +141,10 @@ class AsyncEngine:
         """Carry out one statement that returns no rows, as a transaction of its own."""
         await greenlet_spawn(self._carried_out, statement, parameters)
 
-    async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows, as a transaction of their own."""
-        await greenlet_spawn(self._inserted, insert, rows)
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]], *, short: bool = False) -> None:
+        """Insert rows, as a transaction of their own. `short` says that this takes no longer than other things that
+        the event loop does, so that a connection to SQLite may do it without its thread."""
+        await greenlet_spawn(self._inserted, insert, rows, short)
 
     async def fetch(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """Carry out one statement as a transaction of its own, and return its rows."""
@@ -151,10 +158,12 @@ class AsyncEngine:
             connection.commit()
             return rows
 
-    def _inserted(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _inserted(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]], short: bool) -> None:  # noqa: FBT001
         with self.sync_engine.connect() as connection:
             values = insert.values(connection.dialect, rows)
             _commit_with_next(connection)
+            if short:
+                _short_with_next(connection)
             connection.exec_driver_sql(insert.sql(connection.dialect), values)
             connection.commit()
 

@@ -25,18 +25,18 @@ class PriceList:
         self._loading: asyncio.Task[object] | None = None
 
     def soon(self, call: ModelCall, own: Own) -> None:
-        """Have it loaded a moment after the first call, in which that call is sent."""
+        """Have the list loaded a moment after the first call, in which that call is sent."""
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(_SENT_SECONDS, self._load, call, own)
 
     async def loaded(self, call: ModelCall, own: Own) -> None:
-        """Wait until it is loaded, so that a call can be priced at once. Raises what stopped it."""
+        """Wait until the list is loaded, so that a call can be priced at once. Raises what stopped it."""
         loading = self._load(call, own)
         if not loading.done():
             await asyncio.shield(loading)
 
     async def close(self) -> None:
-        """Load it no more, and wait for the thread that does."""
+        """Load the list no more, and wait for the thread that does."""
         if self._due is not None:
             self._due.cancel()
         if self._loading is not None:

@@ -17,7 +17,7 @@ from loom_common.errors import (
     PermanentError,
     Timeout,
 )
-from loom_common.sqlite_log import use_write_ahead_log
+from loom_common.sqlite.log import use_write_ahead_log
 from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.parameters import Timeouts, see_timeouts

@@ -18,7 +18,7 @@ import aiosqlite
 Parameters = Sequence[Any]
 
 
-class _Executed(NamedTuple):
+class Executed(NamedTuple):
     """Holds what the driver's cursor knows after a statement."""
 
     description: Any = None
@@ -34,7 +34,7 @@ class StatementCursor:
 
     def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
-        self._executed = _Executed()
+        self._executed = Executed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,12 +112,17 @@ class SqliteConnection(aiosqlite.Connection):
         that is not possible."""
         self._committing = True
 
-    async def visit(self, work: Callable[[sqlite3.Connection], _Executed]) -> _Executed:
+    async def visit(self, work: Callable[[sqlite3.Connection], Executed]) -> Executed:
         """Do `work` in the connection's thread."""
+        return await self._in_thread(self._step(work))
+
+    def _step(self, work: Callable[[sqlite3.Connection], Executed]) -> Callable[[], Executed]:
+        """Return what does `work`, after the transaction is begun, and before it is committed, as far as that was put
+        off. It may be called again where all that it did was rolled back."""
         beginning, self._beginning = self._beginning, None
         committing, self._committing = self._committing, False
 
-        def visited() -> _Executed:
+        def step() -> Executed:
             try:
                 if beginning is not None:
                     self._conn.execute(beginning)
@@ -127,10 +132,18 @@ class SqliteConnection(aiosqlite.Connection):
                 return executed
             finally:
                 self._in_transaction = self._conn.in_transaction
+
+        return step
+
+    async def _in_thread(self, step: Callable[[], Executed]) -> Executed:
+        def visited() -> Executed:
+            try:
+                return step()
+            finally:
                 self._ended += 1
 
         self._begun += 1
-        executed: _Executed = await self._execute(visited)  # type: ignore[no-untyped-call]  # it names no types
+        executed: Executed = await self._execute(visited)  # type: ignore[no-untyped-call]  # it names no types
         return executed
 
     async def commit(self) -> None:
@@ -150,19 +163,19 @@ class SqliteConnection(aiosqlite.Connection):
         return self._in_transaction or self._begun != self._ended
 
 
-def _executed(cursor: sqlite3.Cursor) -> _Executed:
+def _executed(cursor: sqlite3.Cursor) -> Executed:
     try:
         rows = cursor.fetchall() if cursor.description else ()
-        return _Executed(cursor.description, cursor.rowcount, cursor.lastrowid, rows)
+        return Executed(cursor.description, cursor.rowcount, cursor.lastrowid, rows)
     finally:
         cursor.close()
 
 
-def _committed(db: sqlite3.Connection) -> _Executed:
+def _committed(db: sqlite3.Connection) -> Executed:
     db.commit()
-    return _Executed()
+    return Executed()
 
 
-def _rolled_back(db: sqlite3.Connection) -> _Executed:
+def _rolled_back(db: sqlite3.Connection) -> Executed:
     db.rollback()
-    return _Executed()
+    return Executed()

@@ -21,18 +21,19 @@ class Cursor(Protocol):
         ...
 
 
-def use_write_ahead_log(cursor: Cursor, patience: float) -> None:
-    """Switch the file to write-ahead logging, which it keeps. SQLite itself does not wait here while another process
-    opens the file; this does, for `patience` seconds. Raises `sqlite3.OperationalError` after that."""
+def use_write_ahead_log(cursor: Cursor, patience: float) -> bool:
+    """Switch the file to write-ahead logging, which it keeps, and return whether it has it: some file systems cannot.
+    SQLite itself does not wait here while another process opens the file; this does, for `patience` seconds. Raises
+    `sqlite3.OperationalError` after that."""
     deadline = time.monotonic() + patience
     while True:
         try:
             cursor.execute("PRAGMA journal_mode")
-            if cursor.fetchone()[0] != "wal":
-                cursor.execute("PRAGMA journal_mode = WAL")
+            if cursor.fetchone()[0] == "wal":
+                return True
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return bool(cursor.fetchone()[0] == "wal")
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_LOOK_SECONDS)
-        else:
-            return
