@@ -37,6 +37,7 @@ PROJECT = Path("/project")
         ("mssql://db/shop?table=orders", None, [("mssql://db:1433", "shop.dbo.orders")]),
         ("snowflake://acc/DB/RAW?table=T", None, [("snowflake://acc", "DB.RAW.T")]),
         ("bigquery://my-project/shop?table=orders", None, [("bigquery", "my-project.shop.orders")]),
+        ("kafkas://${U}:${P}@one:9092/orders?group=g", None, [("kafka://one:9092", "orders")]),
         ("rest+https://api.example.com/v1/items?token=secret", None, [("https://api.example.com", "/v1/items")]),
         ("python:rows:all", None, [("python", "rows:all")]),
         ("${DATABASE_URL}", None, [("loom", "${DATABASE_URL}")]),

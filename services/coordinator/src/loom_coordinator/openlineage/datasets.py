@@ -13,7 +13,7 @@ from loom_common.domain.values.urls import query_of, redacted
 
 _PORTS = {"postgres": 5432, "mysql": 3306, "mssql": 1433}
 _USUAL = {"postgres": "public", "mssql": "dbo"}
-_ALIASES = {"postgresql": "postgres", "mariadb": "mysql"}
+_ALIASES = {"postgresql": "postgres", "mariadb": "mysql", "kafkas": "kafka"}
 _IN_FILES = ("sqlite", "duckdb")
 _TABLES = re.compile(
     r"\b(?:from|join)\s+((?:[\w$]+|\"[^\"]+\"|`[^`]+`)(?:\.(?:[\w$]+|\"[^\"]+\"|`[^`]+`))*)", re.IGNORECASE
