@@ -25,6 +25,8 @@ from loom_dev.waiting import INTERVAL
 
 _OPEN_SECONDS = 60.0
 _LOOK_SECONDS = 0.01
+_QUIET_SECONDS = 60.0
+"""Says after how long without a row a measurement is given up."""
 _OVERTAKEN = 2000
 """The most rows that others of later transactions overtake."""
 
@@ -67,7 +69,7 @@ async def taken_by(
     async with await aio_pika.connect(place.amqp) as connection, await connection.channel() as channel:
         await (await channel.declare_queue(queue, durable=True)).purge()
         async with _connected(place.dsn) as database:
-            await database.execute(f"CREATE TABLE {table} (seq BIGSERIAL, id TEXT, sent TEXT)")
+            await database.execute(f"CREATE TABLE {table} (seq BIGSERIAL, id TEXT, sent TEXT, customer BIGINT)")
             stream = await _opened(channel, database, definition)
             await send(channel, 0, warm)
             seen = Seen(database, table)
@@ -90,19 +92,27 @@ class Seen:
         self._query = f"SELECT seq, sent FROM {table} WHERE seq > $1"
         self._known: set[int] = set()
         self._last = 0
+        self._whole = 0
+        """The number up to which every row was seen."""
 
     async def until(self, count: int) -> None:
         """Look until there are so many. Transactions end in another order than they begin in, so that rows may appear
-        a little below the newest one."""
+        a little below the newest one. Raises `BenchError` where none has come for long."""
+        heard = time.monotonic()
         while len(self.taken) < count:
+            if time.monotonic() - heard > _QUIET_SECONDS:
+                raise BenchError(f"{len(self.taken)} of {count} rows are there, and no more come: see the log above")
             await asyncio.sleep(_LOOK_SECONDS)
-            rows = await self._database.fetch(self._query, self._last - _OVERTAKEN)
+            rows = await self._database.fetch(self._query, max(self._whole, self._last - _OVERTAKEN))
             now = time.time()
             for seq, sent in rows:
                 if seq not in self._known:
                     self._known.add(seq)
                     self.taken.append(now - float(sent))
                     self._last = max(self._last, seq)
+                    heard = time.monotonic()
+            while self._whole + 1 in self._known:
+                self._whole += 1
 
 
 async def _opened(channel: Any, database: asyncpg.Connection[Any], definition: Mapping[str, Any]) -> str:
