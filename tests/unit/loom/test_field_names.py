@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from loom.preflight import checks
+from loom.preflight import broken_files, checks
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, load
 
@@ -48,7 +48,7 @@ async def looked(folder, text):
     try:
         return await checks.check(load(folder / "p.yaml"), LoomConfig())
     except InvalidFile as error:
-        return await checks.further(error, LoomConfig())
+        return await broken_files.further(error, LoomConfig())
 
 
 async def mistakes(folder, text):
