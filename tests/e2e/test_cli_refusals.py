@@ -69,6 +69,12 @@ def test_a_missing_source_stops_a_run_before_it_begins(loom, tmp_path):
     assert f"There is no run yet in the state file {tmp_path}/.loom/loom.db. `loom run FILE` starts one." in err
 
 
+def test_a_file_with_a_mistake_is_refused_before_there_is_any_run_state(loom, tmp_path):
+    (tmp_path / "numbers.yaml").write_text(PIPELINE.replace("passthrough", "nothing"))
+    assert loom("run", "numbers.yaml")[0] == 2
+    assert not (tmp_path / ".loom").exists()
+
+
 def test_the_version_is_shown(loom):
     assert loom("--version")[:2] == (0, f"loom {version('loom-pipelines')} (Python {platform.python_version()})\n")
 

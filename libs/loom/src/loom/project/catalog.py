@@ -88,12 +88,14 @@ def _loaded(path: Path, config: LoomConfig) -> LoadedPipeline:
     return loaded
 
 
+def is_path(target: str) -> bool:
+    """Tell whether the path of a file is meant, and no name."""
+    return Path(target).suffix in _SUFFIXES or os.sep in target or os.path.isfile(target)  # noqa: PTH113 - also for what no file can be named
+
+
 def _path(target: str, config: LoomConfig) -> Path | None:
     """Return the file that is meant; None where the project has none of that name."""
-    path = Path(target)
-    if path.suffix in _SUFFIXES or os.sep in target or os.path.isfile(path):  # noqa: PTH113 - also for what no file can be named
-        return path
-    return _named(target, config)
+    return Path(target) if is_path(target) else _named(target, config)
 
 
 def _named(target: str, config: LoomConfig) -> Path | None:

@@ -43,7 +43,7 @@ async def prepare(
 ) -> Prepared:
     """Find the pipeline and see that it can run. `by_name`: the target is no path of a file; `profile` names which of
     its steps run. Raises `ConfigurationError` where it cannot."""
-    registered = await _registered(config, target)
+    registered = [] if catalog.is_path(target) and not by_name else await _registered(config, target)
     try:
         loaded = catalog.find(target, config, registered, by_name=by_name)
     except InvalidFile as error:
@@ -73,12 +73,12 @@ async def prepare(
     else:
         from loom.requests import validation
 
-        found, expected = await validation.refuse_unready(loaded, config, params, sample=sample, wait=wait, say=say)
         if loaded.pipeline.mode == "streaming":
             if not sample:
                 await refuse_at_work(config, loaded.pipeline)
         else:
             await refuse_unfinished(config, loaded.pipeline.name)
+        found, expected = await validation.refuse_unready(loaded, config, params, sample=sample, wait=wait, say=say)
     base = config.base_of(loaded.folder)
     request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base, preflight=found)
     return Prepared(request, loaded, expected)
