@@ -26,8 +26,6 @@ _SHORT_BYTES = 128 * 1024
 """The most bytes of a group of answers that is written within a millisecond or two."""
 _ROW_BYTES = 400
 """The bytes of an answer beside its text, about."""
-_FOUND = sa.select(journal).where(journal.c.key.in_(sa.bindparam("keys", expanding=True)))
-"""Finds the entries of the keys that it is given."""
 
 
 class SqlJournal:
@@ -36,11 +34,13 @@ class SqlJournal:
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
         self._place = place
-        self._upsert = _upsert(dialect_of(engine))
+        dialect = dialect_of(engine)
+        self._upsert = _upsert(dialect)
+        self._found = _found(dialect)
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
         with trouble("The journal", self._place, "read"):
-            rows = await self._engine.fetch(_FOUND, {"keys": keys})
+            rows = await self._engine.fetch(self._found, {"keys": list(keys)})
         return {row.key: _entry(row) for row in rows}
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
@@ -110,6 +110,15 @@ def _upsert(dialect: ModuleType) -> BulkInsert:
     replaced = {column.name: insert.excluded[column.name] for column in journal.c if column.name != "key"}
     upsert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
     return BulkInsert(upsert, journal.c.keys())
+
+
+def _found(dialect: ModuleType) -> sa.Select[Any]:
+    """Return what finds the entries of the keys that it is given. Postgres takes them as one value: it would prepare
+    a statement that names each for each number of them."""
+    if dialect.__name__ == "sqlalchemy.dialects.postgresql":
+        keys = sa.bindparam("keys", type_=dialect.ARRAY(sa.Text))
+        return sa.select(journal).where(journal.c.key == sa.any_(keys))
+    return sa.select(journal).where(journal.c.key.in_(sa.bindparam("keys", expanding=True)))
 
 
 def _cause(error: Exception) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from loom_common import poolers
@@ -25,4 +28,14 @@ def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEn
     if not poolers.pools_sessions(parsed.query):
         see_no_pooler(engine, redacted(url))
     ping_before_use(engine)
+    _plan_anew(engine)
     return engine
+
+
+def _plan_anew(engine: AsyncEngine) -> None:
+    """Have the server plan each statement for the values that it is given. It would keep the plan that was made for an
+    empty table, and read the whole table each time once there are many answers."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def plan_anew(connection: Any, _record: object) -> None:
+        connection.run_async(lambda driver: driver.execute("SET plan_cache_mode = force_custom_plan"))
