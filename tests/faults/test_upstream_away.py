@@ -44,10 +44,16 @@ async def test_an_embedded_run_pauses_says_so_and_finishes_by_itself(tmp_path, m
     running = await Command.begin(made.folder, "run", "pipeline.yaml", "--format", "json", environ=ENVIRON)
     assert await running.reach(lambda: model.calls >= RECORDS // 4)
 
-    down = asyncio.create_task(outage(model))
-    assert await running.reach(lambda: "pauses" in (notice(made.folder) or ""))
-    told = notice(made.folder)
-    await down
+    told = ""
+
+    def pauses() -> bool:
+        nonlocal told
+        told = notice(made.folder) or ""
+        return "pauses" in told
+
+    await model.stop()
+    assert await running.reach(pauses)
+    await model.start(urlsplit(model.base_url).port)
     end = await running.end()
 
     assert len(runs(made.folder)) == 1
