@@ -56,7 +56,7 @@ class Topics:
 
 @asynccontextmanager
 async def member_of(topics: Topics, topic: str, group: str) -> AsyncIterator[None]:
-    """Be another program that reads a topic as a member of a group."""
+    """Give another program that reads a topic as a member of a group."""
     consumer = Consumer({**topics.settings, "group.id": group, "auto.offset.reset": "earliest"})
     try:
         consumer.subscribe([topic])

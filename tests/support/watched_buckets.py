@@ -1,4 +1,4 @@
-"""Plays a bucket whose objects appear when a test says so, as a stream watches it."""
+"""Simulates a bucket whose objects appear when a test says so, as a stream watches it."""
 
 from __future__ import annotations
 

@@ -96,6 +96,12 @@ def test_what_is_not_asked_for_is_not_in_an_address():
             {"stages": [], "partitions": PartitionLine(3, 1)},
             ["The extractor reads the source: 1 of 3 partitions are read to the end."],
         ),
+        (
+            "running",
+            {"stream": "stream_1"},
+            {"stages": []},
+            ["The extractor reads records as they come, until the window ends."],
+        ),
         ("running", {"finalizing": True}, {}, ["All records have ended. The loader puts the rows in place."]),
         (
             "interrupted",

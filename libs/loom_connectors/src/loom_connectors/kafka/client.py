@@ -39,7 +39,7 @@ class Troubles:
             self.refusal = error
 
     def clear(self) -> None:
-        """Forget it: the brokers have answered since."""
+        """Forget what the brokers were seen to fail with, because they have answered since."""
         self.last = self.refusal = None
 
 

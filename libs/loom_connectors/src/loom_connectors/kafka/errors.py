@@ -35,7 +35,7 @@ PASSING = {
     KafkaError.NETWORK_EXCEPTION,
     KafkaError.KAFKA_STORAGE_ERROR,
 }
-"""What a broker says that cannot serve at the moment."""
+"""Holds what a broker says that cannot serve at the moment."""
 _TAKEN = {
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,

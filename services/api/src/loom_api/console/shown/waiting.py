@@ -42,6 +42,8 @@ def _work(run: Run, details: RunDetails) -> Iterator[str]:
     window = details.credit_window
     if window and details.batches.in_flight >= window:
         yield f"The extractor waits until a batch ends: {window} may be in flight at once."
+    elif run.stream is not None:
+        yield "The extractor reads records as they come, until the window ends."
     elif details.remaining is None:
         yield f"The extractor reads the source{_pieces(details)}."
 
