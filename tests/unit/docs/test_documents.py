@@ -216,7 +216,7 @@ def _variables():
 @lru_cache
 def _read_as_they_are():
     """Return the variables that code or tests look up by name, without a model."""
-    files = [*ROOT.glob("*/*/src/**/*.py"), *ROOT.glob("tests/support/*.py")]
+    files = [*ROOT.glob("*/*/src/**/*.py"), *ROOT.glob("tests/support/*.py"), ROOT / "tests/conftest.py"]
     return {name for file in files for name in re.findall(r'"(LOOM_[A-Z_]+)"', file.read_text(encoding="utf-8"))}
 
 

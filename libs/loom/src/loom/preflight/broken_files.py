@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from loom.preflight import surroundings
+from loom.preflight import connector_checks
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile
 from loom_common.domain.checks.check import Check
@@ -31,15 +31,15 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
         folder=broken.path.resolve().parent,
         allowed=config.allowed,
         credentials=config.secrets,
-        params=surroundings.params_of(specs, {}),
-        call_seconds=surroundings.ANSWER_SECONDS,
+        params=connector_checks.params_of(specs, {}),
+        call_seconds=connector_checks.ANSWER_SECONDS,
     )
     checks = []
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
-        checks += await surroundings.of_source(broken, extract, context, counted=False)
+        checks += await connector_checks.of_source(broken, extract, context, counted=False)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
-        overlapping = surroundings.overlapping(broken, extract, load, context) if extract is not None else None
-        checks += [overlapping] if overlapping else await surroundings.of_destination(broken, load, context)
+        overlapping = connector_checks.overlapping(broken, extract, load, context) if extract is not None else None
+        checks += [overlapping] if overlapping else await connector_checks.of_destination(broken, load, context)
     told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
     checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
     return [each for each in checks if each.problems or each.what != "fields"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from loom.preflight import credential_checks, surroundings
+from loom.preflight import connector_checks, credential_checks
 from loom.preflight.model_calls import model_checks
 from loom.preflight.model_calls.model_endpoints import endpoints
 from loom.project.config import LoomConfig
@@ -33,8 +33,8 @@ async def check(
     given: bool = False,
     taken: bool = False,
 ) -> list[Check]:
-    """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
-    Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written. Where
+    """Look at what surrounds a pipeline: its source, and its destination or the place beside it that a `sample` goes
+    to. Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written. Where
     the rows are `taken` by the Python code that starts the run, there is no destination to look at."""
     credentials = config.secrets
     schema = loaded.pipeline.transform.declared_schema
@@ -42,11 +42,11 @@ async def check(
         folder=loaded.folder,
         allowed=config.allowed,
         credentials=credentials,
-        params=surroundings.params_of(loaded.pipeline.params, params or {}),
+        params=connector_checks.params_of(loaded.pipeline.params, params or {}),
         output_schema=schema,
         record_key=loaded.pipeline.row_key,
         sample=sample,
-        call_seconds=surroundings.ANSWER_SECONDS,
+        call_seconds=connector_checks.ANSWER_SECONDS,
     )
     load = loaded.pipeline.load
     pace = None if sample else loaded.pipeline.pace
@@ -55,24 +55,24 @@ async def check(
         *credential_checks.check(loaded, credentials),
         *_keys(loaded.pipeline, config),
         *(
-            surroundings.of_given_records(loaded)
+            connector_checks.of_given_records(loaded)
             if given
-            else await surroundings.of_source(loaded, loaded.pipeline.extract, context, counted=counted, pace=pace)
+            else await connector_checks.of_source(loaded, loaded.pipeline.extract, context, counted=counted, pace=pace)
         ),
-        *await surroundings.of_joins(loaded.pipeline, context),
+        *await connector_checks.of_joins(loaded.pipeline, context),
         *_unused(loaded),
-        *await surroundings.of_lookups(loaded, context),
+        *await connector_checks.of_lookups(loaded, context),
         *model_checks.check(loaded.pipeline),
         *_cascades(loaded),
     ]
     if any(endpoints(loaded.pipeline)):
         checks += _of_calls(loaded.pipeline)
-    if overlapping := surroundings.overlapping(loaded, loaded.pipeline.extract, load, context):
+    if overlapping := connector_checks.overlapping(loaded, loaded.pipeline.extract, load, context):
         return [*checks, overlapping]
-    place = [_TAKEN] if taken else await surroundings.of_destination(loaded, load, context)
+    place = [_TAKEN] if taken else await connector_checks.of_destination(loaded, load, context)
     checks += _with_passed_on(loaded.pipeline, checks, place)
     if load.second is not None:
-        checks += await surroundings.of_destination(loaded, load.second, context, "second destination")
+        checks += await connector_checks.of_destination(loaded, load.second, context, "second destination")
     return checks
 
 
