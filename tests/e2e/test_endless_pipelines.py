@@ -152,6 +152,25 @@ async def test_a_window_whose_records_are_all_bad_does_not_end_the_stream(tmp_pa
     assert [(each.status, each.records["loaded"]) for each in stream.reports] == [("partial", 0), ("succeeded", 1)]
 
 
+async def test_scores_of_records_are_removed_once_their_window_is_as_old_as_the_pipeline_keeps_them(tmp_path):
+    made = streaming(
+        tmp_path,
+        window={"every": "1h", "records": 1, "keep_scores": "1ms"},
+        evaluate={"evaluators": [{"name": "mine", "type": "python", "function": "transforms:score", "threshold": 0.5}]},
+    )
+    made.path("transforms.py").write_text("def score(output, record):\n    return 1.0\n")
+    arrive(made, "a", range(45))
+    async with opened(made) as stream:
+        await stream.closed(45)
+        await stream.drained()
+    scored = state(made, "SELECT stream_window FROM record_evaluations JOIN pipeline_runs USING (run_id)")
+    (removed,) = state(made, "SELECT scores_removed FROM streams")[0]
+    assert removed >= 10
+    assert sorted(window for (window,) in scored) == [*range(removed + 1, 46)]
+    assert state(made, "SELECT sum(sample_size) FROM evaluation_results") == [(45,)]
+    assert len(ids_loaded(made)) == 45
+
+
 async def test_a_spent_budget_stops_the_stream_until_it_is_given_more(tmp_path, model):
     transform = ai(model.base_url, prompt=PROMPT, output={"mood": {"enum": ["good", "bad"]}}, max_tokens=50)
     made = streaming(tmp_path, transform=transform, window="1h", monitoring={"cost_budget": 0.0002})

@@ -754,7 +754,7 @@ CREATE TABLE streams (
 	template JSON NOT NULL, 
 	every DOUBLE NOT NULL, 
 	records INTEGER NOT NULL, 
-	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, decided JSON, 
+	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, decided JSON, scores_removed INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (stream_id)
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
@@ -838,4 +838,4 @@ CREATE TABLE inbox_keys (
 );
 CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
 CREATE INDEX idx_pipeline_runs_unsettled ON pipeline_runs (pipeline_name, settled, completed_at);
-INSERT INTO alembic_version VALUES ('0076');
+INSERT INTO alembic_version VALUES ('0078');

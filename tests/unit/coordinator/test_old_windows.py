@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import datetime as dt
 
+import pytest
+from sqlalchemy import select
+
+from loom_common.domain.definition.reader import parse
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_answers, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, partitions, slices
+from loom_coordinator.lifecycle.streams import old_scores
 from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
 from loom_coordinator.queries.streams.shown import shown
-from support.run_rows import NOW, add_run
+from support.run_rows import DEFINITION, NOW, add_run
 from support.stream_windows import (
     NEXT,
     STREAM,
@@ -77,3 +83,72 @@ async def test_what_a_replay_of_a_window_came_to_is_not_added_to_the_stream(unit
     await add_run(unit, run_id="replay", records_processed=3, records_validated=3, **replayed)
     stream = await compacted(unit, 2 + KEPT_WHOLE)
     assert (stream.counted, stream.counted_records, stream.counted_passed) == (1, 10, 0)
+
+
+DAY = dt.timedelta(days=1)
+
+
+async def scored(unit, *, window: int, ended: dt.timedelta, **more) -> None:
+    """Add a window that ended so long ago, of which one record has a score and an answer."""
+    run_id = f"w{window}{'-beside' if 'canary_of' in more else ''}"
+    columns = {"stream": STREAM, "stream_window": window, "completed_at": NOW - ended, "status": "succeeded", **more}
+    await add_run(unit, run_id=run_id, **columns)
+    here = {"run_id": run_id, "record_id": "r"}
+    said = {"evaluator_name": "good", "score": 1.0, "passed": True, "evaluated_at": NOW}
+    await unit.connection.execute(record_evaluations.insert(), here | said)
+    await unit.connection.execute(record_answers.insert(), here | {"answered_by": "m"})
+
+
+async def counted(unit, *, to: int) -> None:
+    """Say that the first window ended a month ago, and that those up to `to` are added up."""
+    await run_rows.change(unit, first(), status=run_rows.SUCCEEDED, completed_at=NOW - 30 * DAY)
+    await streams.change(unit, STREAM, counted=to)
+
+
+async def left(unit, keep_scores: str | None) -> tuple[list[str], list[str], int]:
+    """Return the windows that have scores and answers after a look, and up to which they are removed."""
+    window = {} if keep_scores is None else {"keep_scores": keep_scores}
+    load = {"destination": "out.csv", "mode": "append"}
+    pipeline = parse({**DEFINITION, "mode": "streaming", "window": {"every": "1m", **window}, "load": load})
+    await old_scores.remove(unit, await streams.find(unit.connection, STREAM), pipeline)
+    found = [
+        list((await unit.connection.execute(select(table.c.run_id).order_by(table.c.run_id))).scalars())
+        for table in (record_evaluations, record_answers)
+    ]
+    return *found, (await streams.find(unit.connection, STREAM)).scores_removed
+
+
+@pytest.mark.parametrize(
+    ("keep_scores", "stay", "removed"),
+    [
+        pytest.param(None, ["w2", "w3", "w4"], 0, id="always"),
+        pytest.param("40d", ["w2", "w3", "w4"], 0, id="longer than the stream is old"),
+        pytest.param("3d", ["w4"], 3, id="three days"),
+        pytest.param("1h", ["w4"], 3, id="not those of a window that may go on"),
+    ],
+)
+async def test_scores_of_records_are_kept_for_as_long_as_the_pipeline_says(unit, keep_scores, stay, removed):
+    for window, days in ((2, 30), (3, 4), (4, 2)):
+        await scored(unit, window=window, ended=days * DAY)
+    await counted(unit, to=3)
+    for _ in range(2):
+        assert await left(unit, keep_scores) == (stay, stay, removed)
+
+
+async def test_a_window_and_the_run_beside_it_lose_their_scores_together(unit):
+    await scored(unit, window=2, ended=5 * DAY)
+    await scored(unit, window=3, ended=4 * DAY)
+    await scored(unit, window=3, ended=DAY, canary_of="w3")
+    await counted(unit, to=3)
+    beside = ["w3", "w3-beside"]
+    assert await left(unit, "3d") == (beside, beside, 2)
+    assert await left(unit, "1h") == ([], [], 3)
+
+
+async def test_what_the_scores_of_a_window_came_to_stays(unit):
+    await scored(unit, window=2, ended=30 * DAY)
+    mean = {"run_id": "w2", "evaluator_name": "good", "evaluator_type": "code", "mean_score": 1.0, "created_at": NOW}
+    await unit.connection.execute(evaluation_results.insert(), mean)
+    await counted(unit, to=2)
+    assert (await left(unit, "1d"))[0] == []
+    assert await rows(unit, evaluation_results) == 1

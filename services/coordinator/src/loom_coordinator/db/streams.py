@@ -52,6 +52,8 @@ class Stream:
     counted_records: int
     counted_passed: int
     counted_cost: float
+    scores_removed: int
+    """Windows up to this one have no scores of single records any more."""
 
     @property
     def keeps_order(self) -> bool:

@@ -31,7 +31,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.slices import Extraction
-from loom_coordinator.lifecycle.streams import canaries, decisions
+from loom_coordinator.lifecycle.streams import canaries, decisions, old_scores
 from loom_coordinator.lifecycle.streams.compaction import COMPACTED_TOGETHER, KEPT_WHOLE, compact
 
 MOST_OPEN = 3
@@ -152,6 +152,7 @@ async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[st
     await schemas.begin_as(unit, run.run_id, window_run_id(stream_id, stream.number))
     if number - stream.counted > KEPT_WHOLE + COMPACTED_TOGETHER:
         await compact(unit, stream, number)
+        await old_scores.remove(unit, stream, tallies.definition(run))
     cursor = START if stream.cursor is None else stream.cursor
     piece = Piece(start=cursor, whole_keys=True, share=canaries.share_of(stream))
     whole = await partitions.begin(unit, run.run_id, stream.records, piece)

@@ -29,5 +29,6 @@ streams = Table(
     Column("counted_records", BigInteger, nullable=False, server_default="0"),
     Column("counted_passed", BigInteger, nullable=False, server_default="0"),
     Column("counted_cost", Double, nullable=False, server_default="0"),
+    Column("scores_removed", Integer, nullable=False, server_default="0", comment="the last window without its scores"),
     Index("idx_streams_pipeline", "pipeline_name"),
 )

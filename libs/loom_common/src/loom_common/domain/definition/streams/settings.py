@@ -21,6 +21,11 @@ class WindowConfig(Section):
 
     every: Limit = Field("5m", description="It closes so long after its first record.")
     records: int = Field(10_000, ge=1, le=10_000_000, description="It closes after so many records.")
+    keep_scores: Limit | None = Field(
+        None,
+        description="The scores and answers of single records are removed so long after their window has ended, as in "
+        "`30d`; what they come to for each window stays. Without it they stay, too.",
+    )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
@@ -125,3 +130,9 @@ def _of_the_source(written: Mapping[str, Any]) -> Iterator[Mistake]:
 def seconds_of(window: WindowConfig) -> float:
     """Return the seconds after which a window closes."""
     return durations.seconds(window.every)
+
+
+def score_seconds_of(window: WindowConfig) -> float | None:
+    """Return the seconds for which the scores of single records are kept after their window has ended; None for
+    always."""
+    return None if window.keep_scores is None else durations.seconds(window.keep_scores)
