@@ -16,7 +16,7 @@ from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_in_a_process
 from support.places import Place, spent, table
-from support.projects import ai, project, review_ids
+from support.projects import ai, at_once, project, review_ids
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
 RECORDS = 20
@@ -119,14 +119,13 @@ async def test_a_run_that_was_killed_pays_neither_tier_twice(tmp_path, model):
         tmp_path, RECORDS, transform=ai(model.base_url, cascade=cascade), destination="out.csv",
         extract={"batch_size": 4},
     )  # fmt: skip
-    made.say(prices=PRICES)
-    environ = {"LOOM_MODELS_CONCURRENCY": "3"}
+    made.say(prices=PRICES, **at_once(3))
     model.hold_after(RECORDS * 3 // 4)
-    command = await Command.begin(tmp_path, "run", made.pipeline.name, environ=environ)
+    command = await Command.begin(tmp_path, "run", made.pipeline.name)
     await command.reach(lambda: model.calls > RECORDS * 3 // 4)
     await command.kill()
     model.let_go()
-    done = await loom_in_a_process(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)
+    done = await loom_in_a_process(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")
     report = done.report
     assert_complete(report, await made.loaded(), review_ids(RECORDS))
     (cascade,) = report["cascades"]

@@ -12,7 +12,7 @@ from support.books import assert_balanced
 from support.command import Command, runs
 from support.command import loom as loom_at
 from support.places import Place, run_at
-from support.projects import project
+from support.projects import at_once, project
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
 RECORDS = 8
@@ -71,13 +71,13 @@ async def run_there(place: Place, model: SimulatedModel):
 
 async def test_a_run_killed_amid_lines_loads_each_once_and_pays_what_was_in_flight_again(tmp_path, model):
     made = lines(tmp_path, model)
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(10)
-    command = await Command.begin(tmp_path, "run", "pipeline.yaml", environ=environ)
+    command = await Command.begin(tmp_path, "run", "pipeline.yaml")
     await command.reach(lambda: model.calls > 10)
     await command.kill()
     model.let_go()
-    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_true(report, await made.loaded(), model)
     assert max(model.asked.values()) <= 2
     assert model.calls - len(model.asked) <= AT_ONCE

@@ -11,7 +11,7 @@ from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, loom, runs
 from support.places import Place, spent
-from support.projects import project, review_ids
+from support.projects import at_once, project, review_ids
 from support.simulated_model import SimulatedModel
 
 RECORDS = 25
@@ -65,12 +65,12 @@ async def test_a_killed_run_embeds_again_what_was_in_flight_alone(tmp_path, mode
         tmp_path, RECORDS, transform={**EMBED, "base_url": model.base_url}, destination="out.jsonl",
         extract={"batch_size": 5},
     )  # fmt: skip
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(4)
-    command = await Command.begin(tmp_path, "run", made.pipeline.name, environ=environ)
+    command = await Command.begin(tmp_path, "run", made.pipeline.name)
     await command.reach(lambda: model.calls > 4)
     await command.kill()
     model.let_go()
-    report = (await loom(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_complete(report, await made.loaded(), review_ids(RECORDS))
     assert 10 < model.calls <= 10 + AT_ONCE

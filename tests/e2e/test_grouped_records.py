@@ -11,7 +11,7 @@ from support.books import assert_balanced
 from support.command import Command, runs
 from support.command import loom as loom_at
 from support.places import Place, run_at
-from support.projects import project, reviews
+from support.projects import at_once, project, reviews
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
 RECORDS = 13
@@ -87,18 +87,18 @@ async def run_there(place: Place, model: SimulatedModel, summing: SimulatedModel
 
 async def test_a_run_killed_before_and_after_its_groups_are_complete_loads_each_once(tmp_path, model, judge):
     made = products(tmp_path, model, judge)
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(10)
-    command = await Command.begin(tmp_path, "run", "pipeline.yaml", environ=environ)
+    command = await Command.begin(tmp_path, "run", "pipeline.yaml")
     await command.reach(lambda: model.calls > 10)
     await command.kill()
     model.let_go()
     judge.hold_after(1)
-    command = await Command.begin(tmp_path, "resume", runs(tmp_path)[0], environ=environ)
+    command = await Command.begin(tmp_path, "resume", runs(tmp_path)[0])
     await command.reach(lambda: judge.calls > 1)
     await command.kill()
     judge.let_go()
-    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_true(report, await made.loaded(), model, judge)
     for server in (model, judge):  # each was killed once
         assert max(server.asked.values()) <= 2

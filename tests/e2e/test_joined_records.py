@@ -11,7 +11,7 @@ from support.books import assert_balanced
 from support.command import Command, runs
 from support.command import loom as loom_at
 from support.places import Place, run_at
-from support.projects import project
+from support.projects import at_once, project
 from support.simulated_model import SimulatedModel, served_in_a_thread
 
 RECORDS = 12
@@ -63,16 +63,16 @@ async def run_there(place: Place, model: SimulatedModel):
 
 async def test_a_run_that_was_killed_goes_on_with_the_rows_that_it_began_with(tmp_path, model):
     made = joined(tmp_path, model, "sqlite:///results.db?table=joined")
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(3)
-    command = await Command.begin(tmp_path, "run", "pipeline.yaml", environ=environ)
+    command = await Command.begin(tmp_path, "run", "pipeline.yaml")
     await command.reach(lambda: model.calls > 3)
     await command.kill()
     model.let_go()
     for name in ("aisles.csv", "products.csv"):
         lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
         (tmp_path / name).write_text("\n".join([lines[0], *lines[:0:-1], "9,new", ""]), encoding="utf-8")
-    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_true(report, model)
     assert model.calls - len(model.asked) <= AT_ONCE  # what was in flight when it was killed
     assert len({row["id"] for row in await made.loaded()}) == 9

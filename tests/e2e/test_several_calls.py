@@ -12,7 +12,7 @@ from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.command import Command, loom, runs
 from support.places import Place, outcome, settled, spent, table, until
-from support.projects import Project, ai, project, review_ids
+from support.projects import Project, ai, at_once, project, review_ids
 from support.simulated_model import SimulatedModel
 
 RECORDS = 12
@@ -85,13 +85,13 @@ async def test_a_killed_run_asks_again_for_what_was_in_flight_alone(tmp_path, mo
         tmp_path, RECORDS, transform=ai(model.base_url, **ROUNDS), destination="out.csv", extract={"batch_size": 4},
         code=CODE,
     )  # fmt: skip
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(5 * RECORDS)
-    command = await Command.begin(tmp_path, "run", made.pipeline.name, environ=environ)
+    command = await Command.begin(tmp_path, "run", made.pipeline.name)
     await command.reach(lambda: model.calls > 5 * RECORDS)
     await command.kill()
     model.let_go()
-    report = (await loom(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_complete(report, await made.loaded(), review_ids(RECORDS))
     # Without a kill, each conversation is asked once for each of the three samples.
     with closing(sqlite3.connect(tmp_path / ".loom" / "journal.db")) as journal:

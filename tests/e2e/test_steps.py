@@ -12,7 +12,7 @@ from support.books import assert_balanced
 from support.command import Command, runs
 from support.command import loom as loom_at
 from support.places import Place, run_at, spent
-from support.projects import project
+from support.projects import at_once, project
 from support.simulated_model import SimulatedModel
 
 EXAMPLE = Path(__file__).parents[2] / "examples/customer_sentiment"
@@ -82,13 +82,13 @@ async def run_there(place: Place, model: SimulatedModel):
 
 async def test_a_run_killed_amid_steps_pays_again_what_was_in_flight_alone(tmp_path, model):
     made = stepped(tmp_path, model, "out.jsonl")
-    environ = {"LOOM_MODELS_CONCURRENCY": str(AT_ONCE)}
+    made.say(**at_once(AT_ONCE))
     model.hold_after(20)
-    command = await Command.begin(tmp_path, "run", made.pipeline.name, environ=environ)
+    command = await Command.begin(tmp_path, "run", made.pipeline.name)
     await command.reach(lambda: model.calls > 20)
     await command.kill()
     model.let_go()
-    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json", environ=environ)).report
+    report = (await loom_at(tmp_path, "resume", runs(tmp_path)[0], "--format", "json")).report
     assert_true(report, await made.loaded(), model)
     assert 0 <= model.calls - len(model.asked) <= AT_ONCE
     assert max(model.asked.values()) <= 2

@@ -39,6 +39,12 @@ def ai(base_url: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def at_once(calls: int) -> dict[str, Any]:
+    """Return the section of a pipeline that keeps so many calls to OpenAI's models in flight, and no more. With
+    `LOOM_MODELS_CONCURRENCY` another one begins for each that many others overtake."""
+    return {"providers": {"openai": {"concurrency": calls}}}
+
+
 def reviews(count: int, *, width: int = 0) -> Iterator[dict[str, str]]:
     """Yield records that need care: quotes, line breaks, letters outside ASCII. `width` adds so many characters to
     each."""
