@@ -32,7 +32,7 @@ class Served(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Add a piece to the body of the request that is being read."""
         self._body += body
 
     def on_message_complete(self) -> None:

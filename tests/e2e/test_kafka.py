@@ -7,16 +7,12 @@ import json
 
 import pytest
 
-from loom.project.config import LoomConfig
-from loom.session import open_session
-from loom_dev.waiting import within
-from support.clients import request_of
-from support.cluster_streams import ids_in, named, until_loaded
+from support.cluster_streams import named, outlives_an_extractor
 from support.cluster_streams import streaming as streaming_on
 from support.command import Command
 from support.kafka_topics import Topics, tickets
 from support.projects import project
-from support.streamed import Following, ids, ids_loaded, opened, streaming, windows
+from support.streamed import ids, ids_loaded, opened, streaming, windows
 
 
 @pytest.fixture
@@ -104,18 +100,5 @@ async def test_any_extractor_of_a_cluster_goes_on_where_another_one_was_killed(c
     topic = await topics.made(name=name)
     extract = {"source": f"{kafka_url}/{topic}", "key": "id", "options": {"prefetch": 5}}
     made = streaming_on(cluster, name, extract=extract)
-    config = LoomConfig.load(cluster.project / "loom.yaml")
-    await topics.put(topic, *tickets(range(30)))
-    async with open_session(config, cluster=True) as session:
-        following = Following(session, str((await session.begin(request_of(made, config))).stream))
-        task = asyncio.create_task(following.follow(1))
-        await until_loaded(cluster, name, 5)
-        cluster.kill("extractor")
-        await cluster.serve()
-        await topics.put(topic, *tickets(range(30, 40)))
-        await until_loaded(cluster, name, 40)
-        await session.drain(following.stream)
-        async with within(60):
-            await task
-    assert await ids_in(cluster, name) == ids(range(40))
+    await outlives_an_extractor(cluster, made, lambda numbers: topics.put(topic, *tickets(numbers)))
     assert await topics.left(topic) == 0

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 from redis import Redis
 from yarl import URL
 
-from loom.project.config import LoomConfig
-from loom.session import open_session
-from loom_dev.waiting import within
-from support.clients import request_of
-from support.cluster_streams import ids_in, named, until_loaded
+from support.cluster_streams import named, outlives_an_extractor
 from support.cluster_streams import streaming as streaming_on
 from support.command import Command
 from support.projects import project
 from support.proxy import Proxy
 from support.redis_streams import entries, streams_at
-from support.streamed import Following, ids, ids_loaded, opened, outlives_its_source, streaming, windows
+from support.streamed import ids, ids_loaded, opened, outlives_its_source, streaming, windows
 
 SOURCE = "${REDIS}?stream=tickets"
 EXTRACT = {"source": SOURCE, "key": "id"}
@@ -96,21 +91,8 @@ async def test_any_extractor_of_a_cluster_goes_on_where_another_one_was_killed(c
     place = URL(redis_url).with_user(user).with_password(None)
     extract = {"source": f"{place}?stream={name}", "key": "id", "options": {"prefetch": 5}}
     made = streaming_on(cluster, name, extract=extract)
-    config = LoomConfig.load(cluster.project / "loom.yaml")
     try:
-        await streams.put(name, *entries(range(30)))
-        async with open_session(config, cluster=True) as session:
-            following = Following(session, str((await session.begin(request_of(made, config))).stream))
-            task = asyncio.create_task(following.follow(1))
-            await until_loaded(cluster, name, 5)
-            cluster.kill("extractor")
-            await cluster.serve()
-            await streams.put(name, *entries(range(30, 40)))
-            await until_loaded(cluster, name, 40)
-            await session.drain(following.stream)
-            async with within(60):
-                await task
-        assert await ids_in(cluster, name) == ids(range(40))
+        await outlives_an_extractor(cluster, made, lambda numbers: streams.put(name, *entries(numbers)))
         assert await streams.left(name) == 0
     finally:
         await streams.redis.acl_deluser(user)

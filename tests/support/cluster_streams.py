@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,7 @@ from support.clients import request_of
 from support.cluster import Cluster
 from support.projects import Project, project, review_ids
 from support.queues import Queues, queues_at, reviews
-from support.streamed import Following
+from support.streamed import Following, ids
 
 
 def named(name: str) -> str:
@@ -54,6 +54,26 @@ async def until_loaded(cluster: Cluster, table: str, count: int) -> None:
     async with within(60):
         while len(await ids_in(cluster, table)) < count:
             await asyncio.sleep(0.05)
+
+
+async def outlives_an_extractor(cluster: Cluster, made: Project, put: Callable[[range], Awaitable[object]]) -> None:
+    """Kill an extractor while it reads a stream, and see that another one goes on where it was. The source is given
+    records by `put`."""
+    name = made.definition["name"]
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    await put(range(30))
+    async with open_session(config, cluster=True) as session:
+        following = Following(session, str((await session.begin(request_of(made, config))).stream))
+        task = asyncio.create_task(following.follow(1))
+        await until_loaded(cluster, name, 5)
+        cluster.kill("extractor")
+        await cluster.serve()
+        await put(range(30, 40))
+        await until_loaded(cluster, name, 40)
+        await session.drain(following.stream)
+        async with within(60):
+            await task
+    assert await ids_in(cluster, name) == ids(range(40))
 
 
 class ClusterStream:

@@ -52,7 +52,7 @@ class Cluster:
         self._client: AdminClient | None = None
 
     async def topic(self) -> Topic:
-        """Look at the topic."""
+        """Ask the brokers for the topic: its id, where they tell it, and the numbers of its partitions."""
         name = self._address.topic
         asked = self._admin.describe_topics(TopicCollection([name]), request_timeout=_ANSWER_SECONDS)
         found = await self._answer(asked[name])
@@ -109,7 +109,7 @@ class Cluster:
         return 0 if found.state is ConsumerGroupState.DEAD else len(found.members)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the brokers, within seconds also where none answers."""
         if (held := self._let_go()) is not None:
             await closed_aside(held.clear)
 

@@ -62,7 +62,7 @@ class Reader:
         return found
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the brokers, within seconds also where none answers."""
         consumer, self._consumer, self.at = self._consumer, None, None
         if consumer is None:
             return

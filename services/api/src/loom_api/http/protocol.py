@@ -28,6 +28,6 @@ class Protocol(HttpToolsProtocol):
         self._unread = 0
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
+        """Take a piece of the body of a request, after which its head no longer counts."""
         super().on_body(body)
         self._unread = 0
