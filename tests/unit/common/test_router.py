@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from loom_common.contracts.v1 import (
@@ -145,6 +147,23 @@ def test_the_tally_is_the_same_with_and_without_the_hops_between():
     assert judged.message == short.message
     assert judged.message.message_id == short.message.message_id
     assert judged.route == short.route
+
+
+IDLE = {
+    "transform": (router.transformed, BATCH, unchanged(BATCH.records, tuple(Stage)), BatchTransformed),
+    "evaluate": (router.evaluated, CASES["evaluate"][1], passed_unscored(TRANSFORMED), BatchEvaluated),
+}
+
+
+@pytest.mark.parametrize("stage", IDLE)
+def test_a_stage_with_nothing_to_do_tells_no_fact_of_a_batch_that_goes_on(stage):
+    route, batch, result, kind = IDLE[stage]
+    [forward] = route(batch, result, Context())
+    assert type(forward.message) is kind
+    assert forward.message.header.tally.transformed + forward.message.header.tally.passed == len(batch.records)
+    none_left = batch.model_copy(update={"records": ()})
+    [fact] = route(none_left, replace(result, records=()), Context())
+    assert str(fact.route) == f"loom.events/batch.{Stage(stage).done}.reviews"
 
 
 def test_a_record_that_no_stage_changes_is_made_once_for_all_of_them():

@@ -41,6 +41,7 @@ from loom_common.domain.values import ids
 from loom_common.flow import Stage
 from loom_common.worker.context import Context
 from loom_common.worker.forwarding import (
+    Forward,
     ends,
     next_header,
     to_evaluate,
@@ -138,6 +139,8 @@ def transformed(
         return _handed_on(batch, result, calls, context)
     result = added(so_far_of(batch), result)
     forward = to_evaluate(next_header(batch.header, Stage.TRANSFORM, result, calls), result.records, result.stages)
+    if _tells_nothing(result, forward):
+        return list(forward.outgoing)
     fact = BatchFact(
         header=forward.header,
         stage=Stage.TRANSFORM,
@@ -157,6 +160,8 @@ def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> l
     """Route an evaluated batch on its way to be loaded."""
     calls = context.usage.lines()
     forward = to_load(next_header(batch.header, Stage.EVALUATE, result, calls), result.records)
+    if _tells_nothing(result, forward):
+        return list(forward.outgoing)
     fact = BatchFact(
         header=forward.header,
         stage=Stage.EVALUATE,
@@ -233,6 +238,12 @@ def _handed_on(
         paid = CallsPaid(header=header, stage=Stage.TRANSFORM, calls=calls)
         outgoing.append(Outgoing(flow.fact("batch", "paid", header.pipeline), paid))
     return outgoing
+
+
+def _tells_nothing(result: StageResult, forward: Forward) -> bool:
+    """Tell whether no fact is published of a batch that goes on: the stage has nothing to do by its plan, and what it
+    let through is in the tally that goes along."""
+    return result.idle and bool(forward.outgoing)
 
 
 def _of_batch(

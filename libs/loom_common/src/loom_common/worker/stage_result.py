@@ -47,6 +47,9 @@ class StageResult:
     checks: tuple[CheckCount, ...] = ()
     """Holds what the stage's quality checks counted. A cascade is counted likewise: the records that it decided about,
     and those of them that its dear model was asked about."""
+    idle: bool = False
+    """Tells whether the plan gives the stage nothing to do. Its counts go on in the header of the batch, and the next
+    fact about the batch tells them."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -155,14 +158,16 @@ def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> 
     Where the evaluation is not among `stages`, either, each is made once for both."""
     made: type[TransformedRecord] = TransformedRecord if Stage.EVALUATE in stages else EvaluatedRecord
     return Transformed(
-        records=tuple([made(each.id, each.input, None, None, each.derived) for each in records]), stages=stages
+        records=tuple([made(each.id, each.input, None, None, each.derived) for each in records]),
+        stages=stages,
+        idle=True,
     )
 
 
 def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
     if {EvaluatedRecord}.issuperset(map(type, records)):
-        return Evaluated(records=cast("tuple[EvaluatedRecord, ...]", tuple(records)))
+        return Evaluated(records=cast("tuple[EvaluatedRecord, ...]", tuple(records)), idle=True)
     return Evaluated(
         records=tuple(
             [
@@ -171,7 +176,8 @@ def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
                 else EvaluatedRecord(each.id, each.input, each.output, each.answered_by, each.derived)
                 for each in records
             ]
-        )
+        ),
+        idle=True,
     )
 
 
