@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import embedded, figures, report, reviews
-from bench.distributed import DATABASE, Servers, bare_passage, cluster, loom_passage, servers
-from bench.pipeline import definition
+from bench.distributed import Servers, bare_passage, cluster, loom_passage, servers
+from bench.pipeline import DATABASE, definition
 from bench.report import Pair
 from bench.result import BenchError
 from loom_dev.errors import SetupError

@@ -26,8 +26,9 @@ import asyncpg
 
 from bench import endurance
 from bench.cpu import seconds as cpu_seconds
-from bench.distributed import DATABASE, Servers, Services, servers, services
+from bench.distributed import Servers, Services, servers, services
 from bench.endurance import Look
+from bench.pipeline import DATABASE
 from bench.result import BenchError
 from loom_dev.cluster.services import SERVICES
 from loom_dev.waiting import INTERVAL

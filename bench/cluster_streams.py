@@ -19,7 +19,8 @@ import aio_pika
 import asyncpg
 
 from bench.cpu import Meter
-from bench.distributed import DATABASE, Servers, cluster
+from bench.distributed import Servers, cluster
+from bench.pipeline import DATABASE
 from bench.result import BenchError
 from loom_dev.waiting import INTERVAL
 

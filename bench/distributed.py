@@ -28,8 +28,6 @@ from loom_dev.backends.parent_watchdog import end_with
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import INTERVAL
 
-DATABASE = "${BENCH_DATABASE}"
-"""Says in a definition where the private database is; its address holds a password."""
 _REVIEWS = ", ".join(f"{name} TEXT" for name in COLUMNS)
 _UP_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -95,19 +93,21 @@ class Services:
 
 @asynccontextmanager
 async def cluster(
-    amqp: str, dsn: str, folder: Path, *, every_hop: bool, extractors: int = 1
+    amqp: str, dsn: str, folder: Path, *, every_hop: bool, extractors: int = 1, transformers: int = 1
 ) -> AsyncIterator[dict[str, int]]:
-    """Start the six services, several `extractors` of them, and wait until they are ready; give their pids by name.
-    Ended by pid. With `every_hop` a batch also visits stages that have nothing to do. Raises `BenchError`."""
-    async with services(amqp, dsn, folder, every_hop=every_hop, extractors=extractors) as running:
+    """Start the six services, several `extractors` and `transformers` of them, and wait until they are ready; give
+    their pids by name. Ended by pid. With `every_hop` a batch also visits stages that have nothing to do. Raises
+    `BenchError`."""
+    more = {"extractor": extractors, "transformer": transformers}
+    async with services(amqp, dsn, folder, every_hop=every_hop, replicas=more) as running:
         yield running.pids
 
 
 @asynccontextmanager
 async def services(
-    amqp: str, dsn: str, folder: Path, *, every_hop: bool = False, extractors: int = 1
+    amqp: str, dsn: str, folder: Path, *, every_hop: bool = False, replicas: Mapping[str, int] | None = None
 ) -> AsyncIterator[Services]:
-    """Do the same, and give what runs them."""
+    """Do the same, with as many `replicas` of the services named, and give what runs them."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
         "LOOM_BUS_URL": amqp,
@@ -125,8 +125,11 @@ async def services(
         await asyncio.to_thread(subprocess.run, command, env=environment, check=True, stdout=subprocess.DEVNULL)
     running = Services(amqp, environment, folder)
     try:
-        for name in (*(each.name for each in SERVICES), *(f"extractor.{at}" for at in range(2, extractors + 1))):
+        for name in (each.name for each in SERVICES):
             running.start(name)
+        for name, number in (replicas or {}).items():
+            for at in range(2, number + 1):
+                running.start(f"{name}.{at}")
         await running.in_service()
         yield running
     finally:

@@ -1,4 +1,4 @@
-"""Times one embedded run in this process, CSV -> passthrough -> SQLite, from the request to the run's end."""
+"""Times one embedded run in this process, CSV -> passthrough -> a table, from the request to the run's end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from bench.pipeline import definition
+from bench.pipeline import DATABASE, definition
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.config.settings import LogSettings
@@ -42,5 +42,6 @@ def report(definition: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    source, database, batch_size = sys.argv[1:4]
-    report(definition(source, f"sqlite:///{database}?table=reviews", int(batch_size)))
+    source, *place, batch_size = sys.argv[1:]
+    table = f"sqlite:///{place[0]}?table=reviews" if place else f"{DATABASE}?table=reviews"
+    report(definition(source, table, int(batch_size)))

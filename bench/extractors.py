@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures
-from bench.distributed import DATABASE, Servers, cluster, loom_passage, servers
-from bench.pipeline import definition
+from bench.distributed import Servers, cluster, loom_passage, servers
+from bench.pipeline import DATABASE, definition
 from bench.result import BenchError
 from loom_dev.errors import SetupError
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from statistics import median
 
 from bench import embedded, figures, report, reviews
-from bench.distributed import DATABASE, cluster, loom_passage, servers
+from bench.distributed import cluster, loom_passage, servers
 from bench.model_bound_pipeline import AT_ONCE, COLUMNS, LATENCY, definition
 from bench.model_calls import model
+from bench.pipeline import DATABASE
 from bench.result import BenchError, Passage
 from loom_dev.errors import SetupError
 

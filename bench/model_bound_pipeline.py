@@ -12,8 +12,8 @@ COLUMNS = "id TEXT, sentiment TEXT, confidence DOUBLE PRECISION"
 PROMPT = "Classify the sentiment of this review as good or bad: {{ input.review }}"
 
 
-def definition(source: str, destination: str, base_url: str) -> dict[str, Any]:
-    """Return the definition as a pipeline file would say it."""
+def definition(source: str, destination: str, base_url: str, at_once: int = AT_ONCE) -> dict[str, Any]:
+    """Return the definition as a pipeline file would say it, with `at_once` calls in flight of each transformer."""
     return {
         "name": "model_bound",
         "version": "1.0.0",
@@ -27,7 +27,7 @@ def definition(source: str, destination: str, base_url: str) -> dict[str, Any]:
                 "confidence": {"type": "number", "minimum": 0, "maximum": 1},
             },
         },
-        "providers": {"openai": {"base_url": base_url, "concurrency": AT_ONCE}},
+        "providers": {"openai": {"base_url": base_url, "concurrency": at_once}},
         "evaluate": {
             "evaluators": [
                 {"name": "sure", "type": "range", "field": "confidence", "min": 0, "max": 1, "threshold": 0.5}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+DATABASE = "${BENCH_DATABASE}"
+"""Says in a definition where a private database is; its address holds a password."""
+
 
 def definition(source: str, destination: str, batch_size: int, partitions: int | str = "auto") -> dict[str, Any]:
     """Return the definition as a pipeline file would say it: no key, no evaluation."""
