@@ -71,6 +71,13 @@ def test_what_a_stream_cannot_have_is_named(changed, key, words):
     assert words in found.get(key, str(found))
 
 
+@pytest.mark.parametrize("size", [0, -1, 10_001, "many", None])
+def test_a_size_of_batches_that_cannot_be_is_told_where_it_is_written_alone(size):
+    with pytest.raises(InvalidDefinition) as raised:
+        parse({**STREAM, "batch": {"size": size}})
+    assert [each.key for each in raised.value.problems] == ["batch.size"]
+
+
 def test_a_stream_has_windows_and_a_pace():
     pipeline = parse({**STREAM, "window": {"records": 5}, "batch": {"size": 7, "wait": "1s"}})
     assert pipeline.windows is not None

@@ -91,6 +91,43 @@ def test_a_password_in_clear_is_refused_and_not_repeated(project):
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "mode: distributed\nbus: {url: 'redis://h'}\n",
+            "loom.yaml:2:7: bus.url: found an address that cannot be used; ",
+        ),
+        (
+            "storage: {type: postgres, url: 'postgres://h:x/db'}\n",
+            "loom.yaml:1:27: storage.url: found an address that ",
+        ),
+        (
+            "cache: {backend: redis, url: 'redis://h:x'}\n",
+            "loom.yaml:1:25: cache.url: found an address that cannot be ",
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_with_its_key_unless_the_environment_has_it(
+    project, monkeypatch, text, told
+):
+    config = configured(project, text)
+    with pytest.raises(InvalidDefinition) as caught:
+        config.settings()
+    assert str(caught.value).startswith(told)
+    for name in ("BUS", "STATE", "JOURNAL"):
+        monkeypatch.setenv(f"LOOM_{name}_URL", "no address")
+    with pytest.raises(ConfigurationError, match=r"^The environment has a setting that cannot be used: LOOM_"):
+        config.settings()
+
+
+def test_an_address_that_make_up_left_is_none_of_the_file(project):
+    (project / ".loom/cluster").mkdir(parents=True)
+    (project / ".loom/cluster/env").write_text("LOOM_BUS_URL=left://\n")
+    with pytest.raises(ConfigurationError, match=r"^The environment has a setting that cannot be used: LOOM_BUS_URL"):
+        configured(project, "mode: distributed\n").settings()
+
+
 def test_a_file_of_comments_alone_is_the_defaults(project):
     assert configured(project, "# nothing yet\n").mode == "embedded"
 

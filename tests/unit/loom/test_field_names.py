@@ -167,6 +167,27 @@ async def test_a_source_that_is_not_there_is_told_beside_the_mistakes_of_the_fil
     assert ["absent.csv" in detail for detail in details] == [True]
 
 
+async def test_a_stream_with_a_mistake_may_have_a_folder_into_which_no_file_has_come_yet(folder):
+    stream = "name: p\nmode: streaming\nextract: {source: 'inbox/*.csv'}\ntransform: {type: passthrough}\n"
+    assert await looked(folder, f"{stream}load: {{destination: out.csv, mode: append}}\nwindow: {{records: 0}}\n") == []
+    (one,) = await looked(folder, f"{stream}load: {{destination: out.csv}}\n".replace("'inbox/*.csv'", "data.csv"))
+    assert "expected in a stream, a folder or a pattern of files" in one.detail
+
+
+async def test_a_source_that_a_step_joins_with_is_named_as_that_of_the_step(folder):
+    join = "{name: j, type: join, source: nothing, on: id, fields: [label]}"
+    (told,) = [
+        check.detail
+        for check in await looked(
+            folder,
+            "name: p\nextract: {source: data.csv, key: id}\n"
+            f"transform: {{type: steps, steps: [{join}]}}\nload: {{destination: out.csv}}\n",
+        )
+        if check.what == "join j"
+    ]
+    assert told.startswith("transform.steps.j.source: found 'nothing'; expected a name that ends in one of ")
+
+
 async def test_where_records_differ_a_field_of_none_that_was_looked_at_is_doubtful(folder):
     text = PIPELINE.replace("data.csv", "ragged.jsonl").replace("input.review", "input.reply")
     assert await mistakes(folder, text) == []

@@ -104,6 +104,14 @@ def test_no_rule_about_several_keys_waits_until_each_key_is_right():
     assert issubclass(LoomConfig, Section)
 
 
+def test_all_that_a_section_misses_is_needed_and_not_one_of_it(tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nextract: {source: a.csv}\ntransform: {type: enrich}\nload: {destination: b.csv}\n"
+    )
+    with pytest.raises(InvalidDefinition, match="says where records are looked up; and `fields`, which a transform of"):
+        load(tmp_path / "p.yaml")
+
+
 GOOD = """\
 name: p
 extract: {source: a.csv}

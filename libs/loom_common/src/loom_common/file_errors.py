@@ -16,6 +16,7 @@ _REMEDIES = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.EROFS: _RIGHTS,
+    errno.ENOENT: "See that the path is right, and that folders can be made there.",
     errno.EEXIST: _KIND,
     errno.ENOTDIR: _KIND,
     errno.EISDIR: _KIND,

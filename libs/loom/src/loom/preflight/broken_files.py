@@ -14,12 +14,15 @@ from loom.project.definition_file import InvalidFile
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
+from loom_common.domain.definition.streams.settings import DEFAULT_SIZE, Pace
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.section import Section
 from loom_common.errors import Problem
 from loom_connectors.ports.context import ConnectorContext
 
 S = TypeVar("S", bound=Section)
+_PACE = Pace(wait_seconds=0.2, size=DEFAULT_SIZE, poll_seconds=None)
+"""The pace of a stream whose own one may be a mistake: nothing is read at it."""
 
 
 async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
@@ -36,7 +39,8 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     )
     checks = []
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
-        checks += await connector_checks.of_source(broken, extract, context, counted=False)
+        pace = _PACE if definition.get("mode") == "streaming" else None
+        checks += await connector_checks.of_source(broken, extract, context, counted=False, pace=pace)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
         overlapping = connector_checks.overlapping(broken, extract, load, context) if extract is not None else None
         checks += [overlapping] if overlapping else await connector_checks.of_destination(broken, load, context)

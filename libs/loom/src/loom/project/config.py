@@ -21,11 +21,12 @@ from loom.project.configured.sections import (
     PipelineDefaults,
     StorageConfig,
 )
+from loom.project.environment import given_by, kept_in, placed, state_file
 from loom.project.targets.rendered import KeyPath, Rendered
 from loom.project.targets.target import Target, no_target, target_mistakes
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
-from loom_common.config.local_cluster import local_cluster
+from loom_common.config.environment import UnusableSettings
 from loom_common.domain.access import AccessConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -198,14 +199,7 @@ class LoomConfig(Section):
         """Return the same project, whose runs are carried out in this process and keep their state, their journal and
         their payloads in `folder`: what a test of a pipeline leaves there is no run of the project."""
         config = self._on(EMBEDDED)
-        config._aside = {
-            "LOOM_BUS_URL": "memory://",
-            "LOOM_STATE_URL": f"sqlite:///{folder}/state.db",
-            "LOOM_JOURNAL_URL": "memory://",
-            "LOOM_PAYLOADS_URL": f"file:{folder}/payloads",
-            "LOOM_OPENLINEAGE_URL": "",
-            "LOOM_OPENLINEAGE_FILE": "",
-        }
+        config._aside = kept_in(folder)
         return config
 
     @property
@@ -228,61 +222,30 @@ class LoomConfig(Section):
         Raises `ConfigurationError` where one cannot be used, or where the address of a cluster is unknown."""
         from loom.project.configured.variables import settings_of  # commands that only read run state need none
 
-        given = self._given()
+        given = given_by(self, self._aside)
         given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))
         if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
             raise ConfigurationError(
                 "No cluster is known to run this on. Start one here with `make up`, or name its broker: "
                 "`bus: {url: amqp://...}` in loom.yaml, or LOOM_BUS_URL in the environment."
             )
-        return settings_of(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
+        try:
+            return settings_of(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
+        except UnusableSettings as error:
+            raise placed(error, self) from None
 
     @property
     def state_url(self) -> str:
         """Return the address of the run state, with its credentials: that of `settings`, which are not made where it is
         the project's own file. Raises `ConfigurationError` as they do."""
-        if not self.distributed and (url := self._given()["LOOM_STATE_URL"]) == self._state_file:
-            return url
+        if not self.distributed and given_by(self, self._aside)["LOOM_STATE_URL"] == (own := state_file(self)):
+            return own
         return self.settings().state.url.get_secret_value()
-
-    def _given(self) -> dict[str, str]:
-        """Return the environment variables that count: those of the environment, and those that this file stands
-        for."""
-        return {**self._written(), **self._cluster_env(), **os.environ, **self._aside}
-
-    @property
-    def _state_file(self) -> str:
-        """Return the address of the run state where nothing but this file says one."""
-        return f"sqlite:///{self.project / self.storage.path}"
-
-    def _written(self) -> dict[str, str]:
-        """Return this file, as the environment variables that say the same."""
-        folder = self.project / ".loom"
-        return {
-            "LOOM_PROJECT_DIR": str(self.project),
-            "LOOM_CREDENTIAL_PREFIX": self.credentials.prefix,
-            "LOOM_BUS_URL": self._expanded(self.bus.url) if self.distributed and self.bus.url else "memory://",
-            "LOOM_STATE_URL": self._expanded(self.storage.url) if self.storage.url else self._state_file,
-            "LOOM_JOURNAL_URL": self._expanded(self.cache.url) if self.cache.url else f"sqlite:///{folder}/journal.db",
-            "LOOM_PAYLOADS_URL": self._expanded(self.storage.url) if self.storage.url else f"file:{folder}/payloads",
-            "LOOM_LOG_LEVEL": self.log.level,
-            **self.openlineage.variables,
-            **({"LOOM_ENCRYPTION_KEYS": " ".join(keys)} if (keys := self.encryption.references) else {}),
-        }
-
-    def _cluster_env(self) -> dict[str, str]:
-        """Return the addresses that `make up` left, where this file names no broker of its own."""
-        if not self.distributed or self.bus.url or "LOOM_BUS_URL" in os.environ:
-            return {}
-        return local_cluster(self.project)
 
     @property
     def secrets(self) -> Credentials:
         """Return what resolves the credential references of this project here."""
         return Credentials.of_project(self.project, self.credentials.prefix, self.allowed)
-
-    def _expanded(self, url: str) -> str:
-        return self.secrets.expand(url, in_url=True)
 
     def applied_to(self, document: "Document") -> "Document":
         """Return the document of a pipeline file with what this project says of it: its target, and its defaults where

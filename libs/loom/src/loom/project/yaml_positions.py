@@ -13,8 +13,8 @@ from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from loom.project.yaml_limits import composed
-from loom.project.yaml_syntax import reused_anchors, syntax_problem
+from loom.project.yaml.limits import composed
+from loom.project.yaml.syntax import reused_anchors, syntax_problem
 from loom_common.errors import InvalidDefinition, Problem
 
 KeyPath = tuple[str | int, ...]

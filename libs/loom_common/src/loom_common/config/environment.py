@@ -1,6 +1,7 @@
 """Reads settings from environment variables, and says of one that cannot be used which it is and what it has to be."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import AfterValidator, SecretStr, ValidationError
@@ -14,26 +15,35 @@ _SERVER = re.compile(r"(?:[^:/@]*(?::[^@]*)?@)?(?:\[[^]]*\]|[^/?:]*)(?::(?P<port
 """Matches what stands behind `://`: user, password, host and port."""
 
 
+class UnusableSettings(ConfigurationError):
+    """Reports environment variables that cannot be used."""
+
+    def __init__(self, expected: Mapping[str, str]) -> None:
+        self.expected = dict(expected)
+        """Says what was expected of each variable, by its name."""
+        words = "; ".join(f"{name}, expected {said}" for name, said in self.expected.items())
+        super().__init__(f"The environment has a setting that cannot be used: {words}.")
+
+
 class EnvironmentSettings(BaseSettings):
-    """Holds settings of one `env_prefix`. Making one raises `ConfigurationError` where a variable cannot be used; its
+    """Holds settings of one `env_prefix`. Making one raises `UnusableSettings` where a variable cannot be used; its
     value is not shown, because it may be secret."""
 
     def __init__(self, **given: Any) -> None:
         try:
             super().__init__(**given)
         except ValidationError as error:
-            raise ConfigurationError(self._words(error)) from None
+            raise UnusableSettings(self._expected(error)) from None
         except SettingsError as error:  # it names the field
             raise ConfigurationError(f"The environment has a setting that cannot be used: {error}.") from None
 
     @classmethod
-    def _words(cls, error: ValidationError) -> str:
+    def _expected(cls, error: ValidationError) -> dict[str, str]:
         prefix = cls.model_config["env_prefix"]
-        words = "; ".join(
-            f"{prefix}{'_'.join(map(str, one['loc'])).upper()}, expected {expectation(one['msg'])}"
+        return {
+            f"{prefix}{'_'.join(map(str, one['loc'])).upper()}": expectation(one["msg"])
             for one in error.errors(include_url=False, include_input=False)
-        )
-        return f"The environment has a setting that cannot be used: {words}."
+        }
 
 
 def address(*beginnings: str, written: str) -> AfterValidator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loom_common.domain.checks.check import Check
@@ -10,7 +11,7 @@ from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.steps.joining import JoinStep, compared_pairs
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
-from loom_common.errors import ConfigurationError, LoomError, SourceError, TransientError
+from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError, SourceError, TransientError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import ReceivingSource, Source
 from loom_connectors.registry import open_source
@@ -51,7 +52,11 @@ async def rows_of(step: JoinStep, context: ConnectorContext) -> AsyncIterator[Se
 
 def opened(step: JoinStep, context: ConnectorContext) -> Source:
     """Open the other source of a step. Raises `ConfigurationError`, also for a queue, whose messages are there once."""
-    source = open_source(ExtractConfig(source=step.source, query=step.query, options=step.options), context)
+    try:
+        source = open_source(ExtractConfig(source=step.source, query=step.query, options=step.options), context)
+    except InvalidDefinition as error:  # it names the keys of `extract`
+        of_step = [replace(each, path=("transform", "steps", step.name, *each.path[1:])) for each in error.problems]
+        raise InvalidDefinition(of_step) from error
     if isinstance(source, ReceivingSource):
         raise ConfigurationError(f"{redacted(step.source)} is a queue, and no step can join with one.")
     return source

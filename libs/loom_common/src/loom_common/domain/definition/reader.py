@@ -27,6 +27,8 @@ KeyPath = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _MOST_PLACES = 4
 """The most sections in which a key may exist for an error message to suggest where a misplaced one belongs."""
+_AS_A_WHOLE = "the settings given"
+"""What is found where a section misses something, or its keys do not fit each other."""
 _KINDS = frozenset(get_args(ErrorType))
 """Holds the kinds of errors whose messages are pydantic's own."""
 
@@ -72,12 +74,14 @@ def _told_better(
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
-    """Return each mistake once, in the order of the file. For a key of several types, all expected types are listed."""
+    """Return each mistake once, in the order of the file. For a key of several types, all expected types are listed;
+    for a section, all that it misses."""
     by_place: dict[tuple[KeyPath, str], Problem] = {}
     for problem in problems:
         before = by_place.setdefault((problem.path, problem.found), problem)
         if problem.expected not in before.expected:
-            expected = f"{before.expected} or {problem.expected}"
+            joined = "; and" if problem.found == _AS_A_WHOLE else " or"
+            expected = f"{before.expected}{joined} {problem.expected}"
             by_place[problem.path, problem.found] = replace(before, expected=expected)
     return sorted(by_place.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
 
@@ -158,7 +162,7 @@ def _words(
         case "model_type" | "dict_type" | "model_attributes_type":
             return _shown(detail["input"]), "keys and values: `key: ...`", None
         case _ if isinstance(detail["input"], Mapping) and kind not in _KINDS:
-            return "the settings given", detail["msg"], None
+            return _AS_A_WHOLE, detail["msg"], None
         case "clear_text_password" | "clear_text_secret":
             return "a secret in clear", detail["msg"], None
         case _:

@@ -14,6 +14,8 @@ from loom_common.domain.values.durations import Limit
 
 Mode = Literal["batch", "streaming"]
 DEFAULT_SIZE = 100
+LARGEST = 10_000
+"""The most records of a batch."""
 
 
 class WindowConfig(Section):
@@ -35,7 +37,7 @@ class WindowConfig(Section):
 class StreamBatchConfig(Section):
     """Says how records of a stream are put together in batches."""
 
-    size: int = Field(DEFAULT_SIZE, ge=1, le=10_000, description="Records per batch, at most.")
+    size: int = Field(DEFAULT_SIZE, ge=1, le=LARGEST, description="Records per batch, at most.")
     wait: Limit = Field("200ms", description="A record waits so long for others, at most.")
 
 
@@ -55,11 +57,13 @@ class Pace:
 
 
 def completed(written: Any) -> Any:
-    """Return a pipeline as written, with the size of a stream's batches where sources are told of it."""
+    """Return a pipeline as written, with the size of a stream's batches where sources are told of it, unless it is a
+    mistake: that is told where it is written."""
     if not isinstance(written, Mapping) or said(written, "mode") != "streaming":
         return written
     extract, size = said(written, "extract"), said(said(written, "batch"), "size")
-    if size is None or not isinstance(extract, Mapping) or "batch_size" in extract:
+    usable = isinstance(size, int) and 1 <= size <= LARGEST
+    if not usable or not isinstance(extract, Mapping) or "batch_size" in extract:
         return written
     return {**written, "extract": {**extract, "batch_size": size}}
 
