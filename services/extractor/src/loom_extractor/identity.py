@@ -13,6 +13,8 @@ from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import ReadRecord
 
 NOTHING_SENSITIVE = SensitiveFields(())
+_LIST, _OBJECT = b"[{"
+"""The bytes that open a level. Bytes are searched much faster for one of them as a number than as bytes."""
 
 
 def identified(
@@ -42,8 +44,7 @@ def all_identified(
         data, error = record.data, record.error
         if error is None:
             written = sorted_json(data)
-            is_flat = written is not None and b"[" not in written and written.rfind(b"{") == 0
-            if not is_flat and not _shows_storable(written) and (why := unstorable(data)) is not None:
+            if not _shows_storable(written) and (why := unstorable(data)) is not None:
                 error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
         if error is not None:
             found.append(_kept_out(record, keys, error, sensitive))
@@ -79,8 +80,13 @@ def _identified(
 
 def _shows_storable(written: bytes | None) -> bool:
     """Tell whether a record's JSON shows that a message can carry it. The encoder takes only whole characters and short
-    integers, and where there are no more brackets than levels are allowed, it is not nested too deeply."""
-    return written is not None and written.count(b"{") + written.count(b"[") <= DEEPEST
+    integers. A level takes two brackets, so that where there are too few bytes for more levels than are allowed, or too
+    few brackets, it is not nested too deeply."""
+    if written is None:
+        return False
+    if len(written) <= 2 * DEEPEST or (_LIST not in written and written.find(_OBJECT, 1) < 0):
+        return True
+    return written.count(_OBJECT) + written.count(_LIST) <= DEEPEST
 
 
 def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:

@@ -4,9 +4,10 @@ error."""
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import BinaryIO
 
 from loom_common.errors import RecordError
@@ -15,7 +16,10 @@ LONGEST_LINE = 16 * 1024 * 1024
 """The number of bytes of a line that are held in memory. A longer one is no record."""
 _KEPT = 64 * 1024
 """The number of characters that are kept of a line that is too long."""
-_CHUNK = 256 * 1024
+_PIECE = 64 * 1024
+"""The most bytes of a line that are read at once."""
+_TOGETHER = 256
+"""The most lines that are given together."""
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -70,54 +74,116 @@ def encoding_of(head: bytes, declared: str | None) -> Encoding:
 
 
 class Lines:
-    """Iterates over lines of text. `offset`, `number` and `trouble` speak of the lines given so far."""
+    """Gives lines of text, one by one or several together. `offset` and `number` speak of those that were passed."""
 
-    __slots__ = ("_encoding", "_shown", "_stream", "number", "offset", "trouble")
+    __slots__ = ("_codec", "_given", "_newline", "_shown", "_stream", "longest", "number", "offset", "trouble")
 
     def __init__(self, stream: BinaryIO, encoding: Encoding, shown: str, offset: int, number: int) -> None:
         """Starts at byte `offset`, which follows line `number` (counted from 1; 0 at the start)."""
-        self._stream, self._encoding, self._shown = stream, encoding, shown
+        self._stream, self._shown = stream, shown
+        self._codec, self._newline = encoding.codec, encoding.newline
+        self._given: list[int] = []
+        """Holds the bytes of each line that was given and not passed yet."""
         self.offset = max(offset, encoding.start)
         self.number = number
+        self.longest = 0
+        """The bytes of the longest line given so far."""
         self.trouble: RecordError | None = None
         """Says what is wrong with a line given since this was last set to None."""
         stream.seek(self.offset)
 
     def __iter__(self) -> Iterator[str]:
-        codec, newline = self._encoding.codec, self._encoding.newline
-        readline = partial(self._stream.readline, LONGEST_LINE)
-        pieces = iter(readline, b"") if newline == b"\n" else _split(self._stream, newline)
-        for raw in pieces:
-            size = len(raw)
-            try:
-                text = raw.decode(codec)
-            except UnicodeDecodeError as error:
-                text = raw.decode(codec, "backslashreplace")
-                self._note_encoding(raw, error)
-            if size >= LONGEST_LINE and not raw.endswith(newline):
-                size += _rest_of_line(pieces, newline)
-                text = text[:_KEPT]
-                self._note(
-                    "line_too_long", f"{size:,} bytes without a line end; the first {_KEPT:,} characters are kept."
-                )
-            self.offset += size
-            self.number += 1
-            if "\0" in text:
-                self._note(
-                    "nul_byte", "a NUL byte. Remove it, or name the file's encoding: `options: {encoding: ...}`.", at=0
-                )
+        """Give one line after the other. Each is passed as it is given."""
+        pieces = self._pieces()
+        for piece in pieces:
+            text = self._line(piece, pieces)
+            self.pass_to(self.number + 1)
             yield text
 
+    def together(self, wanted: Callable[[], int]) -> Iterator[Sequence[str]]:
+        """Give at most as many lines together as are `wanted`, which is asked before they are read, so that nothing is
+        read ahead; a line near one with which something is wrong by itself. They are passed by `pass_to`."""
+        pieces = self._pieces()
+        while read := list(islice(pieces, min(wanted(), _TOGETHER))):
+            if (texts := self._sound(read)) is not None:
+                yield texts
+            else:
+                waiting = iter(read)
+                for piece in waiting:
+                    yield (self._line(piece, chain(waiting, pieces)),)
+
+    def pass_to(self, number: int) -> None:
+        """Pass the lines up to this one, which were given before."""
+        passed = number - self.number
+        self.offset += sum(self._given[:passed])
+        del self._given[:passed]
+        self.number = number
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Return the lines as bytes, a long one in several pieces."""
+        if self._newline == b"\n":
+            return iter(partial(self._stream.readline, _PIECE), b"")
+        return _split(self._stream, self._newline)
+
+    def _sound(self, read: Sequence[bytes]) -> Sequence[str] | None:
+        """Return these lines as text; None where one of them is not whole, or something is wrong with it."""
+        sizes = list(map(len, read))
+        longest = max(sizes)
+        if longest >= _PIECE:
+            return None
+        codec = self._codec
+        try:
+            texts = [each.decode(codec) for each in read]
+        except UnicodeDecodeError:
+            return None
+        if "\0" in "".join(texts):
+            return None
+        self._given += sizes
+        self.longest = max(self.longest, longest)
+        return texts
+
+    def _line(self, piece: bytes, pieces: Iterator[bytes]) -> str:
+        """Return the line that begins with a piece and goes on in the next ones, and note what is wrong with it."""
+        raw = self._whole(piece, pieces)
+        size = len(raw)
+        try:
+            text = raw.decode(self._codec)
+        except UnicodeDecodeError as error:
+            text = raw.decode(self._codec, "backslashreplace")
+            self._note_encoding(raw, error)
+        if size >= LONGEST_LINE and not raw.endswith(self._newline):
+            size += _rest_of_line(pieces, self._newline)
+            text = text[:_KEPT]
+            self._note("line_too_long", f"{size:,} bytes without a line end; the first {_KEPT:,} characters are kept.")
+        if "\0" in text:
+            self._note("nul_byte", "a NUL byte. Remove it, or name the file's encoding: `options: {encoding: ...}`.")
+        self._given.append(size)
+        self.longest = max(self.longest, size)
+        return text
+
+    def _whole(self, piece: bytes, pieces: Iterator[bytes]) -> bytes:
+        """Return a line whole, or as much of it as is held in memory."""
+        if len(piece) < _PIECE or piece.endswith(self._newline):
+            return piece
+        read, size = [piece], len(piece)
+        for each in pieces:
+            read.append(each)
+            size += len(each)
+            if size >= LONGEST_LINE or each.endswith(self._newline):
+                break
+        return b"".join(read)
+
     def _note_encoding(self, raw: bytes, error: UnicodeDecodeError) -> None:
-        byte, offset = raw[error.start], self.offset + error.start
+        byte, offset = raw[error.start], self.offset + sum(self._given) + error.start
         self._note(
             "encoding",
             f"byte 0x{byte:02x} at byte offset {offset} is not {error.encoding} text. "
             "Name the file's encoding: `options: {encoding: ...}`, for example cp1252.",
         )
 
-    def _note(self, code: str, words: str, at: int = 1) -> None:
-        line = self.number + at
+    def _note(self, code: str, words: str) -> None:
+        """Note what is wrong with the line that is given next."""
+        line = self.number + len(self._given) + 1
         if self.trouble is None:
             self.trouble = RecordError(f"{self._shown} line {line}: {words}", code=code, details={"line": line})
 
@@ -132,16 +198,16 @@ def _rest_of_line(pieces: Iterator[bytes], newline: bytes) -> int:
 
 
 def _split(stream: BinaryIO, newline: bytes) -> Iterator[bytes]:
-    """Split lines that end in something else than one line feed byte, in pieces of about `LONGEST_LINE` at most."""
+    """Split lines that end in something else than one line feed byte, a long one in pieces."""
     buffer = b""
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(_PIECE):
         buffer += chunk
         start = 0
         while (end := _end_of_line(buffer, newline, start)) >= 0:
             yield buffer[start:end]
             start = end
         buffer = buffer[start:]
-        if len(buffer) >= LONGEST_LINE:
+        if len(buffer) >= _PIECE:
             yield buffer
             buffer = b""
     if buffer:

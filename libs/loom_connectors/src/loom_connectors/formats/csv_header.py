@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from loom_common.errors import SourceError
 from loom_connectors.files.format import FilePosition, TextFile
@@ -65,8 +66,21 @@ def header_of(
     return Header(names, dialect, body, start)
 
 
-def reader(lines: Iterator[str] | Lines, dialect: Dialect) -> Iterator[list[str]]:
-    """Yield the fields of each record. Raises `csv.Error` for a quote that is not closed as it should be."""
+class Rows(Protocol):
+    """Gives the fields of each record, as Python's reader does."""
+
+    @property
+    def line_num(self) -> int:
+        """Return the number of lines taken so far."""
+        ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
+
+
+def reader(lines: Iterator[str] | Lines, dialect: Dialect) -> Rows:
+    """Give the fields of each record. Raises `csv.Error` for a quote that is not closed as it should be."""
     if dialect.quotechar is None:
         return csv.reader(
             lines,

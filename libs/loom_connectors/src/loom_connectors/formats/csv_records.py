@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from loom_common.domain.checks.repairs import MEND, SURPLUS, damaged
@@ -12,6 +13,7 @@ from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.formats.csv_broken import Dialect, extent
 from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
+from loom_connectors.formats.csv_rows import data_maker
 from loom_connectors.formats.csv_starts import record_starts
 from loom_connectors.options import closest
 from loom_connectors.ports.source import ReadRecord
@@ -80,31 +82,37 @@ class CsvReader:
         self, file: TextFile, header: Header, mark: FilePosition, limit: int, records: list[ReadRecord]
     ) -> tuple[FilePosition, csv.Error | None]:
         """Append records up to `limit`. Returns the mark after them, and why the next is none, where that is so."""
-        columns, width, prefix = header.columns, len(header.columns), f"{file.prefix}line "
-        room, null, longest = limit - len(records), self._null, self._max_field
-        lines = file.rest(mark)
-        offset, line = lines.offset, mark.line + 1
+        made, width, prefix = data_maker(header.columns), len(header.columns), f"{file.prefix}line "
+        null, longest = self._null, self._max_field
+        lines, before = file.rest(mark), mark.line
+        line, stuck = before + 1, None
+
+        def wanted() -> int:
+            lines.pass_to(line - 1)
+            return limit - len(records)  # a record has a line at least
+
+        table = reader(chain.from_iterable(lines.together(wanted)), header.dialect)
         try:
-            for fields in reader(lines, header.dialect):
-                end = lines.offset
-                if len(fields) != width or lines.trouble is not None or end - offset > longest:
+            for fields in table:
+                after = before + table.line_num + 1
+                if len(fields) != width or lines.trouble is not None or (after - line) * lines.longest > longest:
                     if fields and max(map(len, fields)) > longest:
-                        return FilePosition(offset, line - 1), csv.Error(TOO_LONG)
+                        stuck = csv.Error(TOO_LONG)
+                        break
                     if fields:
                         records.append(self._doubtful(file, header, line, fields, lines.trouble))
-                        room -= 1
                     lines.trouble = None
                 else:
                     if null:
                         fields = self._nulled(fields)  # noqa: PLW2901 - from here on, these count
-                    records.append(ReadRecord(prefix + str(line), dict(zip(columns, fields))))  # noqa: B905 - see `width`
-                    room -= 1
-                line, offset = lines.number + 1, end
-                if not room:
+                    records.append(ReadRecord(f"{prefix}{line}", made(*fields)))
+                line = after
+                if len(records) >= limit:
                     break
         except csv.Error as error:
-            return FilePosition(offset, line - 1), error
-        return FilePosition(offset, line - 1), None
+            stuck = error
+        lines.pass_to(line - 1)
+        return FilePosition(lines.offset, lines.number), stuck
 
     def _keep_back(
         self, file: TextFile, header: Header, mark: FilePosition, stuck: csv.Error, records: list[ReadRecord]

@@ -1,6 +1,7 @@
 """Implements JSON Lines files, one object a line, as a `Format`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from loom_common.errors import RecordError
@@ -49,20 +50,27 @@ class JsonLinesReader:
         if mark.offset <= file.encoding.start:
             see_lines(file)
         records: list[ReadRecord] = []
-        lines, prefix = file.rest(mark), f"{file.prefix}line "
-        for text in lines:
+        lines, prefix, number = file.rest(mark), f"{file.prefix}line ", mark.line
+
+        def wanted() -> int:
+            lines.pass_to(number)
+            return limit - len(records)
+
+        for text in chain.from_iterable(lines.together(wanted)):
+            number += 1
             if lines.trouble is not None:
-                records.append(ReadRecord(prefix + str(lines.number), {"raw": text.rstrip("\r\n")}, lines.trouble))
+                records.append(ReadRecord(f"{prefix}{number}", {"raw": text.rstrip("\r\n")}, lines.trouble))
                 lines.trouble = None
             elif not text.isspace():
                 try:
-                    records.append(ReadRecord(prefix + str(lines.number), object_of(text)))
+                    records.append(ReadRecord(f"{prefix}{number}", object_of(text)))
                 except Unfit as unfit:
-                    records.append(_kept_back(file, prefix, lines.number, text, unfit))
+                    records.append(_kept_back(file, prefix, number, text, unfit))
             else:
                 continue
             if len(records) >= limit:
                 break
+        lines.pass_to(number)
         return records, FilePosition(lines.offset, lines.number)
 
     def record_starts(self, file: TextFile, offsets: Sequence[int]) -> Sequence[FilePosition] | None:
