@@ -31,6 +31,7 @@ def test_a_window_holds_at_least_two_slices(batch_size):
 @given(st.integers(1, 10_000))
 def test_a_slice_is_never_unbounded(batch_size):
     assert 1 <= slice_batches(batch_size) <= 32
+    assert slice_batches(batch_size) * batch_size <= max(4_000, batch_size)
 
 
 @given(st.integers(0, 200), st.integers(0, 64), st.integers(1, 32), st.integers(1, 128))

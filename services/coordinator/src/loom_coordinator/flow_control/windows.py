@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 
-SLICE_RECORDS = 2_000
-"""A slice is about so many records: large enough that asking for it costs nothing beside reading it."""
+SLICE_RECORDS = 4_000
+"""A slice is about so many records: large enough that asking for it costs little beside reading it. A cluster takes 12
+ms to ask for the next one, in which no extractor reads; 4,000 records of 200 bytes are read in 40 ms."""
 MOST_BATCHES = 32
 WINDOW_SLICES = 4
 OPENING_SECONDS = 10.0
