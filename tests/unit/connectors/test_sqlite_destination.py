@@ -187,3 +187,23 @@ async def test_of_many_rows_one_that_is_refused_stands_alone_and_the_last_of_a_k
     await loading.close()
     assert (result.loaded, [row.record_id for row in result.failed]) == (172, ["r77"])
     assert run_sql(tmp_path, "SELECT count(*), min(n), max(n) FROM t") == [(119, 53, 172)]
+
+
+@pytest.mark.parametrize("count", [1, 9, 250, 333, 1_207])
+async def test_any_number_of_rows_is_written_in_their_order(tmp_path, count):
+    loading = destination(tmp_path)
+    rows = [{"id": str(n), "a": "x", "b": None, "c": f"{n:,}"} for n in range(count)]
+    result = await loading.load(batch(*rows))
+    await loading.close()
+    assert (result.loaded, result.failed) == (count, ())
+    written = run_sql(tmp_path, "SELECT id, a, b, c FROM t ORDER BY rowid")
+    assert written == [tuple(row.values()) for row in rows]
+
+
+async def test_rows_of_more_columns_than_a_statement_has_values_are_written(tmp_path):
+    names = [f"c{n}" for n in range(1_500)]
+    loading = destination(tmp_path)
+    result = await loading.load(batch(*({"id": str(n), **dict.fromkeys(names, "x")} for n in range(3))))
+    await loading.close()
+    assert result.loaded == 3
+    assert run_sql(tmp_path, "SELECT id, c0, c1499 FROM t") == [(str(n), "x", "x") for n in range(3)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
 
@@ -147,6 +148,7 @@ def retry_queue(queue: str, step: int) -> str:
     return f"{queue}.retry.{RETRY_DELAYS[step]:g}s"
 
 
+@lru_cache(maxsize=256)
 def work(stage: Stage, pipeline: str) -> Route:
     """Return the route of a batch or slice to `stage`, and of what is asked about a source or a destination before
     the first slice."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import Any, TypeVar
 
@@ -25,8 +25,8 @@ from loom_connectors.storage.local import see_that_it_can_be_written
 from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_values, json_text
 
 Result = TypeVar("Result")
-_ROWS_AT_ONCE = 50
-"""The number of rows of one statement: each statement waits once for the interpreter's lock."""
+_VALUES_AT_ONCE = 1_000
+"""The number of values of one statement: each statement waits once for the interpreter's lock. More bring nothing."""
 _ROW_ERRORS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -119,12 +119,14 @@ class SqliteSession:
         binders = [(name, binder(target.columns[name])) for name in columns]
         values = bound_values([row.values for row in rows], binders)
         width = len(columns)
-        at_once = max(1, min(_ROWS_AT_ONCE, self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width))
-        many = len(rows) // at_once * at_once
-        for first, last, size in ((0, many, at_once), (many, len(rows), 1)):
-            sql = tables.insert_sql(target.table.sql, columns, target.key, size)
+        first, end = 0, len(values)
+        for size in _sizes(width, self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)):
             each = size * width
-            self._db.executemany(sql, (values[at : at + each] for at in range(first * width, last * width, each)))
+            last = end - (end - first) % each
+            if last > first:
+                sql = tables.insert_sql(target.table.sql, columns, target.key, size)
+                self._db.executemany(sql, (values[at : at + each] for at in range(first, last, each)))
+                first = last
 
     async def copy_rows(self, source: TableName, target: TableName) -> None:
         names = name_list(list(await self.columns(source)))
@@ -170,6 +172,16 @@ class SqliteDialect(FileDialect[SqliteFile]):
         there = self._file.path.exists()
         with closing(self._file.opened_to_read() if there else sqlite3.connect(":memory:")) as db, self._file.trouble():
             return finished(work(SqliteSession(db)))
+
+
+def _sizes(width: int, most_values: int) -> Iterator[int]:
+    """Yield how many rows of so many columns a statement has: as many as may be, then fewer for those that are left,
+    and one at last."""
+    size = max(1, min(_VALUES_AT_ONCE, most_values) // width)
+    while size > 1:
+        yield size
+        size //= 5
+    yield 1
 
 
 def _reason(error: Exception, row: Row) -> str:
