@@ -18,7 +18,7 @@ from loom_dev.waiting import within
 from support.api import client_of
 from support.documents import ROOT
 from support.served_api import served
-from support.streamed import ids, ids_loaded, opened, state, streaming, windows
+from support.streamed import arrive, ids, ids_loaded, opened, state, streaming, windows
 
 GIVE = "/pipelines/tickets/records"
 JSON = {"Content-Type": "application/json"}
@@ -59,6 +59,22 @@ async def test_a_stream_that_the_api_itself_opens_loads_what_it_is_given(made):
         while len(ids_loaded(made)) < 3:
             await asyncio.sleep(0.02)
     assert ids_loaded(made) == ids(range(3))
+
+
+async def test_a_stream_begins_elsewhere_by_the_api_which_says_what_a_place_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = streaming(tmp_path)
+    for at, name in enumerate("abc"):
+        arrive(made, name, range(3 * at, 3 * at + 3))
+    async with served() as (client, _):
+        wrong = await client.post("/pipelines/tickets/run", json={"begin_at": "yesterday"})
+        assert (wrong.status_code, "the name of a file" in wrong.text) == (400, True), wrong.text
+        assert not state(made, "SELECT 1 FROM streams")
+        begun = await client.post("/pipelines/tickets/run", json={"begin_at": "b.jsonl"})
+        assert begun.status_code == 202, begun.text
+        while len(ids_loaded(made)) < 6:
+            await asyncio.sleep(0.02)
+    assert ids_loaded(made) == ids(range(3, 9))
 
 
 async def test_a_request_that_comes_again_adds_nothing_though_its_answer_was_lost(made):

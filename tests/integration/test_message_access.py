@@ -24,7 +24,7 @@ from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.runs import pipeline_runs, rejected_requests
 from loom_coordinator.db.unit_of_work import begin
-from loom_coordinator.intake.permissions import Permissions
+from loom_coordinator.intake.asking.permissions import Permissions
 from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine

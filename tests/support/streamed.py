@@ -98,11 +98,12 @@ async def outlives_its_source(made: Project, proxy: Proxy, put: Callable[[range]
 
 
 @asynccontextmanager
-async def opened(made: Project) -> AsyncIterator[Following]:
-    """Open the project's stream in this process, as `loom run` does. It is paused at the end of the block."""
+async def opened(made: Project, **asked: Any) -> AsyncIterator[Following]:
+    """Open the project's stream in this process, as `loom run` does. It is paused at the end of the block. The
+    request says besides what is `asked`."""
     config = LoomConfig.load(made.folder / "loom.yaml")
     async with open_session(config, cluster=False) as session:
-        accepted = await session.begin(request_of(made, config))
+        accepted = await session.begin(request_of(made, config, **asked))
         following = Following(session, str(accepted.stream))
         task = asyncio.create_task(following.follow(accepted.window or 1))
         try:

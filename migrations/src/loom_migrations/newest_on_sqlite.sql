@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), day_budget JSON, resumes_at DATETIME, settled BOOLEAN DEFAULT false NOT NULL, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, promises JSON, least_window INTEGER, target VARCHAR(40), stream VARCHAR(40), stream_window INTEGER, lineage_parent JSON, canary_of VARCHAR(40), day_budget JSON, resumes_at DATETIME, settled BOOLEAN DEFAULT false NOT NULL, began_at JSON, known BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -500,13 +500,13 @@ CREATE TABLE received_pages (
 	bodies BLOB NOT NULL, 
 	state TEXT NOT NULL, 
 	ends BOOLEAN NOT NULL, 
-	created_at DATETIME NOT NULL, 
+	created_at DATETIME NOT NULL, known INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (run_id, number)
 );
 CREATE TABLE received_messages (
 	source VARCHAR(32) NOT NULL, 
 	identity VARCHAR(32) NOT NULL, 
-	created_at DATETIME NOT NULL, 
+	created_at DATETIME NOT NULL, again BIGINT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (source, identity)
 );
 CREATE INDEX ix_received_messages_created_at ON received_messages (created_at);
@@ -754,7 +754,7 @@ CREATE TABLE streams (
 	template JSON NOT NULL, 
 	every DOUBLE NOT NULL, 
 	records INTEGER NOT NULL, 
-	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, decided JSON, scores_removed INTEGER DEFAULT '0' NOT NULL, 
+	heard_at DATETIME, counted INTEGER DEFAULT '0' NOT NULL, counted_records BIGINT DEFAULT '0' NOT NULL, counted_passed BIGINT DEFAULT '0' NOT NULL, counted_cost DOUBLE DEFAULT '0' NOT NULL, canary JSON, decided JSON, scores_removed INTEGER DEFAULT '0' NOT NULL, moving JSON, begins JSON, 
 	PRIMARY KEY (stream_id)
 );
 CREATE INDEX idx_streams_pipeline ON streams (pipeline_name);
@@ -838,4 +838,4 @@ CREATE TABLE inbox_keys (
 );
 CREATE INDEX ix_inbox_keys_expires_at ON inbox_keys (expires_at);
 CREATE INDEX idx_pipeline_runs_unsettled ON pipeline_runs (pipeline_name, settled, completed_at);
-INSERT INTO alembic_version VALUES ('0078');
+INSERT INTO alembic_version VALUES ('0079');

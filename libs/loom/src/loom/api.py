@@ -175,6 +175,8 @@ class Loom(RunControl):
         params: Mapping[str, Any] | None = None,
         *,
         canary: float | None = None,
+        begin_at: str | None = None,
+        again: bool = False,
         budget: float | None = None,
         reuse: bool = True,
         cluster: bool = False,
@@ -185,13 +187,17 @@ class Loom(RunControl):
         `drain`, `pause`, `cancel`, `promote` and `rollback`. At the end of the block an embedded stream is paused; a
         cluster works on.
 
-        With `canary`, a share such as 0.1, this version of the pipeline has that share of the records on trial. Each
-        window may cost `budget` USD. Entering the block raises `ConfigurationError` where the stream cannot be opened,
-        and the loop `PermanentError` where a window has stopped it."""
+        With `begin_at`, the next window begins at that place of the source, as with `loom run --from`; with `again`,
+        what was taken before is taken again there. With `canary`, a share such as 0.1, this version of the pipeline has
+        that share of the records on trial. Each window may cost `budget` USD. Entering the block raises
+        `ConfigurationError` where the stream cannot be opened, or cannot begin there, and the loop `PermanentError`
+        where a window has stopped it."""
         from loom.streaming.windows import AskedStream, WindowStream
 
         config = self._config.for_cluster() if cluster else self._config
-        return WindowStream(AskedStream(config, self._meant(pipeline), dict(params or {}), budget, canary, reuse, wait))
+        return WindowStream(
+            AskedStream(config, self._meant(pipeline), dict(params or {}), budget, canary, begin_at, again, reuse, wait)
+        )
 
     async def evaluate(
         self,

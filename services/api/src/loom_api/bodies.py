@@ -51,6 +51,15 @@ class RunOptions(Body):
     canary: float | None = Field(
         None, gt=0, lt=1, description="For a stream that is there: the share of its records that it takes on trial."
     )
+    begin_at: str | None = Field(
+        None,
+        min_length=1,
+        max_length=10_000,
+        description="For a stream: where its next window begins: a time such as `2026-11-01T06:00:00Z`, how long ago "
+        "(`2h`), `start`, `end`, or a place as its source names it.",
+        examples=["2h"],
+    )
+    again: bool = Field(False, description="With `begin_at`: also take again what the stream has taken before.")
 
     @model_validator(mode="after")
     def _load_needs_a_sample(self) -> "RunOptions":

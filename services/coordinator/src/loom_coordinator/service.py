@@ -15,8 +15,9 @@ from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.flow_control.heartbeats import Fleet
 from loom_coordinator.flow_control.prefetch_loop import PrefetchLoop
+from loom_coordinator.intake.asking.permissions import Permissions
 from loom_coordinator.intake.fact_consumer import FactConsumer
-from loom_coordinator.intake.permissions import Permissions
+from loom_coordinator.intake.place_answers import PlaceAnswers
 from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_coordinator.queries.metrics import Gauges
 from loom_coordinator.settings import CoordinatorSettings
@@ -47,6 +48,9 @@ class Coordinator:
         self._engine = engine
         outbox = OutboxRelay(engine, platform.bus, platform.clock, owner, metrics)
         under_way = UnderWay(platform.bus)
+        permissions = Permissions() if platform.settings.embedded else _permissions(platform)
+        every_hop = platform.settings.every_hop
+        places = PlaceAnswers(outbox, platform.payloads, permissions, every_hop=every_hop)
         self._loops: tuple[Loop, ...] = (
             under_way,
             RequestConsumer(
@@ -54,10 +58,10 @@ class Coordinator:
                 outbox,
                 platform.payloads,
                 platform.keyring,
-                every_hop=platform.settings.every_hop,
-                permissions=Permissions() if platform.settings.embedded else _permissions(platform),
+                every_hop=every_hop,
+                permissions=permissions,
             ),
-            FactConsumer(platform.bus, outbox),
+            FactConsumer(platform.bus, outbox, places),
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),
             ReceivedCleanup(

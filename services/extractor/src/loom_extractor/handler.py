@@ -120,6 +120,7 @@ class Extractor:
             columns=columns,
             window=window,
             others=others,
+            known=page.known,
             lanes=lanes,
         )
 

@@ -12,7 +12,7 @@ from loom_ai.quality_stage import QualityStage
 from loom_ai.stores.beside_budgets import open_group_members, open_inbox, open_received_pages, received_at
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, SplitSource
+from loom_common.contracts.v1 import BatchExtracted, CheckSource, ExtractSlice, FindPlace, SplitSource
 from loom_common.domain.checks.check import Check
 from loom_common.domain.definition.streams.api_source import inbox_in
 from loom_common.domain.incremental.window import Point, least_taken
@@ -38,6 +38,7 @@ from loom_connectors.registry import open_source, runs_foreign_code
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.groups import GroupReader
 from loom_extractor.handler import Extractor
+from loom_extractor.places import Places
 from loom_extractor.source_check import SourceCheck
 from loom_extractor.sources.received import ReceivedRecords
 from loom_extractor.versions import Versions
@@ -87,6 +88,7 @@ def build(platform: Platform) -> Service:
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
         Accepts(CheckSource, platform.sealed.of(check), router.checked_source),
+        Accepts(FindPlace, Places(platform.plans, open_planned, platform.credentials), router.placed),
         Accepts(SplitSource, platform.sealed.of(extractor.split), router.split),
         Accepts(ExtractSlice, platform.sealed.of(extractor.read), router.sliced),
         Accepts(BatchExtracted, platform.sealed.of(extractor.check), router.extracted),

@@ -32,6 +32,8 @@ class AskedStream:
     params: Mapping[str, Any]
     budget: float | None
     canary: float | None
+    begin_at: str | None
+    again: bool
     reuse: bool
     wait: bool
 
@@ -81,6 +83,8 @@ class WindowStream:
             params=dict(asked.params),
             budget=asked.budget,
             canary=asked.canary,
+            begin_at=asked.begin_at,
+            again=asked.again,
             reuse=asked.reuse,
             requested_by=person(),
         )

@@ -84,6 +84,7 @@ received_pages = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # JSON: what the source needs to go on
     sa.Column("ends", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Column("known", sa.Integer, nullable=False, server_default="0"),  # messages that were left out
 )
 
 received_messages = sa.Table(
@@ -92,6 +93,7 @@ received_messages = sa.Table(
     sa.Column("source", sa.String(32), primary_key=True),  # a hash of where it was taken from
     sa.Column("identity", sa.String(32), primary_key=True),  # a hash of what tells it from others
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+    sa.Column("again", sa.BigInteger, nullable=False, server_default="0"),  # the last time it was to be taken again
 )
 
 inbox_records = sa.Table(

@@ -27,6 +27,8 @@ class ReceivedPage:
     """JSON: what the source has to know to receive the next page."""
     end: bool
     """Tells whether the run takes no more."""
+    known: int = 0
+    """The number of messages that came beside them and were left out, because they are kept already."""
 
 
 class ReceivedPages(Protocol):
@@ -47,10 +49,12 @@ class ReceivedPages(Protocol):
         state: Any,
         *,
         end: bool,
+        again: int = 0,
     ) -> ReceivedPage | None:
         """Keep a page, in one transaction with the identities of its messages, and return it. Messages whose identity
-        any run has kept of this `source` are left out; where `source` is None, none is. Return None, and change
-        nothing, where the run has a page of this number, or had one."""
+        any run has kept of this `source` are left out; where `source` is None, none is. With a number other than 0
+        those alone are that were kept with this number or a higher one: the others are taken `again`, once. Return
+        None, and change nothing, where the run has a page of this number, or had one."""
         ...
 
     async def forget_identities(self, source: str, before: dt.datetime) -> None:

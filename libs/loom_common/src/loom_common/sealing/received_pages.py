@@ -32,10 +32,11 @@ class SealedPages:
         state: Any,
         *,
         end: bool,
+        again: int = 0,
     ) -> ReceivedPage | None:
         keys = await self._keyring.keys()
         sealed = [replace(each, body=keys.seal(each.body, self._context).encode()) for each in messages]
-        return self._opened(await self._pages.keep(run_id, number, source, sealed, state, end=end), keys)
+        return self._opened(await self._pages.keep(run_id, number, source, sealed, state, end=end, again=again), keys)
 
     async def forget_identities(self, source: str, before: dt.datetime) -> None:
         await self._pages.forget_identities(source, before)

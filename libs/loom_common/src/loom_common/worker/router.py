@@ -23,8 +23,10 @@ from loom_common.contracts.v1 import (
     DestinationChecked,
     ExtractSlice,
     FinalizeLoad,
+    FindPlace,
     KeptRecord,
     LoadFinalized,
+    PlaceFound,
     RecordsKept,
     RecordsLoaded,
     RecordsQuarantined,
@@ -78,6 +80,11 @@ def checked_source(request: CheckSource, result: CheckedSource, context: Context
     return [*pieces, Outgoing(flow.fact("source", "checked", request.pipeline), result.fact)]
 
 
+def placed(request: FindPlace, result: PlaceFound, _: Context) -> list[Outgoing]:
+    """Route the fact of what was found where somebody has named a place."""
+    return [Outgoing(flow.fact("source", "placed", request.pipeline), result)]
+
+
 def checked_destination(request: CheckDestination, result: DestinationChecked, _: Context) -> list[Outgoing]:
     """Route the fact of what was found of the destination."""
     return [Outgoing(flow.fact("load", "checked", request.pipeline), result)]
@@ -115,6 +122,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         window=result.window,
         closed=request.closing and not reported and not result.others,
         others=result.others,
+        known=result.known,
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 

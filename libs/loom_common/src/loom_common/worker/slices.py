@@ -76,6 +76,8 @@ class Slice:
     """Holds outputs by the ids of their records, which are then not transformed; None where they are."""
     others: int = 0
     """The number of records that were read and are those of another version."""
+    known: int = 0
+    """The number of messages that were left out, because they were taken before."""
 
 
 def wanted(request: ExtractSlice, batch_size: int) -> int:
@@ -104,6 +106,7 @@ def cut(
     window: Window | None = None,
     outputs: Mapping[str, dict[str, Any]] | None = None,
     others: int = 0,
+    known: int = 0,
     lanes: Lanes | None = None,
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order; with `lanes`, into one batch for each, so that all
@@ -124,6 +127,7 @@ def cut(
         stages=stages,
         outputs=outputs,
         others=others,
+        known=known,
     )
 
 

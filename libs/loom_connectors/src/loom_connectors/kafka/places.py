@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from loom_connectors.kafka.address import Address
 from loom_connectors.kafka.cluster import Cluster, Topic
 from loom_connectors.kafka.messages import KafkaMessage
 from loom_connectors.kafka.options import BEGINNING, KafkaOptions
+from loom_connectors.ports.places import END, START, TIMES, FoundPlace, NamedPlace
 
 _LOOK_SECONDS = 60.0
 """Says how often the partitions of a topic are looked at: new ones are read, too."""
@@ -136,6 +139,58 @@ class Places:
                 )
         return replace(place, offsets={**place.offsets, **earliest})
 
+    async def named(self, named: NamedPlace, state: Any, remembered_seconds: float) -> FoundPlace:
+        """Find the place that somebody has named, for a stream that has come to `state`."""
+        topic = await self._topic()
+        earliest, latest = await self._cluster.earliest(topic.partitions), await self._cluster.latest(topic.partitions)
+        before = await self._before(topic, state)
+        offsets = await self._offsets_at(named, topic, earliest, latest, before)
+        again = [each for each, offset in before.items() if offsets[each] < offset]
+        since = (named.now - dt.timedelta(seconds=remembered_seconds)).timestamp() * 1000
+        young = await self._cluster.since(again, round(since)) if again else {}
+        return FoundPlace(
+            Place(topic.id, offsets).state,
+            _words(offsets),
+            _words(before) if state is not None else None,
+            back=bool(again) and state is not None,
+            told_apart=True,
+            recent=all(offsets[each] >= young[each] for each in again),
+        )
+
+    async def _before(self, topic: Topic, state: Any) -> dict[int, int]:
+        """Return how far a stream has come in the partitions that there are; its group, where it has read nothing."""
+        if state is None:
+            return await self._cluster.committed(topic.partitions)
+        offsets = Place.of(state).offsets
+        return {each: offset for each, offset in offsets.items() if each in set(topic.partitions)}
+
+    async def _offsets_at(
+        self,
+        named: NamedPlace,
+        topic: Topic,
+        earliest: Mapping[int, int],
+        latest: Mapping[int, int],
+        before: Mapping[int, int],
+    ) -> dict[int, int]:
+        """Return the offsets of a place. A partition that it does not name stays where it is."""
+        if named.text in (START, END):
+            return dict(earliest if named.text == START else latest)
+        if (moment := named.moment) is not None:
+            return await self._cluster.since(topic.partitions, round(moment.timestamp() * 1000))
+        there = f"the topic '{self._address.topic}' of {self._address.shown}"
+        given = _OFFSETS.fullmatch(named.text.replace(" ", ""))
+        if given is None:
+            named.refuse(there, _EXPECTED)
+        found = {int(each): int(offset) for each, _, offset in (pair.partition(":") for pair in given[0].split(","))}
+        for partition, offset in found.items():
+            if partition not in earliest:
+                named.refuse(there, _EXPECTED, f"it has the partitions {', '.join(map(str, topic.partitions))}")
+            if not earliest[partition] <= offset <= latest[partition]:
+                has = f"partition {partition} has the offsets {earliest[partition]} to {latest[partition]}"
+                named.refuse(there, _EXPECTED, has)
+        missing = [each for each in topic.partitions if each not in found and each not in before]
+        return {**(await self._begin(missing) if missing else {}), **before, **found}
+
     async def _topic(self) -> Topic:
         topic = await self._cluster.topic()
         self._looked_at = time.monotonic()
@@ -147,6 +202,14 @@ class Places:
             return await self._cluster.since(partitions, milliseconds)
         beginning = self._options.start == BEGINNING
         return await (self._cluster.earliest(partitions) if beginning else self._cluster.latest(partitions))
+
+
+_OFFSETS = re.compile(r"\d{1,9}:\d{1,18}(?:,\d{1,9}:\d{1,18})*")
+_EXPECTED = f"{TIMES}, offsets by partition (0:120,1:98), `{START}` or `{END}`"
+
+
+def _words(offsets: Mapping[int, int]) -> str:
+    return ", ".join(f"partition {partition} offset {offset}" for partition, offset in sorted(offsets.items()))
 
 
 def _numbered(written: Mapping[str, int]) -> dict[int, int]:

@@ -23,6 +23,7 @@ from loom_connectors.kafka.messages import KafkaMessage, identity_of, records_of
 from loom_connectors.kafka.options import KafkaOptions
 from loom_connectors.kafka.places import Place, Places
 from loom_connectors.kafka.reader import Reader
+from loom_connectors.ports.places import FoundPlace, NamedPlace
 from loom_connectors.ports.source import Page, ReadRecord
 
 QUIET_SECONDS = 1.0
@@ -127,6 +128,11 @@ class KafkaSource:
                 return self._received(found, place, end=place.left == 0, commit=self._commit)
             found, place = await self._as_they_come(place, most, self._pace)
             return self._received(found, place, commit=self._commit)
+
+    async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        with self._trouble():
+            await self._places.see_group_is_free()
+            return await self._places.named(named, state, self.remembered_seconds)
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         return self._records(KafkaMessage.decoded(body))

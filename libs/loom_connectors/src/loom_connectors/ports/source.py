@@ -36,6 +36,8 @@ class Page:
     """JSON: where the next page begins. Means something to its source only."""
     end: bool
     """Tells whether nothing follows."""
+    known: int = 0
+    """The number of messages that came beside the records and were left out, because they were taken before."""
 
 
 SAMPLE = 100

@@ -92,6 +92,17 @@ class Group:
         found = await self._in_group(lambda: self._redis.xinfo_stream(self._stream))
         return str(found["last-generated-id"].decode())
 
+    async def last_given(self) -> str | None:
+        """Return the id of the last entry that the group was given; None where there is no group, or it was given
+        none."""
+        found = await self._info()
+        last = None if found is None else found["last-delivered-id"].decode()
+        return None if last == BEGINNING else last
+
+    async def begin_after(self, name: str) -> None:
+        """Have the group be given what follows an entry, or the place of one, next."""
+        await self._in_group(lambda: self._redis.xgroup_setid(self._stream, self._group, name))
+
     async def leave(self) -> None:
         """Remove this consumer from its group, unless it holds entries: they would be forgotten with it."""
         pending = await self._redis.xpending_range(self._stream, self._group, "-", "+", 1, self._consumer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -12,6 +14,8 @@ from loom_common.domain.values.fields import Fields
 from loom_common.errors import LoomError
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedMessage
+from loom_connectors.ports import places
+from loom_connectors.ports.places import FoundPlace, NamedPlace
 from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.redis_streams.address import Address
 from loom_connectors.redis_streams.entries import Entry, identity_of, record_of
@@ -23,6 +27,9 @@ QUIET_SECONDS = 1.0
 """The most that is waited for an entry before whoever asks looks whether to ask again."""
 _SHORTEST_SECONDS = 0.001
 """The least that the server can be asked to wait."""
+
+_ENTRY = re.compile(r"(\d{1,15})(?:-(\d{1,19}))?")
+_LAST_NUMBER = 2**64 - 1
 
 Answer = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -115,8 +122,43 @@ class RedisStreamSource:
                 return ReceivedEntries(await self._group.first(most), self._options, state, end=True)
             self._joined = True
             if self._pace is not None:
+                if state is not None and (before := state.get("begin")) is not None:
+                    # It may be done again: what was given meanwhile is not acknowledged, and comes first.
+                    await self._group.begin_after(before)
+                    state = {"began": before}
                 return self._received(await self._as_they_come(most, self._pace), state)
             return await self._those_there(state or {"until": await self._group.newest()}, most)
+
+    async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        async with self._server.trouble():
+            last = await self._group.last_given()
+            before = await self._before(named)
+        return FoundPlace(
+            {"begin": before},
+            f"the entry after {before}" if before != BEGINNING else "the first entry",
+            None if last is None else f"the entry after {last}",
+            back=last is not None and _place(before) < _place(last),
+            told_apart=True,
+            recent=_place(before)[0] >= (named.now.timestamp() - self.remembered_seconds) * 1000,
+        )
+
+    async def _before(self, named: NamedPlace) -> str:
+        """Return the id of an entry after which what somebody has named begins; there may be no entry of it."""
+        if named.text == places.START:
+            return BEGINNING
+        if named.text == places.END:
+            return await self._group.newest()
+        if (moment := named.moment) is not None:
+            first = (max(0, math.ceil(moment.timestamp() * 1000)), 0)
+        elif (found := _ENTRY.fullmatch(named.text)) is not None:
+            first = (int(found[1]), int(found[2] or 0))
+        else:
+            expected = f"{places.TIMES}, the id of an entry (1762000000000-0), `start` or `end`"
+            named.refuse(f"the Redis stream of {self._server.shown}", expected)
+        milliseconds, number = first
+        if number:
+            return f"{milliseconds}-{number - 1}"
+        return f"{milliseconds - 1}-{_LAST_NUMBER}" if milliseconds else BEGINNING
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         return [record_of(Entry.decoded(body), self._options)]

@@ -6,10 +6,12 @@ kept in Loom, so a file may be removed once its records are there."""
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import heapq
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values import durations
@@ -19,6 +21,7 @@ from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports import kept_records
 from loom_connectors.ports.kept_records import ReceivedRecords
+from loom_connectors.ports.places import END, START, TIMES, FoundPlace, NamedPlace, shown
 from loom_connectors.ports.source import Page, ReadRecord, Source
 from loom_connectors.watched.late import LastLook
 from loom_connectors.watched.listing import Listed, Listing
@@ -42,6 +45,8 @@ class WatchedFiles:
         is in it that was not taken then."""
         self._next_look = float("-inf")
         self._last_look = LastLook()
+        self._moved: str | None = None
+        """Names the place that somebody has had the stream begin at."""
         self._reading: tuple[str, Any, Source] | None = None
         self.origin = listing.place
         self.remembered_seconds = durations.seconds("3650d")
@@ -69,6 +74,10 @@ class WatchedFiles:
         """Give records of the file that was begun, or of the next; and of those after it that the same look found,
         for as long as a record may wait for others."""
         taken = TakenFiles(state)
+        if self._moved != (moved := None if state is None else state.get("moved")):
+            # What the last look found was found for another place.
+            self._moved, self._found, self._next_look = moved, [], float("-inf")
+            self._last_look = LastLook()
         file = None if state is None else state["file"]
         if file is None:
             await self._close_file()
@@ -89,7 +98,41 @@ class WatchedFiles:
             if (following := self._untaken(taken)) is None or self._listing.seconds_until_settled(following) > 0:
                 break
             file = self._begun(taken, following)
-        return ReceivedRecords(messages, _state(taken, file))
+        return ReceivedRecords(messages, _state(taken, file, moved))
+
+    async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        return await asyncio.to_thread(self._place, named, state)
+
+    def _place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        files = sorted(self._listing.files(), key=lambda each: (each.changed, each.path))
+        if named.text == START:
+            first, words = (0, ""), "the first file"
+        elif named.text == END:
+            last = files[-1] if files else None
+            first = (0, "") if last is None else (last.changed, f"{last.path}\0")
+            words = "the end, before the first file"
+            if last is not None:
+                words = f"the end, after {self._listing.shown(last.path)}"
+        elif (moment := named.moment) is not None:
+            first, words = (int(moment.timestamp() * 10**9), ""), f"the first file since {shown(moment)}"
+        else:
+            file = next((each for each in files if named.text in (each.path, self._listing.shown(each.path))), None)
+            if file is None:
+                short = [each for each in files if each.path.endswith(f"/{named.text}")]
+                file = short[0] if len(short) == 1 else None
+            if file is None:
+                expected = f"{TIMES}, the name of a file that is there, `{START}` or `{END}`"
+                named.refuse(self._listing.place, expected)
+            first, words = (file.changed, file.path), self._listing.shown(file.path)
+        taken = TakenFiles(state)
+        had = 0 if state is None else sum(taken.has(each) and (each.changed, each.path) >= first for each in files)
+        second = first[0] // 10**9
+        marks = [each.mark for each in files if each.second == second and (each.changed, each.path) < first]
+        after = {"newest": second, "least": second, "taken": {str(second): " ".join(marks)} if marks else {}}
+        was = None if state is None else "its beginning"
+        if taken.newest:
+            was = f"the end of the files of {_since(taken)}"
+        return FoundPlace({**after, "file": None, "moved": uuid4().hex[:8]}, words, was, back=had > 0)
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         return kept_records.records_of(body)
@@ -194,5 +237,10 @@ class WatchedFiles:
             await reading[2].close()
 
 
-def _state(taken: TakenFiles, file: dict[str, Any] | None) -> dict[str, Any]:
-    return {**taken.written(), "file": file}
+def _state(taken: TakenFiles, file: dict[str, Any] | None, moved: str | None) -> dict[str, Any]:
+    found = {**taken.written(), "file": file}
+    return found if moved is None else {**found, "moved": moved}
+
+
+def _since(taken: TakenFiles) -> str:
+    return shown(dt.datetime.fromtimestamp(taken.newest, dt.UTC))

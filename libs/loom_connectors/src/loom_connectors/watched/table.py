@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
-from loom_common.domain.incremental.window import Point, Window, joined, judged, least_taken, point_of, window_of
+from loom_common.domain.incremental.window import (
+    Point,
+    Window,
+    joined,
+    judged,
+    least_taken,
+    point_of,
+    start_of,
+    window_of,
+)
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.urls import redacted
@@ -17,6 +27,7 @@ from loom_common.errors import RecordError
 from loom_connectors.ports import kept_records
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.kept_records import ReceivedRecords
+from loom_connectors.ports.places import END, START, TIMES, FoundPlace, NamedPlace
 from loom_connectors.ports.source import Page, ReadRecord, Source
 from loom_connectors.watched.waiting import QUIET_SECONDS
 
@@ -71,10 +82,11 @@ class PolledTable:
                 return ReceivedRecords((), state)
             await self._end_look()
         mark = _window(state["mark"])
-        page = await self._source(mark).read(state["cursor"], limit)
+        least = None if state.get("least") is None else Point(**state["least"])
+        page = await self._source(mark, least).read(state["cursor"], limit)
         # A row that changed is read again, at the same place: only the look tells the two apart.
         named = [replace(each, position=f"{each.position}, look {state['look']}") for each in page.records]
-        found, points = self._taken(named, mark)
+        found, points = self._taken(named, mark, least)
         lag = self._incremental.lag
         seen = joined([_window(state["seen"]), window_of(points, self._incremental)], lag)
         if page.end:
@@ -86,6 +98,8 @@ class PolledTable:
         else:
             place = {"cursor": page.cursor, "look": state["look"], "looking": True}
             after = {"mark": state["mark"], "seen": _written(seen), **place}
+        if least is not None:
+            after["least"] = state["least"]
         messages = (kept_records.written(found),) if found else ()
         return ReceivedRecords(messages, after)
 
@@ -96,8 +110,49 @@ class PolledTable:
         await self._end_look()
         await self._whole.close()
 
-    def _taken(self, records: Sequence[ReadRecord], mark: Window | None) -> tuple[list[ReadRecord], dict[str, Point]]:
-        """Return those of these records that are new, and the points of all of them that tell one, by key."""
+    async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        number = 1 if state is None else state["look"] + 1
+        column = self._incremental.column
+        mark = (
+            None if state is None else joined([_window(state["mark"]), _window(state["seen"])], self._incremental.lag)
+        )
+        was = None if mark is None else f"{column} {mark.newest.text}"
+        after = {"mark": None, "seen": None, "cursor": None, "look": number, "looking": False}
+        if named.text == START:
+            first = start_of(self._incremental)
+            words = "its first value" if first is None else f"{column} {first.text}"
+            return FoundPlace(after, words, was, back=mark is not None)
+        point = await self._named_point(named, mark)
+        words = f"{column} {point.text}"
+        back = mark is not None and point.order <= mark.newest.order
+        return FoundPlace({**after, "least": point.model_dump()}, words, was, back=back)
+
+    async def _named_point(self, named: NamedPlace, mark: Window | None) -> Point:
+        """Return the value of the column that somebody has named. It has to be of the kind that its values are of."""
+        column = self._incremental.column
+        place = f"{self.origin} by its column '{column}'"
+        expected = f"a value of the column, {TIMES} where it holds times, or `{START}`"
+        if named.text == END:
+            named.refuse(place, expected, "nobody knows its last value before all of it is read")
+        moment = named.moment
+        try:
+            point = point_of(named.text if moment is None else moment.isoformat(), self._incremental)
+        except RecordError as error:
+            named.refuse(place, expected, str(error).partition(": ")[2].rstrip("."))
+        kind = None if mark is None else mark.newest.kind
+        if kind is None:
+            page = await self._whole.read(None, 1)
+            with suppress(RecordError):
+                kind = next((point_of(each.data.get(column), self._incremental).kind for each in page.records), None)
+        if kind is not None and kind != point.kind:
+            named.refuse(place, expected, f"it is a {point.kind}, and the column holds a {kind}")
+        return point
+
+    def _taken(
+        self, records: Sequence[ReadRecord], mark: Window | None, least: Point | None
+    ) -> tuple[list[ReadRecord], dict[str, Point]]:
+        """Return those of these records that are new, none of which is below `least`, and the points of all of them
+        that tell one, by key."""
         config = self._incremental
         found: list[ReadRecord] = []
         points: dict[str, Point] = {}
@@ -109,6 +164,8 @@ class PolledTable:
                 key = key_of(record.data, self._config.keys, record.position)
                 point = point_of(record.data.get(config.column), config)
                 kind = judged(point, key, mark, config)
+                if least is not None and least.kind == point.kind and point.order < least.order:
+                    kind = "old"
             except RecordError as error:
                 found.append(replace(record, error=error))
                 continue
@@ -122,11 +179,14 @@ class PolledTable:
                 found.append(replace(record, error=late))
         return found, points
 
-    def _source(self, mark: Window | None) -> Source:
-        """Return the source, which is asked for nothing below the mark. The one of a look is kept until its end."""
-        named = "" if mark is None else mark.newest.text
+    def _source(self, mark: Window | None, least: Point | None) -> Source:
+        """Return the source, which is asked for nothing below the mark, or `least`. The one of a look is kept until its
+        end."""
+        named = f"{'' if mark is None else mark.newest.text} {'' if least is None else least.text}"
         if self._looking is None or self._looking[0] != named:
             start = least_taken(mark, self._incremental)
+            if least is not None and (mark is None or (start is not None and start.order < least.order)):
+                start = least
             self._looking = (named, self._open(self._config, replace(self._context, start=start)))
         return self._looking[1]
 

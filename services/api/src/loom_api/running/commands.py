@@ -112,11 +112,15 @@ class Commands:
             "priority": options.priority,
             "lineage_parent": lineage_parent,
             "canary": options.canary,
+            "begin_at": options.begin_at,
+            "again": options.again,
             "idempotency_key": key,
             "requested_by": self._viewer.user,
         }
         session = await self._sessions.session()
-        said = {"sample": options.sample, "budget": options.budget, "params": options.params}
+        said: dict[str, Any] = {"sample": options.sample, "budget": options.budget, "params": options.params}
+        if options.begin_at is not None:
+            said |= {"begin_at": options.begin_at, "again": options.again}
         async with self._noted("run", f"pipelines/{name}", None, said) as act:
             accepted = await session.begin(prepared.request.model_copy(update={**how, "audit_line": act.line}))
             act.run_id = accepted.run_id

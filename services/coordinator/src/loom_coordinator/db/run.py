@@ -129,6 +129,10 @@ class Run:
     resumes_at: dt.datetime | None
     """The moment at which it goes on by itself; None for a run that is not paused, and for one that somebody has to
     resume."""
+    began_at: Json | None
+    """Says that somebody had it begin at a place of its source, as `BeganAt`; None for any other run."""
+    known: int
+    """The number of messages that came again while it read, and were left out."""
     settled: bool
     """Tells whether what it came to is added to the days of its pipeline, because nothing changes it any more."""
     totals: RunTotals

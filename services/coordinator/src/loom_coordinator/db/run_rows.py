@@ -53,6 +53,12 @@ _ACTIVE = RUNS.where(_MINE, (pipeline_runs.c.status == RUNNING) | _GOES_ON)
 _FOUND = RUNS.where(pipeline_runs.c.run_id == bindparam("run_id"))
 
 
+async def count_known(unit: UnitOfWork, run_id: str, more: int) -> None:
+    """Count messages that came again while a run read, and were left out."""
+    here = update(pipeline_runs).where(pipeline_runs.c.run_id == run_id)
+    await unit.connection.execute(here.values(known=pipeline_runs.c.known + more))
+
+
 async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, Run]:
     """Lock the rows of these runs until the unit ends, in a fixed order so that none deadlock, and return them."""
     named = list(run_ids)

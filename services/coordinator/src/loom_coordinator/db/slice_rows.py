@@ -131,3 +131,14 @@ async def enter(unit: UnitOfWork, run_id: str, asked: SliceRow, state: str) -> N
         },
     )
     await unit.connection.execute(_NEXT, {"run": run_id, "part": asked.partition, "more": asked.max_batches})
+
+
+async def holds_any(unit: UnitOfWork, run_id: str) -> bool:
+    """Tell whether slices of a run are held, or were asked for and are not answered."""
+    mine = select(slices.c.slice).where(slices.c.run_id == run_id, slices.c.state.in_((HELD, ISSUED)))
+    return (await unit.connection.execute(mine.limit(1))).first() is not None
+
+
+async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
+    """Return where the next slice of a run's only partition would begin."""
+    return (await unit.connection.execute(select(partitions.c.cursor).where(partitions.c.run_id == run_id))).scalar()

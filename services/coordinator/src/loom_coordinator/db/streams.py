@@ -46,6 +46,11 @@ class Stream:
     """Says which version is on trial, as `streams.canaries.Canary` holds it; None where none is."""
     decided: Mapping[str, Any] | None
     """Says what became of the last version on trial by its rule, as `streams.canaries.Decided` holds it."""
+    moving: Mapping[str, Any] | None
+    """Says where somebody has its next window begin, as `streams.moves.Move` holds it; None where nobody has."""
+    begins: Mapping[str, Any] | None
+    """Says of the next window that it begins at such a place, as `BeganAt`; None for the place where the last one
+    ended."""
     heard_at: dt.datetime | None
     counted: int
     """Windows up to this one can neither go on nor be resumed. What they came to stands in the next three."""

@@ -10,6 +10,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
     DestinationChecked,
     LoadFinalized,
+    PlaceFound,
     SliceExtracted,
     SourceChecked,
     SourceSplit,
@@ -27,13 +28,23 @@ from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
+from loom_coordinator.intake.place_answers import PlaceAnswers
 
 PACE_SECONDS = 0.2
 """The time from one group to the next, unless something follows from the next. A transaction costs as much as some
 fifty facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that
 batches that have ended make room for others in time."""
 _URGENT = frozenset(
-    kind.type for kind in (SourceChecked, DestinationChecked, SourceSplit, SliceExtracted, LoadFinalized, StageFailed)
+    kind.type
+    for kind in (
+        SourceChecked,
+        DestinationChecked,
+        SourceSplit,
+        PlaceFound,
+        SliceExtracted,
+        LoadFinalized,
+        StageFailed,
+    )
 )
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""
 _BEFORE_THE_LOAD = tuple(f"batch.{stage.done}." for stage in Stage if stage is not Stage.LOAD)
@@ -43,9 +54,10 @@ _PAUSE_SECONDS = 1.0
 class FactConsumer:
     """Consumes `loom.coordinator.facts`."""
 
-    def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
+    def __init__(self, bus: Bus, outbox: OutboxRelay, places: PlaceAnswers) -> None:
         self._bus = bus
         self._outbox = outbox
+        self._places = places
         self._pace = Pace(PACE_SECONDS, _URGENT, counts=may_end_a_batch)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -59,9 +71,15 @@ class FactConsumer:
 
     async def _take(self, group: Sequence[Delivery]) -> None:
         readable = await self._readable(group)
+        placed = [message for _, message in readable if isinstance(message, PlaceFound)]
+        others = [each for each in readable if not isinstance(each[1], PlaceFound)]
         while True:
             try:
-                await self._commit(readable)
+                while placed:
+                    await self._places.take(placed[0])
+                    del placed[0]
+                if others:
+                    await self._commit(others)
                 break
             except DependencyUnavailable as error:
                 log.warning("facts wait", error=str(error), retry_in_s=_PAUSE_SECONDS)
@@ -95,7 +113,7 @@ class FactConsumer:
         readable = []
         for delivery in group:
             try:
-                readable.append((delivery, decode(delivery, *apply_facts.ACCEPTED)))
+                readable.append((delivery, decode(delivery, *apply_facts.ACCEPTED, PlaceFound)))
             except UnreadableMessage as error:
                 log.warning("unreadable fact set aside", reason=str(error))
                 await self._bus.publish([dead_letter(delivery, str(error), NAME)])

@@ -19,6 +19,7 @@ from loom_common.contracts.v1 import (
     RunCommand,
     RunRequest,
 )
+from loom_common.domain.access import Viewer
 from loom_common.domain.values.ids import STREAM_PREFIX, message_id
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import RUNS_QUEUE
@@ -31,19 +32,12 @@ from loom_common.text import DEEPEST, storable_value
 from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
-from loom_coordinator.intake import (
-    audit,
-    discards,
-    open_streams,
-    replays,
-    run_answers,
-    run_commands,
-    start_run,
-    stream_commands,
-)
+from loom_coordinator.intake import discards, open_streams, replays, run_commands, start_run, stream_commands
+from loom_coordinator.intake.asking import audit, refusals, run_answers
+from loom_coordinator.intake.asking.permissions import Permissions
 from loom_coordinator.intake.definitions import registered
 from loom_coordinator.intake.micro_batches import groups
-from loom_coordinator.intake.permissions import NotAllowed, Permissions
+from loom_coordinator.intake.place_answers import Waiting
 
 _PAUSE_SECONDS = 1.0
 
@@ -109,7 +103,9 @@ class RequestConsumer:
                 if viewer is not None:
                     act = await self._permissions.demand(unit, viewer, message)
                     message = message.model_copy(update={"requested_by": viewer.user, "audit_line": None})
-                accepted = await self._action(message)(unit)
+                accepted = await self._action(message, _waiting(delivery, viewer))(unit)
+                if accepted is None:
+                    return  # it waits for an answer, which brings it back
                 if viewer is not None:
                     await audit.note(unit, act, accepted)
                 else:
@@ -123,11 +119,18 @@ class RequestConsumer:
         except ConfigurationError as error:
             await self._refuse(delivery, error, message)
 
-    def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted | PipelineRegistered]]:
+    def _action(
+        self, message: Message, waiting: Waiting
+    ) -> Callable[[UnitOfWork], Awaitable[RunAccepted | PipelineRegistered | None]]:
         match message:
             case RunRequest():
                 return lambda unit: start_run.accept(
-                    unit, self._payloads, message, every_hop=self._every_hop, open_stream=open_streams.go_on
+                    unit,
+                    self._payloads,
+                    message,
+                    every_hop=self._every_hop,
+                    open_stream=open_streams.go_on,
+                    asking=waiting.written(),
                 )
             case RegisterPipeline():
                 return lambda unit: registered.register(unit, message)
@@ -148,14 +151,12 @@ class RequestConsumer:
 
     async def _refuse(self, delivery: Delivery, error: ConfigurationError, message: Message | None) -> None:
         """Record that a request is not carried out, and tell whoever asked."""
-        log.warning("rejected", error=str(error), reported=True)
-        asked = message if isinstance(message, RunRequest | RegisterPipeline) else None
-        async with self._outbox.unit() as unit:
-            run_answers.answer(unit, delivery, await run_answers.reject(unit, error, asked))
-            if isinstance(error, NotAllowed):
-                await audit.note_denied(unit, error)
-            elif message is not None and self._permissions.asker(delivery) is None:
-                await audit.settle_failed(unit, message, error)
+        trusted = self._permissions.asker(delivery) is None
+        await refusals.refuse(self._outbox, delivery, error, message, trusted=trusted)
+
+
+def _waiting(delivery: Delivery, viewer: Viewer | None) -> Waiting:
+    return Waiting(delivery.reply_to, delivery.correlation_id, None if viewer is None else viewer.user)
 
 
 def _inbox_id(delivery: Delivery) -> str:

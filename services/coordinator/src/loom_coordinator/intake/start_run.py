@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from loom_common.contracts.v1 import LineageParent, Preflight, RunAccepted, RunRequest
+from loom_common.contracts.v1 import LineageParent, PlaceFound, Preflight, RunAccepted, RunRequest
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
@@ -26,7 +26,7 @@ from loom_coordinator.db import ingest_keys, run_rows, streams
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
-from loom_coordinator.intake import apply_facts
+from loom_coordinator.intake import apply_facts, begin_at
 from loom_coordinator.intake.definitions.given_records import definition_of_run, keeping_rows
 from loom_coordinator.intake.definitions.prompt_versions import contexts_of, prompt_version, version_of
 from loom_coordinator.intake.definitions.registered import definition_meant, enter, see_what_it_spawns
@@ -37,16 +37,30 @@ _LARGEST_SAMPLE = 2**31 - 1
 """The most records of a sample: what a column of a database holds, and more than a sample is made for."""
 
 
-OpenStream = Callable[[UnitOfWork, PayloadStore, Plan, Mapping[str, Any], float | None], Awaitable[RunAccepted]]
-"""Opens the stream of a plan, or lets it go on, with what the row of each of its windows says. The last is the share of
-the records that the plan has on trial; None for all."""
+OpenStream = Callable[
+    [UnitOfWork, PayloadStore, Plan, Mapping[str, Any], float | None, begin_at.Start | None], Awaitable[RunAccepted]
+]
+"""Opens the stream of a plan, or lets it go on, with what the row of each of its windows says. The last two are the
+share of the records that the plan has on trial, None for all; and what has its next window begin elsewhere."""
+Asking = Mapping[str, Any]
+"""Says how to answer a request that waits for something."""
 
 
 async def accept(
-    unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, *, every_hop: bool, open_stream: OpenStream
-) -> RunAccepted:
+    unit: UnitOfWork,
+    payloads: PayloadStore,
+    request: RunRequest,
+    *,
+    every_hop: bool,
+    open_stream: OpenStream,
+    asking: Asking,
+    place: PlaceFound | None = None,
+) -> RunAccepted | None:
     """Start the run that is asked for; an idempotency key seen before is answered with its run. With `every_hop` its
     batches visit every stage. A pipeline that never ends is given to `open_stream`.
+
+    A stream that is to begin at a place of its source is begun once that is found: without a `place` an extractor is
+    asked for it, who is given `asking`, too. Nothing is changed then, and None returned.
 
     Raises `InvalidDefinition` with every mistake, and `ConfigurationError` for a key of another pipeline's run."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
@@ -77,6 +91,11 @@ async def accept(
     if mistakes := [*plan_mistakes(plan), *frozen_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
     await see_what_it_spawns(unit, pipeline)
+    if request.begin_at is not None or request.again:
+        begin_at.see_that_it_can(request, pipeline, is_stream=_is_stream(plan))
+        if place is None:
+            await begin_at.ask(unit, payloads, request, plan, asking)
+            return None
     await enter(unit, plan, given)
     if _is_stream(plan):
         plan = plan.model_copy(update={"stream": streams.id_of(pipeline), "window": None})
@@ -88,7 +107,8 @@ async def accept(
             priority=request.priority,
             budget=request.budget,
         )
-        return await open_stream(unit, payloads, plan, columns, request.canary)
+        begins = None if place is None else await begin_at.start_of(unit, request, place)
+        return await open_stream(unit, payloads, plan, columns, request.canary, begins)
     if request.canary is not None:
         raise ConfigurationError(
             f"The pipeline {pipeline.name} is no stream, or this is a sample of it: a version has a share of the "

@@ -14,7 +14,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import run_commands
 from loom_coordinator.intake.definitions import trials
 from loom_coordinator.lifecycle import stream_windows
-from loom_coordinator.lifecycle.streams import canaries
+from loom_coordinator.lifecycle.streams import canaries, moves
 
 
 async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
@@ -62,19 +62,25 @@ async def resume(unit: UnitOfWork, stream_id: str, budget: float | None = None) 
     """Let the windows go on that wait, and take over those whose engine is gone."""
     stream = await streams.find(unit.connection, stream_id)
     assert stream is not None
+    await moves.ask_again(unit, stream_id)
     for each in await streams.open_windows(unit.connection, stream_id):
         run = (await run_rows.lock(unit, [each.run_id]))[each.run_id]
         if run.status != run_rows.RUNNING or run.owner != unit.owner:
             more = budget if run.reason is not None else None
-            await run_commands.resume(unit, run, more, closing=run.canary_of is None and run.plan != stream.plan)
+            await run_commands.resume(unit, run, more, closing=_closes(stream, run))
 
 
 async def resume_by_itself(unit: UnitOfWork, run: Run) -> None:
     """Let a window go on whose stream has waited for the next day, and the stream with it."""
     stream = await streams.find(unit.connection, str(run.stream))
     assert stream is not None, "a window has a stream"
-    await run_commands.resume(unit, run, closing=run.canary_of is None and run.plan != stream.plan)
+    await run_commands.resume(unit, run, closing=_closes(stream, run))
     await stream_windows.go_on(unit, stream.stream_id)
+
+
+def _closes(stream: Stream, run: Run) -> bool:
+    """Tell whether a window takes nothing more, because the next one has another version or begins elsewhere. Pure."""
+    return run.canary_of is None and (run.plan != stream.plan or stream.moving is not None)
 
 
 async def drain(unit: UnitOfWork, stream_id: str) -> str:
@@ -100,7 +106,7 @@ async def _prioritize(unit: UnitOfWork, stream: Stream, priority: int | None) ->
 async def _cancel(unit: UnitOfWork, stream: Stream) -> str:
     """End a stream now. What its windows loaded stays; what was left to a version on trial, and not read, counts as
     cancelled."""
-    await streams.change(unit, stream.stream_id, state=streams.DRAINED)
+    await streams.change(unit, stream.stream_id, state=streams.DRAINED, moving=None)
     windows = await streams.open_windows(unit.connection, stream.stream_id)
     runs = await run_rows.lock(unit, [each.run_id for each in windows])
     unread = {

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import (
     Alert,
+    BeganAt,
     CascadeSummary,
     CheckSummary,
     EvaluatorSummary,
@@ -72,7 +73,10 @@ async def _window(connection: AsyncConnection, run: Run) -> StreamWindow:
     others = await streams.open_windows(connection, str(run.stream))
     goes_on = any(each.status == run_rows.RUNNING for each in others if each.run_id != run.run_id)
     number, canary = run.stream_window or 0, run.canary_of is not None
-    return StreamWindow(stream=str(run.stream), number=number, goes_on=goes_on, canary=canary)
+    began = None if run.began_at is None else BeganAt.model_validate(run.began_at)
+    return StreamWindow(
+        stream=str(run.stream), number=number, goes_on=goes_on, canary=canary, began_at=began, known=run.known
+    )
 
 
 def build(

@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy import Boolean, Integer, bindparam, false, func, select, update
 
@@ -90,7 +89,7 @@ async def release(
         return Extraction(ended=not places)
     if beside is not None and any((place.piece or {}).get("share") for place in places):
         in_flight += await beside(unit, run)
-    if run.keeps_order and (in_flight or await holds_any(unit, canary_run_id(run_id))):
+    if run.keeps_order and (in_flight or await slice_rows.holds_any(unit, canary_run_id(run_id))):
         return Extraction(ended=False, awaited=in_flight or None)
     outstanding = sum(place.asked or 0 for place in places)
     credit_window = (await run_windows.shared(unit))[run_id]
@@ -187,12 +186,6 @@ async def ask_held(unit: UnitOfWork, run: Run) -> None:
         _ask(unit, run, asked, budget=budget)
 
 
-async def holds_any(unit: UnitOfWork, run_id: str) -> bool:
-    """Tell whether slices of a run are held, or were asked for and are not answered."""
-    mine = select(slices.c.slice).where(slices.c.run_id == run_id, slices.c.state.in_((HELD, ISSUED)))
-    return (await unit.connection.execute(mine.limit(1))).first() is not None
-
-
 async def ask_once_more(unit: UnitOfWork, run: Run, asked: SliceRow, *, closing: bool) -> None:
     """Ask for the same slice again, because its source had nothing yet. With `closing` nothing more is waited for."""
     here = (slices.c.run_id == run.run_id, slices.c.partition == asked.partition, slices.c.slice == asked.number)
@@ -216,11 +209,6 @@ async def asked_for_none(unit: UnitOfWork, run_id: str) -> bool:
     """Tell whether no slice of a run was ever asked for."""
     numbers = select(func.max(partitions.c.next_slice)).where(partitions.c.run_id == run_id)
     return not (await unit.connection.execute(numbers)).scalar()
-
-
-async def cursor_of(unit: UnitOfWork, run_id: str) -> Any:
-    """Return where the next slice of a run's only partition would begin."""
-    return (await unit.connection.execute(select(partitions.c.cursor).where(partitions.c.run_id == run_id))).scalar()
 
 
 async def remaining_of(unit: UnitOfWork, run_id: str) -> int | None:

@@ -21,7 +21,7 @@ from loom_common.domain.run.piece import Piece, Share
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import canary_run_id, window_beside, window_run_id
 from loom_coordinator.accounting import schemas, tallies
-from loom_coordinator.db import run_rows, run_totals, streams
+from loom_coordinator.db import run_rows, run_totals, slice_rows, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.run_totals import NOTHING
 from loom_coordinator.db.slice_rows import SliceRow
@@ -31,7 +31,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.slices import Extraction
-from loom_coordinator.lifecycle.streams import canaries, decisions, old_scores
+from loom_coordinator.lifecycle.streams import canaries, decisions, moves, old_scores
 from loom_coordinator.lifecycle.streams.compaction import COMPACTED_TOGETHER, KEPT_WHOLE, compact
 
 MOST_OPEN = 3
@@ -73,7 +73,7 @@ async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | No
             due = _is_due(stream, run, unit.now, share=share, begun=begun, quiet=True)
             await slices.ask_once_more(unit, run, asked, closing=due)
         return beside
-    full = await slices.answered(unit, fact)
+    full = await _noted(unit, run, fact)
     if stream.number != run.stream_window or stream.closed:
         return beside  # it was cancelled while it was read, and the next window begins where it ended
     if fact.others:
@@ -81,8 +81,10 @@ async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | No
     heard = {"heard_at": unit.now} if records or fact.others else {}
     started = {"started_at": unit.now} if heard and not begun else {}
     began = run if begun else replace(run, started_at=unit.now)
-    if full or _is_due(stream, began, unit.now, share=share, begun=begun or bool(heard), quiet=fact.closed):
-        drained = fact.closed and stream.state == streams.DRAINING and run.plan == stream.plan
+    rest = fact.cursor is not None and fact.cursor["record"] > 0
+    if full or _is_due(stream, began, unit.now, share=share, begun=begun or bool(heard), quiet=fact.closed, rest=rest):
+        ends = stream.state == streams.DRAINING and stream.moving is None
+        drained = fact.closed and ends and run.plan == stream.plan
         closed = {"cursor": fact.cursor, "state": streams.DRAINED if drained else stream.state, **heard}
         await _close(unit, stream, run, closed, started, beside=beside, sealed=full)
         return beside
@@ -93,9 +95,21 @@ async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | No
     return beside
 
 
-def _is_due(stream: Stream, run: Run, now: dt.datetime, *, share: Share | None, begun: bool, quiet: bool) -> bool:
+async def _noted(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> bool:
+    """Take note of what a slice of a window was answered with. Return whether it was the last one."""
+    if fact.known:
+        await run_rows.count_known(unit, run.run_id, fact.known)
+    return await slices.answered(unit, fact)
+
+
+def _is_due(
+    stream: Stream, run: Run, now: dt.datetime, *, share: Share | None, begun: bool, quiet: bool, rest: bool = False
+) -> bool:
     """Tell whether a window that reads a `share` closes: by its time once a record has `begun` it, because another
-    version of the pipeline waits, or because all has been read that is wanted. Pure."""
+    version of the pipeline waits, because the next one begins elsewhere and no `rest` of a page is left, or because all
+    has been read that is wanted. Pure."""
+    if stream.moving is not None and not rest:
+        return True
     if run.plan != stream.plan or share != canaries.share_of(stream) or (quiet and stream.state == streams.DRAINING):
         return True
     return begun and (now - run.started_at).total_seconds() >= stream.every
@@ -117,6 +131,7 @@ async def _close(
     await run_rows.change(unit, run.run_id, deadline=_deadline(unit, run), **started)
     if beside is not None:
         await run_rows.change(unit, beside.run_id, deadline=_deadline(unit, beside))
+    closed = {**closed, **await moves.settled(unit, stream, closed["cursor"])}
     after = replace(stream, closed=True, **closed)
     opened = await _open_next(unit, after, look=False)
     await streams.change(unit, stream.stream_id, **{"closed": True, **closed, **opened})
@@ -139,7 +154,7 @@ async def go_on(unit: UnitOfWork, stream_id: str, *, look: bool = False, known: 
 async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[str, Any]:
     """Open the next window of a stream that is locked, if it may be opened, and return what this changes in the row of
     the stream."""
-    if not stream.closed or stream.state == streams.DRAINED:
+    if not stream.closed or stream.state == streams.DRAINED or (stream.moving or {}).get("question") is not None:
         return {}
     stream_id = stream.stream_id
     others = await streams.open_windows(unit.connection, stream_id)
@@ -148,7 +163,8 @@ async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[st
     if len(windows) >= most or any(each.status != run_rows.RUNNING for each in others):
         return {}
     number = stream.number + 1
-    run = await _begun(unit, stream, window_run_id(stream_id, number), stream.plan, stream.template, number)
+    name, begins = window_run_id(stream_id, number), stream.begins
+    run = await _begun(unit, stream, name, stream.plan, stream.template, number, began_at=begins)
     await schemas.begin_as(unit, run.run_id, window_run_id(stream_id, stream.number))
     if number - stream.counted > KEPT_WHOLE + COMPACTED_TOGETHER:
         await compact(unit, stream, number)
@@ -160,7 +176,7 @@ async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[st
     if asks:
         await preflight.ask(unit, run)
     await slices.release(unit, run, known=None if asks else [whole])
-    return {"number": number, "closed": False}
+    return {"number": number, "closed": False, **({} if begins is None else {"begins": None})}
 
 
 async def ended(unit: UnitOfWork, run: Run) -> None:
@@ -173,7 +189,7 @@ async def ended(unit: UnitOfWork, run: Run) -> None:
     resumable = run.replay_of is None and not run_rows.is_over(run) and run.status != run_rows.CANCELLED
     if stream.number == run.stream_window and not stream.closed and run.canary_of is None:
         if not resumable:
-            cursor = await slices.cursor_of(unit, run.run_id)
+            cursor = await slice_rows.cursor_of(unit, run.run_id)
             stream = await streams.changed(unit, stream, closed=True, cursor=cursor)
         if not (resumable and await slices.asked_for_none(unit, run.run_id)):
             await slices.seal(unit, run.run_id)
@@ -231,6 +247,7 @@ async def _begun(
     number: int,
     *,
     canary_of: str | None = None,
+    began_at: Mapping[str, Any] | None = None,
 ) -> Run:
     """Enter a run of a stream, which nobody else knows before the unit ends, and return it."""
     values = {
@@ -244,6 +261,7 @@ async def _begun(
         "stream": stream.stream_id,
         "stream_window": number,
         "canary_of": canary_of,
+        "began_at": began_at,
     }
     row = (await unit.connection.execute(_ENTER, {**template, **values})).mappings().one()
     return Run.of(row, NOTHING)
@@ -263,7 +281,7 @@ async def release_beside(unit: UnitOfWork, run: Run) -> Extraction:
 
 async def is_read(unit: UnitOfWork, run: Run) -> bool:
     """Tell whether a run beside a window has read all that it will ever have."""
-    if await slices.holds_any(unit, run.run_id):
+    if await slice_rows.holds_any(unit, run.run_id):
         return False
     window = await run_rows.find(unit.connection, str(run.canary_of))
     assert window is not None, "it was opened beside a window"
@@ -274,7 +292,7 @@ async def unread_beside(unit: UnitOfWork, run: Run) -> int:
     """Return how many records a window has left to the run beside it that this one has not read. Those of the window's
     answers are counted where its limit is."""
     window = await run_rows.find(unit.connection, str(run.canary_of))
-    if window is None or window.status == run_rows.CANCELLED or not await slices.holds_any(unit, run.run_id):
+    if window is None or window.status == run_rows.CANCELLED or not await slice_rows.holds_any(unit, run.run_id):
         return 0
     limits = tallies.definition(window).windows
     left = await slices.remaining_of(unit, window.run_id)

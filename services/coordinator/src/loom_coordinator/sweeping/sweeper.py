@@ -26,6 +26,7 @@ from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.intake import apply_facts, run_commands, stream_commands
 from loom_coordinator.lifecycle import completion, run_ends, slices, stalls
 from loom_coordinator.lifecycle.run_progress import progress
+from loom_coordinator.lifecycle.streams import moves
 from loom_coordinator.sweeping import epochs
 
 LOOP_SECONDS = 0.5
@@ -93,6 +94,8 @@ class Sweeper:
             active = await run_rows.active(unit)
             raised = await epochs.raised(unit)
             untold = await run_ends.overdue(unit)
+            if self._owner is None:
+                await moves.ask_overdue(unit)
         if raised:
             said = [Outgoing(flow.control("all"), epoch, mandatory=False) for epoch in raised]
             await self._bus.publish([encode(each, NAME) for each in said])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loom_common.domain.values.fields import Fields
@@ -28,14 +28,27 @@ class _Place:
     page: int
     record: int
     state: Any
+    again: int = 0
+    """Tells the last time that somebody had what was taken be taken again; 0 where nobody has."""
 
     @staticmethod
     def of(cursor: Any) -> _Place:
-        return _Place(0, 0, None) if cursor is None else _Place(cursor["page"], cursor["record"], cursor["state"])
+        if cursor is None:
+            return _Place(0, 0, None)
+        return _Place(cursor["page"], cursor["record"], cursor["state"], cursor.get("again", 0))
 
     @property
     def cursor(self) -> dict[str, Any]:
-        return {"page": self.page, "record": self.record, "state": self.state}
+        found = {"page": self.page, "record": self.record, "state": self.state}
+        return {**found, "again": self.again} if self.again else found
+
+    def on(self, records: int) -> _Place:
+        """Return the place so many records on in the same page."""
+        return replace(self, record=self.record + records)
+
+    def after(self, page: ReceivedPage) -> _Place:
+        """Return the place after a page."""
+        return replace(self, page=self.page + 1, record=0, state=page.state)
 
 
 class RunsReceivedRecords:
@@ -83,6 +96,7 @@ class RunsReceivedRecords:
     async def read(self, cursor: Any, limit: int) -> Page:
         """Read what is kept; receive, and keep, what follows the last page."""
         place = _Place.of(cursor)
+        known = 0
         while True:
             page = await self._pages.page(self._run_id, place.page)
             if page is None and not self._taking:
@@ -92,18 +106,16 @@ class RunsReceivedRecords:
             if page is None:
                 return Page((), place.cursor, end=False)
             records = self._records_of(page, place.page)
+            known += 0 if place.record else page.known
             found = records[place.record : place.record + limit]
             rest = len(records) - place.record - len(found)
             if found or page.end:
                 break
-            place = _Place(place.page + 1, 0, page.state)
+            place = place.after(page)
             if self._endless:
-                return Page((), place.cursor, end=False)
-        if rest or page.end:
-            after = _Place(place.page, place.record + len(found), place.state)
-        else:
-            after = _Place(place.page + 1, 0, page.state)
-        return Page(found, after.cursor, end=page.end and not rest)
+                return Page((), place.cursor, end=False, known=known)
+        after = place.on(len(found)) if rest or page.end else place.after(page)
+        return Page(found, after.cursor, end=page.end and not rest, known=known)
 
     def _records_of(self, page: ReceivedPage, number: int) -> list[ReadRecord]:
         found: list[ReadRecord] = []
@@ -130,6 +142,7 @@ class RunsReceivedRecords:
                 received.messages,
                 received.state,
                 end=(received.end and not self._endless) or self._trial,
+                again=place.again,
             )
         except BaseException:
             await received.give_back()

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loom.cli.output import sample_rows, schema_changes, step_counts, terminal
+from loom_common.console.window_notes import window_notes
+from loom_common.contracts.v1 import StreamWindow
 from loom_common.domain.values.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
@@ -84,7 +86,10 @@ def _head(report: Mapping[str, Any]) -> RenderableType:
         "  ",
         f"{report['pipeline']} {report['version']}{target}  {report['run_id']}",
     )
-    return Group(head, Text(str(report["error"]), style="red")) if report["error"] else head
+    window = None if report.get("window") is None else StreamWindow.model_validate(report["window"])
+    notes = [Text(words, style="dim") for words in window_notes(window)]
+    error = [Text(str(report["error"]), style="red")] if report["error"] else []
+    return Group(head, *notes, *error)
 
 
 def _evaluators(evaluation: Mapping[str, Mapping[str, Any]]) -> RenderableType:

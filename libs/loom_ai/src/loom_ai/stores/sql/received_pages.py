@@ -19,7 +19,7 @@ from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 
 _WHAT = "The messages taken from queues"
 _LENGTH_BYTES = 4
-_PAGE = sa.select(received_pages.c.bodies, received_pages.c.state, received_pages.c.ends).where(
+_PAGE = sa.select(received_pages.c.bodies, received_pages.c.state, received_pages.c.ends, received_pages.c.known).where(
     received_pages.c.run_id == sa.bindparam("of_run"), received_pages.c.number == sa.bindparam("at")
 )
 
@@ -33,13 +33,16 @@ class SqlReceivedPages:
         self._clock = clock or SystemClock()
         insert = dialect_of(engine).insert
         self._enter_page = _entering(insert)
-        self._enter_identities = _remembering(insert, engine.dialect.name)
+        self._enter_identities = _remembering(insert, engine.dialect.name, renewing=False)
+        self._renew_identities = _remembering(insert, engine.dialect.name, renewing=True)
 
     async def page(self, run_id: str, number: int) -> ReceivedPage | None:
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
                 row = (await connection.execute(_PAGE, {"of_run": run_id, "at": number})).one_or_none()
-        return None if row is None else ReceivedPage(tuple(_split(row.bodies)), orjson.loads(row.state), bool(row.ends))
+        if row is None:
+            return None
+        return ReceivedPage(tuple(_split(row.bodies)), orjson.loads(row.state), bool(row.ends), row.known)
 
     async def keep(
         self,
@@ -50,12 +53,14 @@ class SqlReceivedPages:
         state: Any,
         *,
         end: bool,
+        again: int = 0,
     ) -> ReceivedPage | None:
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
                 now = self._clock.now()
-                new = messages if source is None else await self._new(connection, source, messages, now)
+                new = messages if source is None else await self._new(connection, source, messages, now, again)
                 bodies = [each.body for each in new]
+                known = len(messages) - len(new)
                 page = {
                     "of_run": run_id,
                     "at": number,
@@ -63,11 +68,12 @@ class SqlReceivedPages:
                     "said": orjson.dumps(state).decode(),
                     "last": end,
                     "now": now,
+                    "left_out": known,
                 }
                 if not (await connection.execute(self._enter_page, page)).rowcount:
                     await connection.rollback()
                     return None
-        return ReceivedPage(tuple(bodies), state, end)
+        return ReceivedPage(tuple(bodies), state, end, known)
 
     async def forget_identities(self, source: str, before: dt.datetime) -> None:
         columns = received_messages.c
@@ -101,7 +107,12 @@ class SqlReceivedPages:
         await self._engine.dispose()
 
     async def _new(
-        self, connection: AsyncConnection, source: str, messages: Sequence[ReceivedMessage], now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        source: str,
+        messages: Sequence[ReceivedMessage],
+        now: dt.datetime,
+        again: int,
     ) -> Sequence[ReceivedMessage]:
         """Enter the identities of messages, and return those messages that no page has yet. Two transactions that enter
         the same identity follow one another."""
@@ -109,8 +120,8 @@ class SqlReceivedPages:
         wanted = sorted({each for each in digests if each is not None})
         known: set[str] = set()
         if wanted:
-            given = {"taken_from": _digest(source), "identities": wanted, "now": now}
-            entered = await connection.execute(self._enter_identities, given)
+            given = {"taken_from": _digest(source), "identities": wanted, "now": now, "nth": again}
+            entered = await connection.execute(self._renew_identities if again else self._enter_identities, given)
             known = set(wanted) - set(entered.scalars())
         new = []
         for digest, message in zip(digests, messages, strict=True):
@@ -132,6 +143,7 @@ def _entering(insert: Any) -> Any:
         columns.state: "said",
         columns.ends: "last",
         columns.created_at: "now",
+        columns.known: "left_out",
     }
     bound = [sa.bindparam(name, type_=column.type) for column, name in values.items()]
     later = sa.exists().where(
@@ -141,8 +153,9 @@ def _entering(insert: Any) -> Any:
     return insert(received_pages).from_select(list(values), sa.select(*bound).where(~later)).on_conflict_do_nothing()
 
 
-def _remembering(insert: Any, dialect: str) -> Any:
-    """Return the statement that enters identities, and returns those that were not there. They are bound as one value:
+def _remembering(insert: Any, dialect: str, *, renewing: bool) -> Any:
+    """Return the statement that enters identities, and returns those that were not there; where it is `renewing`, those
+    too that were there with a lower number, which are to be taken again. They are bound as one value:
     so the statement is the same whatever their number, and is compiled once."""
     columns = received_messages.c
     if dialect == "sqlite":
@@ -152,10 +165,19 @@ def _remembering(insert: Any, dialect: str) -> Any:
 
         given = sa.func.unnest(sa.bindparam("identities", type_=ARRAY(columns.identity.type))).column_valued("identity")
     rows = sa.select(
-        sa.bindparam("taken_from", type_=columns.source.type), given, sa.bindparam("now", type_=columns.created_at.type)
+        sa.bindparam("taken_from", type_=columns.source.type),
+        given,
+        sa.bindparam("now", type_=columns.created_at.type),
+        sa.bindparam("nth", type_=columns.again.type),
     ).where(sa.true())  # without a condition, SQLite takes ON CONFLICT for one of a join
-    names = [columns.source, columns.identity, columns.created_at]
-    return insert(received_messages).from_select(names, rows).on_conflict_do_nothing().returning(columns.identity)
+    names = [columns.source, columns.identity, columns.created_at, columns.again]
+    entering = insert(received_messages).from_select(names, rows)
+    if not renewing:
+        return entering.on_conflict_do_nothing().returning(columns.identity)
+    renewed = {"again": entering.excluded.again, "created_at": entering.excluded.created_at}
+    lower = columns.again < entering.excluded.again
+    key = [columns.source, columns.identity]
+    return entering.on_conflict_do_update(index_elements=key, set_=renewed, where=lower).returning(columns.identity)
 
 
 def _joined(bodies: Iterable[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,8 @@ class RunAccepted(Message):
     stream: str | None = Field(None, description="The stream that it is a window of, or was opened for.")
     window: int | None = Field(None, description="Its number among the windows of the stream, from 1.")
     canary: float | None = Field(None, description="The share of a version on trial, while there is one.")
+    opened: bool = Field(False, description="Whether the stream is new: it begins with this window.")
+    begins_at: str | None = Field(None, description="Where the next window begins, as `begin_at` has asked for it.")
 
     @property
     def message_id(self) -> str:

@@ -80,6 +80,14 @@ class RunRequest(Message):
         lt=1,
         description="For a stream that is there: the share of the records that this version takes on trial.",
     )
+    begin_at: str | None = Field(
+        None,
+        min_length=1,
+        max_length=10_000,
+        description="For a stream: where its next window begins: a time such as `2026-11-01T06:00:00Z`, how long ago "
+        "(`2h`), `start`, `end`, or a place as its source names it. Asked twice with the same key, it moves once.",
+    )
+    again: bool = Field(False, description="With `begin_at`: also take again what the stream has taken before.")
     preflight: Preflight | None = Field(
         None, description="What whoever asks has found before, for the audit: `loom manifest`."
     )

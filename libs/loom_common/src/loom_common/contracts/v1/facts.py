@@ -52,6 +52,37 @@ class SourceChecked(Message):
         return message_id("source-checked", self.run_id, self.epoch)
 
 
+class PlaceFound(Message):
+    """Says what an extractor found where somebody has named a place in the source of a stream:
+    `source.placed.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.place.found.v1"
+
+    question: str
+    stream: str
+    pipeline: str
+    begin_at: str
+    asked: dict[str, Any] | None = None
+    known_state: Any = Field(None, description="How far the stream had come when it was asked.")
+    state: Any = Field(None, description="The place in the source's own terms.")
+    words: str = Field("", description="The place for people.")
+    was: str | None = Field(None, description="Where the stream was, for people; null for one that had read nothing.")
+    back: bool = Field(False, description="Whether something comes again from there that the stream has read.")
+    told_apart: float | None = Field(
+        None, description="For how many seconds the source's records are known again; null where they are not."
+    )
+    recent: bool = Field(False, description="Whether all that comes again is not older than that.")
+    error: str | None = Field(None, description="Why there is no such place; null where there is.")
+
+    @property
+    def correlation_id(self) -> str:
+        return self.stream
+
+    @property
+    def message_id(self) -> str:
+        return message_id("place-found", self.question)
+
+
 class DestinationChecked(Message):
     """Says what a loader found of a run's destination before the first slice: `load.checked.<pipeline>`."""
 
@@ -105,6 +136,7 @@ class SliceExtracted(Message):
         False, description="Whether nothing was taken from the source, because the window of a stream closes."
     )
     others: int = Field(0, description="How many records of the slice are another version's, while a canary is on.")
+    known: int = Field(0, description="How many messages were left out, because the stream has taken them before.")
 
     @property
     def message_id(self) -> str:

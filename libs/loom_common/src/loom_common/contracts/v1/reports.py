@@ -153,6 +153,18 @@ class StepSummary(StepCount):
     branches: dict[str, int] = Field(default_factory=dict, description="Of a router: records by branch.")
 
 
+class BeganAt(Part):
+    """Says that a window of a stream began at a place that somebody has named."""
+
+    asked: str = Field(description="The place as it was named.")
+    place: str = Field(description="The place that was found.")
+    was: str | None = Field(None, description="Where the stream was; null for one that had read nothing.")
+    back: bool = Field(False, description="Whether something came again from there that the stream had read.")
+    again: bool = Field(False, description="Whether what it had taken was to be taken again.")
+    requested_by: str | None = None
+    at: dt.datetime = Field(description="When that was asked for.")
+
+
 class StreamWindow(Part):
     """Says which window of a stream a run is."""
 
@@ -160,6 +172,8 @@ class StreamWindow(Part):
     number: int
     goes_on: bool = Field(description="Whether another window of the stream is read.")
     canary: bool = Field(False, description="Whether it has the records of a version on trial, beside the window.")
+    began_at: BeganAt | None = Field(None, description="Where it began, if somebody has named that; else null.")
+    known: int = Field(0, description="How many messages were left out, because the stream has taken them before.")
 
 
 class RunReport(Part):

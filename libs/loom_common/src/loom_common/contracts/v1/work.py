@@ -1,6 +1,7 @@
 """Work messages from stage to stage, and the records that a stage sends to the quarantine."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -49,6 +50,32 @@ class CheckSource(Message):
     @property
     def message_id(self) -> str:
         return message_id("check-source", self.run_id, self.epoch)
+
+
+class FindPlace(Message):
+    """Asks an extractor for the place in the source of a stream that somebody has named, so that a window may begin
+    there. Nothing is received or changed by it."""
+
+    type: ClassVar[str] = "loom.place.requested.v1"
+
+    question: str = Field(description="The id of the question, which its answer names.")
+    stream: str
+    pipeline: str
+    plan: str = Field(description="Hash of the plan in the payload store.")
+    begin_at: str = Field(description="The place as somebody has named it.")
+    asked_at: dt.datetime = Field(description="How long ago is counted from here.")
+    state: Any = Field(None, description="How far the stream has come, in the source's own terms; null for the start.")
+    asked: dict[str, Any] | None = Field(
+        None, description="The request that waits for the answer, and how to answer it; null for a stream that waits."
+    )
+
+    @property
+    def correlation_id(self) -> str:
+        return self.stream
+
+    @property
+    def message_id(self) -> str:
+        return message_id("find-place", self.question)
 
 
 class CheckDestination(Message):

@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
-from loom_common.errors import SourceError, TransientError
+from loom_common.errors import PermanentError, SourceError, TransientError
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.kept_records import ReceivedRecords, records_of, written
+from loom_connectors.ports.places import END, START, FoundPlace, NamedPlace
 from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.rest.http.options import LongPoll, RestSourceOptions
 from loom_connectors.rest.reading.asking import AskedApi, Malformed, fields_of
@@ -114,6 +115,32 @@ class LongPolledApi:
                 break
         after = None if state is None and not messages and at is None else {"at": at, "answer": number}
         return ReceivedRecords(messages, after, end=self._pace is None)
+
+    async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
+        """Find the place of a cursor, by asking for what follows it. Cursors have no order: what comes after another
+        one may have come before."""
+        before = None if state is None else state["at"]
+        was = None if state is None else f"the cursor {before}" if before is not None else "its beginning"
+        number = 0 if state is None else state["answer"]
+        told_apart = self._poll.id_field is not None
+        if named.text == START:
+            begun = {"at": None, "answer": number}
+            return FoundPlace(begun, "its beginning", was, back=state is not None, told_apart=told_apart)
+        expected = f"a cursor as the API gives it, or `{START}`"
+        if named.text == END:
+            named.refuse(self._api.place, expected, "an API tells its cursor with what comes, and none before")
+        token: Token = int(named.text) if isinstance(before, int) and named.text.isdecimal() else named.text
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._answered(token, 0)
+        except TimeoutError:  # a server that lets the request wait has understood it
+            pass
+        except Malformed as malformed:
+            named.refuse(self._api.place, expected, str(malformed.lasting).rstrip("."))
+        except (PermanentError, ValueError) as error:
+            named.refuse(self._api.place, expected, str(error).rstrip("."))
+        back = state is not None and token != before
+        return FoundPlace({"at": token, "answer": number}, f"the cursor {token}", was, back=back, told_apart=told_apart)
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         return records_of(body)

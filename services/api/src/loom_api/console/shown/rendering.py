@@ -15,6 +15,7 @@ from starlette.responses import Response
 from loom_api.access import SIGNED_IN
 from loom_api.console.shown import words
 from loom_common.console import numbers
+from loom_common.console.window_notes import window_notes
 from loom_common.domain.json_values.shown import as_json
 from loom_common.domain.sealing.tokens import PREFIX, masked_text
 from loom_common.domain.values.plural import counted
@@ -95,6 +96,7 @@ def _templates() -> Environment:
         made.filters[show.__name__] = show
     made.filters["segment"] = lambda text: quote(str(text), safe="")
     made.filters["json"] = as_json
+    made.filters["window_notes"] = window_notes
     made.globals |= {"link": link, "counted": counted, "glyphs": words.GLYPHS, "destination": words.destination}
     return made
 

@@ -3,7 +3,7 @@ context files, and the requests that were refused."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from loom_coordinator.db.tables.columns import Usd, metadata, row_id, run_key
 from loom_migrations.types import Json, UtcDateTime
@@ -87,6 +87,8 @@ pipeline_runs = Table(
     Column("canary_of", String(40)),
     Column("day_budget", Json),
     Column("resumes_at", UtcDateTime),
+    Column("began_at", Json),
+    Column("known", BigInteger, nullable=False, server_default=text("0")),
     Column("settled", Boolean, nullable=False, server_default=text("false")),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),

@@ -24,6 +24,8 @@ streams = Table(
     Column("records", Integer, nullable=False, comment="the most records of a window"),
     Column("canary", Json, comment="the version on trial, and its share"),
     Column("decided", Json, comment="what its rule decided on the last version on trial"),
+    Column("moving", Json, comment="the place that its next window is to begin at"),
+    Column("begins", Json, comment="what the next window says of where it begins"),
     Column("heard_at", UtcDateTime, comment="when the last record came"),
     Column("counted", Integer, nullable=False, server_default="0", comment="the last window added up"),
     Column("counted_records", BigInteger, nullable=False, server_default="0"),

@@ -12,6 +12,7 @@ from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.lifecycle.stream_windows import MOST_OPEN
 from loom_coordinator.queries.run_filter import INTERRUPTED
@@ -47,6 +48,8 @@ class ShownStream(Shown):
     """The newest windows, the newest first."""
     canary: ShownCanary | None
     """The version on trial and how it does; None where none is on trial."""
+    begins_at: str | None
+    """Says where its next window begins, if somebody has named that; None where the open one ends."""
     decided: ShownDecision | None
     """Holds what its rule decided on the last version on trial; None where somebody has, or another one is on trial."""
 
@@ -87,8 +90,15 @@ async def shown(
         resumes_at=max(waits, default=None),
         newest=last,
         canary=await versions.compared(connection, stream),
+        begins_at=_begins_at(stream),
         decided=versions.decision(stream),
     )
+
+
+def _begins_at(stream: Stream) -> str | None:
+    """Return the place where the next window of a stream begins that somebody has named. Pure."""
+    said = stream.moving or stream.begins
+    return None if said is None else str(said["place"])
 
 
 def _status(state: str, windows: Sequence[str]) -> str:

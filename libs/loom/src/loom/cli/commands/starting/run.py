@@ -60,6 +60,17 @@ def run(
             "--canary", metavar="SHARE", help="Give this version a share of its stream's records on trial: `10%`."
         ),
     ] = None,
+    begin_at: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="Have its stream go on there: a time, how long ago (`2h`), `start`, `end`, or a cursor of the source.",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --from: also take again what the stream has taken before.")
+    ] = False,
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
@@ -78,7 +89,8 @@ def run(
 
     A pipeline with `mode: streaming` stays, and shows its windows as they close, until Ctrl-C or `loom drain`. Run
     again, it goes on where it was. With --canary, the version that it had goes on beside the file's, and `loom promote`
-    or `loom rollback` ends that; `loom status` compares the two.
+    or `loom rollback` ends that; `loom status` compares the two. With --from, the window that is open closes, and
+    the next one begins at that place of the source.
 
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
@@ -98,6 +110,7 @@ def run(
     limits = limits_of(fail_on or [])
     share = None if canary is None else share_of(canary)
     _see_that_they_fit(sample, share, profile, load=load, downstream=downstream)
+    _see_that_it_can_begin(begin_at, sample, share, again=again, downstream=downstream)
     trial = sample is not None and not load
     below = chain.below(pipeline, settings) if downstream else []
     prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say, profile=profile))
@@ -116,11 +129,15 @@ def run(
         "full_refresh": full_refresh,
         "requested_by": person(),
         "canary": share,
+        "begin_at": begin_at,
+        "again": again,
         "lineage_parent": lineage_parent_of(None),
     }
 
     ends = "--downstream" if downstream else "--fail-on" if limits else None
-    request = prepared.request.model_copy(update={"reuse": reuse, "requested_by": person(), "canary": share})
+    request = prepared.request.model_copy(
+        update={"reuse": reuse, "requested_by": person(), "canary": share, "begin_at": begin_at, "again": again}
+    )
     follow_stream = partial(_follow_stream, settings, request, ends, form, common, flags, wait=wait)
     if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
         follow_stream()
@@ -182,6 +199,18 @@ def _see_that_they_fit(
         raise typer.BadParameter("a share is one of the records of a stream", param_hint="--canary")
     if downstream and profile is not None:
         raise typer.BadParameter("it names steps of this pipeline alone", param_hint="--profile")
+
+
+def _see_that_it_can_begin(
+    begin_at: str | None, sample: int | None, share: float | None, *, again: bool, downstream: bool
+) -> None:
+    """Raise `typer.BadParameter` where what is run cannot begin elsewhere."""
+    if again and begin_at is None:
+        raise typer.BadParameter("it says what --from takes; give --from PLACE, too", param_hint="--again")
+    if begin_at is not None and (sample is not None or downstream):
+        raise typer.BadParameter("it is where a stream goes on, which a run with an end does not", param_hint="--from")
+    if begin_at is not None and share is not None:
+        raise typer.BadParameter("a version on trial reads what its stream reads", param_hint="--from")
 
 
 def _follow_stream(

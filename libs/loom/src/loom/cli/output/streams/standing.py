@@ -29,6 +29,7 @@ def show(stream: ShownStream, form: Format) -> None:
         f"  records      {terminal.count(stream.records)}, of which {terminal.count(stream.passed)} passed",
         f"  cost         {terminal.money(stream.cost)}",
         f"  last record  {heard}",
+        *(() if stream.begins_at is None else (f"  next window  begins at {stream.begins_at}",)),
         *(() if stream.resumes_at is None else (f"  goes on at   {terminal.moment(stream.resumes_at)} (UTC), {WHY}",)),
     ):
         _say(words)

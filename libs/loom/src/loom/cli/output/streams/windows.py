@@ -18,6 +18,7 @@ from loom.cli.output.formats import Format
 from loom.cli.output.progress import LivePicture, picture
 from loom.cli.output.rates import RunRates
 from loom_common.console.streams import write_json
+from loom_common.console.window_notes import window_notes
 from loom_common.contracts.v1 import RunAccepted, RunProgress, RunReport
 from loom_common.domain.values.plural import counted
 
@@ -59,12 +60,19 @@ class WindowDisplay:
 
     def opened(self, stream: str, accepted: RunAccepted) -> None:
         """The stream was opened, or goes on."""
-        self.say(f"{accepted.pipeline}: {stream} goes on with window {accepted.window}, {accepted.run_id}")
+        how = "begins" if accepted.opened else "goes on"
+        self.say(f"{accepted.pipeline}: {stream} {how} with window {accepted.window}, {accepted.run_id}")
+        self.say_where(accepted)
         if accepted.canary is not None:
             self.say(
                 f"{100 * accepted.canary:.4g}% of the records go to the version on trial; `loom status {stream}` "
                 "compares the two"
             )
+
+    def say_where(self, accepted: RunAccepted) -> None:
+        """Say where the next window begins, if somebody has named that."""
+        if accepted.begins_at is not None:
+            self.say(f"the next window begins at {accepted.begins_at}")
 
     def show(self, progress: RunProgress) -> None:
         """Take in the next word on a window."""
@@ -86,6 +94,8 @@ class WindowDisplay:
             write_json(report.model_dump(mode="json"), output_stdout.stream(), indent=None)
         else:
             self.say(line(report))
+            for words in window_notes(report.window):
+                self.say(f"  {words}")
         if report.status != "succeeded" and report.error:
             self.say(f"  {report.status}: {report.error}")
 
@@ -144,6 +154,7 @@ class LiveWindows(LivePicture, WindowDisplay):
 
     def opened(self, stream: str, accepted: RunAccepted) -> None:
         self._title = f"{accepted.pipeline} {terminal.symbols(self._console).dot} {stream}"
+        self.say_where(accepted)
 
     def show(self, progress: RunProgress) -> None:
         super().show(progress)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import Mistake, PipelineRegistered, RegisterPipeline, RunAccepted, RunRejected, RunRequest
 from loom_common.errors import ConfigurationError, InvalidDefinition
 from loom_common.flow import Exchange, Route
-from loom_common.ports.bus import Delivery
 from loom_coordinator.db.tables.runs import rejected_requests
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -35,7 +36,17 @@ async def reject(
     return RunRejected(error=str(error), mistakes=mistakes)
 
 
-def answer(unit: UnitOfWork, asked: Delivery, message: RunAccepted | PipelineRegistered | RunRejected) -> None:
+class Asked(Protocol):
+    """Says where an answer is to go: a delivery does."""
+
+    @property
+    def reply_to(self) -> str | None: ...
+
+    @property
+    def correlation_id(self) -> str | None: ...
+
+
+def answer(unit: UnitOfWork, asked: Asked, message: RunAccepted | PipelineRegistered | RunRejected) -> None:
     """Send the answer where one is wanted, under the correlation id of the question."""
     if asked.reply_to:
         route = Route(Exchange.DIRECT, asked.reply_to)

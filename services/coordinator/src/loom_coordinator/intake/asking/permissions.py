@@ -75,6 +75,10 @@ class Permissions:
             return None
         return Viewer(delivery.user_id or "", policies=self._policies)
 
+    def user(self, name: str) -> Viewer:
+        """Return the user of the broker who has sent a message before, and is held to the policies."""
+        return Viewer(name, policies=self._policies or ())
+
     async def demand(self, unit: UnitOfWork, viewer: Viewer, message: Message) -> Act:
         """Return what somebody does by a message. Raises `NotAllowed` where they may not; it names no run that they
         may not see. Raises `InvalidDefinition` for a pipeline that is not registered."""

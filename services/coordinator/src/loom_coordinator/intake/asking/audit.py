@@ -7,7 +7,7 @@ from loom_common.contracts.v1 import PipelineRegistered, RunAccepted
 from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.intake.permissions import NotAllowed
+from loom_coordinator.intake.asking.permissions import NotAllowed
 
 
 async def note(unit: UnitOfWork, act: Act, accepted: RunAccepted | PipelineRegistered) -> None:
