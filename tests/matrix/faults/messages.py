@@ -142,8 +142,9 @@ def _fuzzed(attempt: Attempt, wire: Wire, number: int) -> Wire:
 
 
 def _readable(wire: Wire) -> bool:
+    given = {"type": wire.type, "body": wire.body, "content_encoding": wire.content_encoding, "headers": wire.headers}
     try:
-        decode(SimpleNamespace(type=wire.type, body=wire.body, content_encoding=wire.content_encoding, message=None))
+        tuple(getattr(decode(SimpleNamespace(**given, message=None)), "records", ()))
     except UnreadableMessage:
         return False
     return True

@@ -23,6 +23,7 @@ class Arrived:
         self.message = changes.get("message")
         self.type = changes.get("type", wire.type)
         self.content_encoding = changes.get("content_encoding", wire.content_encoding)
+        self.headers = changes.get("headers", wire.headers)
 
 
 def batch(text="short"):
@@ -52,7 +53,7 @@ def test_large_messages_are_compressed():
 def test_the_properties_say_what_it_is_and_whose():
     sent = wire(batch())
     assert (sent.type, sent.correlation_id) == ("loom.batch.extracted.v1", "run_1")
-    assert sent.headers == {"loom-attempt": 1, "loom-epoch": 3}
+    assert sent.headers == {"loom-attempt": 1, "loom-epoch": 3, "loom-records-at": sent.body.index(b"[{")}
     assert sent.message_id == wire(batch()).message_id
 
 

@@ -74,6 +74,8 @@ class Transformer:
         `WorkerWornOut` where too much of it hangs."""
         plan, transform = await self._runner.of(batch.header.plan)
         if transform is None:
+            if isinstance(batch, BatchExtracted):
+                return unchanged(batch.records, visited(plan))
             return unchanged([_plain(each) for each in batch.records], visited(plan))
         context.usage.prices = plan.pipeline.prices
         began = perf_counter()

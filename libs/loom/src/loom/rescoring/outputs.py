@@ -154,7 +154,7 @@ class Source:
         )
         made = await self._transform(BatchExtracted(header=header, records=tuple(mine)), Context())
         return Outputs(
-            records=made.records,
+            records=tuple(made.records),
             before={
                 each.id: Before(PASSED, loaded=True, scores=known.scores.get(each.id, {})) for each in made.records
             },

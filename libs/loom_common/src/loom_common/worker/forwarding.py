@@ -36,12 +36,12 @@ class Forward:
     """Holds the message; none where no record is left, because the batch ends with its fact then."""
 
 
-def to_extract(header: BatchHeader, records: tuple[ExtractedRecord, ...]) -> Forward:
+def to_extract(header: BatchHeader, records: Sequence[ExtractedRecord]) -> Forward:
     """Send the batch to the extractor, which checks its keys."""
     return _forward(Stage.EXTRACT, BatchExtracted(header=header, records=records))
 
 
-def to_transform(header: BatchHeader, records: tuple[ExtractedRecord, ...], stages: tuple[Stage, ...]) -> Forward:
+def to_transform(header: BatchHeader, records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Forward:
     """Send the batch to the transformer, or to the next of `stages` where that is not among them."""
     if Stage.TRANSFORM in stages:
         return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
@@ -49,7 +49,7 @@ def to_transform(header: BatchHeader, records: tuple[ExtractedRecord, ...], stag
     return to_evaluate(next_header(header, Stage.TRANSFORM, result), result.records, stages)
 
 
-def with_outputs(header: BatchHeader, records: tuple[ExtractedRecord, ...], result: Slice) -> Forward:
+def with_outputs(header: BatchHeader, records: Sequence[ExtractedRecord], result: Slice) -> Forward:
     """Send the batch to the evaluator, or past it, as if it had been transformed to the outputs of the slice."""
     outputs = result.outputs or {}
     made = Transformed(
@@ -61,7 +61,7 @@ def with_outputs(header: BatchHeader, records: tuple[ExtractedRecord, ...], resu
     return to_evaluate(next_header(header, Stage.TRANSFORM, made), made.records, result.stages)
 
 
-def to_evaluate(header: BatchHeader, records: tuple[TransformedRecord, ...], stages: tuple[Stage, ...]) -> Forward:
+def to_evaluate(header: BatchHeader, records: Sequence[TransformedRecord], stages: tuple[Stage, ...]) -> Forward:
     """Send the batch to the evaluator, or to the loader where that is not among `stages`."""
     if Stage.EVALUATE in stages:
         return _forward(Stage.EVALUATE, BatchTransformed(header=header, records=records))
@@ -69,7 +69,7 @@ def to_evaluate(header: BatchHeader, records: tuple[TransformedRecord, ...], sta
     return to_load(next_header(header, Stage.EVALUATE, result), result.records)
 
 
-def to_load(header: BatchHeader, records: tuple[EvaluatedRecord, ...]) -> Forward:
+def to_load(header: BatchHeader, records: Sequence[EvaluatedRecord]) -> Forward:
     """Send the batch to the loader."""
     return _forward(Stage.LOAD, BatchEvaluated(header=header, records=records))
 

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.recovery import decide, delay_within
-from loom_common.errors import AnswersPending, BreakerOpen, BudgetExhausted, LoomError
+from loom_common.errors import AnswersPending, BreakerOpen, BudgetExhausted, LoomError, UnreadableMessage
 from loom_common.logs.logger import log
 from loom_common.ports.bus import Delivery, Wire
 from loom_common.ports.clock import Clock
@@ -71,12 +71,15 @@ class Recovery:
         self, message: Message, error: Exception, delivery: Delivery, context: Context
     ) -> Sequence[Outgoing | Wire]:
         """Return the message for its next attempt. After its last one, return its records for the quarantine; or the
-        delivery for the dead letters, where no stage works on it."""
+        delivery for the dead letters, where no stage works on it. Raises `UnreadableMessage` where the error is one:
+        its records were read for the first time, and it has no next attempt."""
         attempt = context.attempt.number
         retry = decide(error, attempt, lasting=failure_messages.stage_of(message) is None)
         if isinstance(error, GivenUp):
             attempt, error, retry = error.attempts, error.error, None
             context = replace(context, attempt=Attempt(attempt, last=True))
+        if isinstance(error, UnreadableMessage):
+            raise error
         self._stats.count(MessageOutcome.RETRIED if retry else MessageOutcome.FAILED)
         expected = isinstance(error, LoomError)
         log.warning(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from loom_common.contracts.records import EncodedRecords
 from loom_common.contracts.v1 import (
     BatchExtracted,
     BatchInSteps,
@@ -34,6 +35,8 @@ from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage
 
 EVERY_STAGE = tuple(Stage)
+NO_OUTPUT = b'"output":null'
+"""The field that makes the JSON of an extracted record that of one whose output is its input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class StageResult:
 class Extracted(StageResult):
     """Holds the records of a replayed batch whose keys were looked up in the source."""
 
-    records: tuple[ExtractedRecord, ...]
+    records: Sequence[ExtractedRecord]
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batch visits, by its plan."""
 
@@ -70,7 +73,7 @@ class Extracted(StageResult):
 class Transformed(StageResult):
     """Holds the records that got an output."""
 
-    records: tuple[TransformedRecord, ...]
+    records: Sequence[TransformedRecord]
     latency: dict[int, int] = field(default_factory=dict)
     """Histogram (`domain.values.latency`) of what a record took, or its model to answer."""
     waited: dict[int, int] = field(default_factory=dict)
@@ -119,7 +122,7 @@ class HandedOn(StageResult):
 class Evaluated(StageResult):
     """Holds the records that passed their gate."""
 
-    records: tuple[EvaluatedRecord, ...]
+    records: Sequence[EvaluatedRecord]
     unscored: int = 0
     """Says how many of the batch's records the sample left out."""
     evaluations: Sequence[Evaluation] = ()
@@ -157,28 +160,31 @@ def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> 
 
     Where the evaluation is not among `stages`, either, each is made once for both."""
     made: type[TransformedRecord] = TransformedRecord if Stage.EVALUATE in stages else EvaluatedRecord
-    return Transformed(
-        records=tuple([made(each.id, each.input, None, None, each.derived) for each in records]),
-        stages=stages,
-        idle=True,
-    )
+    passed: Sequence[TransformedRecord]
+    if isinstance(records, EncodedRecords):
+        passed = records.completed(made, NO_OUTPUT)
+    else:
+        passed = tuple([made(each.id, each.input, None, None, each.derived) for each in records])
+    return Transformed(records=passed, stages=stages, idle=True)
 
 
 def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
-    if {EvaluatedRecord}.issuperset(map(type, records)):
-        return Evaluated(records=cast("tuple[EvaluatedRecord, ...]", tuple(records)), idle=True)
-    return Evaluated(
-        records=tuple(
+    passed: Sequence[EvaluatedRecord]
+    if isinstance(records, EncodedRecords):
+        passed = records.completed(EvaluatedRecord)
+    elif {EvaluatedRecord}.issuperset(map(type, records)):
+        passed = cast("Sequence[EvaluatedRecord]", records)
+    else:
+        passed = tuple(
             [
                 each
                 if isinstance(each, EvaluatedRecord)
                 else EvaluatedRecord(each.id, each.input, each.output, each.answered_by, each.derived)
                 for each in records
             ]
-        ),
-        idle=True,
-    )
+        )
+    return Evaluated(records=passed, idle=True)
 
 
 def kept_for_error(

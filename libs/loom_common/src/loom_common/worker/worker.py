@@ -146,22 +146,22 @@ class Worker:
     async def _publish_consequences(self, delivery: Delivery, in_flight: InFlightMessage) -> None:
         try:
             message = decode(delivery, *self._consumer.kinds)
+            if self._guard.stale(message):
+                self._stats.count(MessageOutcome.STALE)
+                return
+            run_id = message.correlation_id
+            bind(run_id=run_id, **delivered.batch_of(message))  # they end with the task
+            traced = partial(delivered.attributes, self._consumer.queue, message, delivery)
+            with tracer().consumed(f"process {self._consumer.queue}", run_id, delivery.headers, traced):
+                await self._publish(await self._outcome(message, delivery, in_flight))
         except UnreadableMessage as error:
             log.error("unreadable message set aside", queue=self._consumer.queue, reason=str(error))
             self._stats.count(MessageOutcome.FAILED)
             await self._bus.publish([failure_messages.dead_letter(delivery, str(error), self._service)])
-            return
-        if self._guard.stale(message):
-            self._stats.count(MessageOutcome.STALE)
-            return
-        run_id = message.correlation_id
-        bind(run_id=run_id, **delivered.batch_of(message))  # they end with the task
-        traced = partial(delivered.attributes, self._consumer.queue, message, delivery)
-        with tracer().consumed(f"process {self._consumer.queue}", run_id, delivery.headers, traced):
-            await self._publish(await self._outcome(message, delivery, in_flight))
 
     async def _outcome(self, message: Message, delivery: Delivery, in_flight: InFlightMessage) -> Sequence[Wire]:
-        """Return the encoded messages that follow from the message."""
+        """Return the encoded messages that follow from the message. Raises `UnreadableMessage` where its records are
+        not what they should be, which is seen when they are read."""
         attempt = delivered.attempt_of(delivery)
         context: Context | None = None
         while not self._guard.stale(message):

@@ -1,4 +1,6 @@
-"""Encodes and decodes messages: JSON in UTF-8, compressed with zstd above 64 KB (`content_encoding: zstd`)."""
+"""Encodes and decodes messages: JSON in UTF-8, compressed with zstd above 64 KB (`content_encoding: zstd`).
+
+The records of a batch are decoded when they are read, where its producer said at which byte they begin."""
 
 from __future__ import annotations
 
@@ -12,6 +14,9 @@ from pydantic_core import to_json
 
 from loom_common.contracts.encoding.message_types import BY_TYPE
 from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.records import EncodedRecords, encoded
+from loom_common.contracts.v1.work import Batch, BatchHeader
+from loom_common.contracts.validation_errors import in_words
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Delivery, Wire
@@ -25,6 +30,10 @@ LARGEST_BODY = 1024 * 1024 * 1024
 
 JSON = "application/json"
 ZSTD = "zstd"
+RECORDS_AT = "loom-records-at"
+"""The header that says at which byte of the JSON the records of a batch begin, one a line, up to the last byte but
+one. A batch without it is decoded as a whole."""
+_HEADER, _RECORDS = b'{"header":', b',"records":'
 
 
 def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire:
@@ -35,8 +44,8 @@ def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire
     a reporting message such values are replaced, because the report of a failure must not fail."""
     message = outgoing.message
     exact = outgoing.route.exchange == Exchange.WORK
-    body, encoding = (b"", None) if exact and hands_over else _encoded(message, exact=exact)
     headers: dict[str, str | int] = {"loom-attempt": outgoing.attempt}
+    body, encoding = (b"", None) if exact and hands_over else _encoded(message, headers, exact=exact)
     if (epoch := epoch_of(message)) is not None:
         headers["loom-epoch"] = epoch
     if (traceparent := tracer().traceparent(message.correlation_id)) is not None:
@@ -58,10 +67,16 @@ def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire
     )
 
 
-def _encoded(message: Message, *, exact: bool) -> tuple[bytes, str | None]:
-    """Return the body of a message, and its content encoding."""
+def _encoded(message: Message, headers: dict[str, str | int], *, exact: bool) -> tuple[bytes, str | None]:
+    """Return the body of a message, and its content encoding. Adds the header that says where records begin."""
     try:
-        body = message.__pydantic_serializer__.to_json(message, by_alias=True)
+        if isinstance(message, Batch):
+            header, records = message.header, encoded(message.records, message.record)
+            before = _HEADER + header.__pydantic_serializer__.to_json(header, by_alias=True) + _RECORDS
+            body = b"%b%b}" % (before, records)
+            headers[RECORDS_AT] = len(before)
+        else:
+            body = message.__pydantic_serializer__.to_json(message, by_alias=True)
     except ValueError:
         if exact:
             raise
@@ -114,14 +129,29 @@ def decode(delivery: Delivery, *accepted: type[Message], default: type[Message] 
         raise UnreadableMessage(f"message type {delivery.type!r} has no business here; expected {expected}")
     if isinstance(delivery.message, known):
         return delivery.message
+    body = body_of(delivery)
+    if issubclass(known, Batch) and (at := _records_at(body, delivery)) is not None:
+        return _with_encoded_records(known, body, at)
     try:
-        return known.model_validate_json(body_of(delivery))
+        return known.model_validate_json(body)
     except ValidationError as error:
-        raise UnreadableMessage(f"{known.type}: {_first_words(error)}") from error
+        raise UnreadableMessage(f"{known.type}: {in_words(error)}") from error
 
 
-def _first_words(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_input=False, include_context=False)
-    words = [f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in details[:5]]
-    more = f" (and {len(details) - 5} more)" if len(details) > 5 else ""
-    return "; ".join(words) + more
+def _records_at(body: bytes, delivery: Delivery) -> int | None:
+    """Return the byte at which the records of a batch begin, as its producer says; None where it says nothing, or they
+    are not the last field from there on."""
+    at = delivery.headers.get(RECORDS_AT)
+    if not isinstance(at, int) or at < len(_HEADER) + len(_RECORDS):
+        return None
+    found = body.startswith(_HEADER) and body[at - len(_RECORDS) : at + 2] == _RECORDS + b"[{"
+    return at if found and body.endswith(b"}]}") else None
+
+
+def _with_encoded_records(kind: type[Batch], body: bytes, at: int) -> Batch:
+    """Return a batch whose records are decoded when they are read. Raises `UnreadableMessage` for its header."""
+    try:
+        header = BatchHeader.model_validate_json(body[len(_HEADER) : at - len(_RECORDS)])
+    except ValidationError as error:
+        raise UnreadableMessage(f"{kind.type}: {in_words(error, within='header')}") from error
+    return kind.model_validate({"header": header, "records": EncodedRecords(kind.record, body[at:-1])})

@@ -2,12 +2,13 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.records import OrEncoded
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
@@ -223,8 +224,14 @@ class EvaluatedRecord(TransformedRecord):
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-class _Batch(Message):
+class Batch(Message):
+    """Serves as the base of the batches on their way from stage to stage: a header, and last the records."""
+
+    record: ClassVar[type[Any]]
+    """The kind of its records."""
+
     header: BatchHeader
+    records: Annotated[Sequence[Any], OrEncoded()]
 
     @property
     def correlation_id(self) -> str:
@@ -235,25 +242,28 @@ class _Batch(Message):
         return message_id(self.type, self.header.batch_id)
 
 
-class BatchExtracted(_Batch):
+class BatchExtracted(Batch):
     """Carries a batch to the transformer."""
 
     type: ClassVar[str] = "loom.batch.extracted.v1"
-    records: tuple[ExtractedRecord, ...]
+    record = ExtractedRecord
+    records: Annotated[Sequence[ExtractedRecord], OrEncoded()]
 
 
-class BatchTransformed(_Batch):
+class BatchTransformed(Batch):
     """Carries a batch to the evaluator."""
 
     type: ClassVar[str] = "loom.batch.transformed.v1"
-    records: tuple[TransformedRecord, ...]
+    record = TransformedRecord
+    records: Annotated[Sequence[TransformedRecord], OrEncoded()]
 
 
-class BatchEvaluated(_Batch):
+class BatchEvaluated(Batch):
     """Carries a batch to the loader."""
 
     type: ClassVar[str] = "loom.batch.evaluated.v1"
-    records: tuple[EvaluatedRecord, ...]
+    record = EvaluatedRecord
+    records: Annotated[Sequence[EvaluatedRecord], OrEncoded()]
 
 
 class FinalizeLoad(Message):

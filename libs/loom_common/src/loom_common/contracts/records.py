@@ -1,0 +1,123 @@
+"""Holds the records of a batch as the JSON in which they were sent, until somebody reads them.
+
+A stage that has nothing to do for a batch passes its records on as they came: neither decoding nor encoding them is
+then a cost of the stage. The JSON has one record a line, so that a stage can complete each record without decoding it:
+a line break within a record is always escaped."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar, get_args, overload
+
+from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from loom_common.contracts.validation_errors import in_words
+from loom_common.errors import UnreadableMessage
+
+R = TypeVar("R")
+Other = TypeVar("Other")
+
+_BETWEEN = b",\n"
+_LINE_END = b"}" + _BETWEEN
+
+
+class EncodedRecords(Sequence[R]):
+    """A sequence of records that is decoded when one of them is asked for. Their number is known before.
+
+    Reading them raises `UnreadableMessage` where they are not what `kind` describes, or not as many as lines."""
+
+    __slots__ = ("_decoded", "_number", "json", "kind")
+
+    def __init__(self, kind: type[R], json: bytes) -> None:
+        """Take the JSON array of records of a `kind`, one a line."""
+        self.kind: type[Any] = kind
+        self.json = json
+        self._number = json.count(b"\n") + 1 if json != b"[]" else 0
+        self._decoded: tuple[R, ...] | None = None
+
+    def completed(self, kind: type[Other], fields: bytes = b"") -> "EncodedRecords[Other]":
+        """Return the same records as those of another kind. `fields` is the JSON of the fields that it needs besides:
+        `"output":null`."""
+        if not fields or not self._number:
+            return EncodedRecords(kind, self.json)
+        end = b"," + fields + b"}"
+        return EncodedRecords(kind, self.json[:-2].replace(_LINE_END, end + _BETWEEN) + end + b"]")
+
+    def __len__(self) -> int:
+        return self._number
+
+    @overload
+    def __getitem__(self, at: int) -> R: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[R, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> R | tuple[R, ...]:
+        return self._read()[at]
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return self._read() == (other._read() if isinstance(other, EncodedRecords) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.json)
+
+    def __repr__(self) -> str:
+        return f"<{self._number} encoded {self.kind.__name__}>"
+
+    @property
+    def _adapter(self) -> TypeAdapter[tuple[R, ...]]:
+        return _several(self.kind)  # type: ignore[arg-type]  # mypy does not know that a class is hashable
+
+    def _read(self) -> tuple[R, ...]:
+        if self._decoded is None:
+            try:
+                found: tuple[R, ...] = self._adapter.validator.validate_json(self.json)
+            except ValidationError as error:
+                raise UnreadableMessage(in_words(error, within="records")) from error
+            if len(found) != self._number:
+                raise UnreadableMessage(f"records: {len(found)} on {self._number} lines; expected one record a line")
+            self._decoded = found
+        return self._decoded
+
+
+def encoded(records: Sequence[Any], kind: type[Any]) -> bytes:
+    """Return records as a JSON array with one record a line. Raises `ValueError` where they hold what JSON cannot."""
+    if isinstance(records, EncodedRecords) and records.kind is kind:
+        return records.json
+    to_json = _one(kind).serializer.to_json  # type: ignore[arg-type]  # likewise
+    return b"[" + _BETWEEN.join([to_json(record) for record in records]) + b"]"
+
+
+@cache
+def _one(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@cache
+def _several(kind: Any) -> TypeAdapter[tuple[Any, ...]]:
+    return TypeAdapter(tuple[kind, ...])
+
+
+class OrEncoded:
+    """Lets a field that is annotated as a sequence of records hold a tuple of them, or `EncodedRecords`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        (kind,) = get_args(source)
+        several = handler.generate_schema(tuple[kind, ...])  # type: ignore[valid-type]  # it is known at run time
+        encoded_or_several = core_schema.no_info_wrap_validator_function(_kept_encoded, several)
+        return core_schema.json_or_python_schema(
+            several,
+            encoded_or_several,
+            serialization=core_schema.wrap_serializer_function_ser_schema(_as_tuple, schema=several),
+        )
+
+
+def _kept_encoded(given: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    return given if isinstance(given, EncodedRecords) else validate(given)
+
+
+def _as_tuple(records: Sequence[Any], serialize: core_schema.SerializerFunctionWrapHandler) -> Any:
+    return serialize(tuple(records))

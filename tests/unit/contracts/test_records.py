@@ -1,0 +1,155 @@
+"""Tests that records are decoded when they are read, and passed on as they came by a stage that does not read them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loom_common import flow
+from loom_common.contracts.encoding.codec import RECORDS_AT, decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.records import EncodedRecords
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchExtracted,
+    BatchHeader,
+    BatchTransformed,
+    Derived,
+    EvaluatedRecord,
+    ExtractedRecord,
+    TransformedRecord,
+)
+from loom_common.domain.run.tally import Tally
+from loom_common.errors import UnreadableMessage
+from loom_common.flow import Stage
+from loom_common.worker.stage_result import passed_unscored, unchanged
+
+HEADER = BatchHeader(
+    run_id="run_1", pipeline="p", plan="h", epoch=3, batch_id="b", partition=0, slice=0, position=0, tally=Tally()
+)
+RECORDS = (
+    ExtractedRecord("1", {"text": 'ends with },\n{"id":"2"}', "lines": "a\nb\r\n"}),
+    ExtractedRecord("2", {"nested": [{"derived": None}, {"id": "3", "output": None}], "n": 2**70}),
+    ExtractedRecord("3", {}, Derived("1", "split", ("text",))),
+)
+DIRECT = (Stage.EXTRACT, Stage.LOAD)
+
+
+class Arrived:
+    """Represents the delivery of a message that was published, with some of it changed."""
+
+    message = None
+
+    def __init__(self, wire, **changes):
+        self.type, self.body, self.headers = wire.type, wire.body, wire.headers
+        self.content_encoding = wire.content_encoding
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+def sent(kind, records, **changes):
+    return Arrived(
+        encode(Outgoing(flow.work(Stage.TRANSFORM, "p"), kind(header=HEADER, records=records)), "t"), **changes
+    )
+
+
+def received(kind, records, **changes):
+    return decode(sent(kind, records, **changes), kind)
+
+
+def broken(record):
+    """Return a delivery whose second record is replaced by this JSON."""
+    whole = sent(BatchExtracted, RECORDS)
+    lines = whole.body.split(b",\n")
+    return Arrived(whole, body=b",\n".join([lines[0], record, *lines[2:]]))
+
+
+def test_records_are_counted_without_being_decoded():
+    batch = decode(broken(b'{"not": "a record"}'), BatchExtracted)
+    assert (batch.header, len(batch.records)) == (HEADER, 3)
+
+
+def test_records_come_back_as_they_went():
+    batch = received(BatchExtracted, RECORDS)
+    assert isinstance(batch.records, EncodedRecords)
+    assert batch.records == RECORDS
+    assert (batch.records[1], list(batch.records)) == (RECORDS[1], list(RECORDS))
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b'{"id":"2"}', r"^records\.1\.input: Field required$"),
+        (b'{"id":"2","input":{},"new":1}', r"^records\.1\.new: "),
+        (b'{"id":"2","input":{}', "Invalid JSON"),
+        (b'{"id":"2","input":\n{}}', "3 on 4 lines"),
+    ],
+)
+def test_broken_records_are_found_when_they_are_read_and_say_where(record, reason):
+    batch = decode(broken(record), BatchExtracted)
+    with pytest.raises(UnreadableMessage, match=reason):
+        list(batch.records)
+
+
+def test_a_broken_header_is_found_at_once_and_says_where():
+    whole = sent(BatchExtracted, RECORDS)
+    body = whole.body.replace(b'"epoch":3', b'"epoch":"x"')
+    at = whole.headers[RECORDS_AT] + 2
+    with pytest.raises(UnreadableMessage, match=r"^loom\.batch\.extracted\.v1: header\.epoch: "):
+        decode(Arrived(whole, body=body, headers={RECORDS_AT: at}), BatchExtracted)
+
+
+@pytest.mark.parametrize("headers", [{}, {RECORDS_AT: 3}, {RECORDS_AT: -5}, {RECORDS_AT: 10**9}, {RECORDS_AT: "449"}])
+def test_a_batch_of_a_producer_that_does_not_say_where_records_begin_is_decoded_whole(headers):
+    assert type(received(BatchExtracted, RECORDS, headers=headers).records) is tuple
+
+
+def test_a_batch_is_one_json_document_that_a_consumer_of_an_earlier_version_decodes_whole():
+    made = unchanged(RECORDS, tuple(Stage)).records
+    body = sent(BatchTransformed, unchanged(received(BatchExtracted, RECORDS).records, tuple(Stage)).records).body
+    assert BatchTransformed.model_validate_json(body).records == made
+    assert all("output" in record for record in json.loads(body)["records"])  # there it has no default
+
+
+def test_a_batch_without_records_comes_back():
+    assert received(BatchExtracted, ()).records == ()
+
+
+@pytest.mark.parametrize(("stages", "kind"), [(tuple(Stage), TransformedRecord), (DIRECT, EvaluatedRecord)])
+def test_a_transform_without_anything_to_do_passes_on_what_it_would_make(stages, kind):
+    passed = unchanged(received(BatchExtracted, RECORDS).records, stages)
+    assert isinstance(passed.records, EncodedRecords)
+    assert passed == unchanged(RECORDS, stages)
+    assert {type(each) for each in passed.records} == {kind}
+
+
+def test_an_evaluation_without_evaluators_passes_records_on_with_what_gave_their_outputs():
+    records = (TransformedRecord("1", {"a": 1}, {"b": 2}, "small", None), TransformedRecord("2", {}, None))
+    passed = passed_unscored(received(BatchTransformed, records).records)
+    assert isinstance(passed.records, EncodedRecords)
+    assert passed == passed_unscored(records)
+
+
+def test_records_that_nobody_read_are_sent_as_they_came():
+    batch = received(BatchExtracted, RECORDS)
+    again = encode(Outgoing(flow.work(Stage.TRANSFORM, "p"), batch), "t")
+    assert again.body == sent(BatchExtracted, RECORDS).body
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+INPUTS = st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=4), min_size=1, max_size=5)
+
+
+@given(INPUTS)
+def test_whatever_a_record_holds_it_comes_to_the_loader_as_if_every_stage_had_read_it(inputs):
+    records = tuple(ExtractedRecord(str(at), each) for at, each in enumerate(inputs))
+    transformed = unchanged(received(BatchExtracted, records).records, tuple(Stage)).records
+    evaluated = passed_unscored(received(BatchTransformed, transformed).records).records
+    assert (
+        received(BatchEvaluated, evaluated).records == passed_unscored(unchanged(records, tuple(Stage)).records).records
+    )
