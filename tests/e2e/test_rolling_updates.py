@@ -1,5 +1,5 @@
-"""Tests that a rolling update of each service, under load, loses no record of a stream, doubles none and pays for no
-call twice."""
+"""Tests that a rolling update of each service, under load, loses no record of a stream, doubles none, pays for no call
+twice and leaves nothing to be done again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from support.cluster import NAMES
 from support.cluster_streams import ClusterStream, ids_in, named, stream_on
 from support.projects import ai
 from support.queues import message
+from support.redeliveries import redelivered
 from support.simulated_model import SimulatedModel
 
 SURE = {"name": "sure", "type": "range", "field": "confidence", "min": 0, "max": 1, "threshold": 1.0}
@@ -45,8 +46,11 @@ class Load:
         await self._stream.until_loaded(self._stream.arrived + 1)
 
 
-async def test_each_service_is_replaced_under_load_and_nothing_is_lost_doubled_or_paid_twice(cluster):
-    async with SimulatedModel(latency=0.05) as model:
+async def test_each_service_is_replaced_under_load_and_nothing_is_lost_doubled_or_paid_twice(cluster, servers):
+    before = await redelivered(servers.rabbitmq, cluster.bus_url)
+    async with SimulatedModel(
+        latency=0.5
+    ) as model:  # so that the transformer has calls in flight when it is told to end
         transform = ai(model.base_url)
         evaluate = {"evaluators": [SURE], "quality_gate": "all_pass"}
         window = {"every": "1h", "records": 100}
@@ -60,5 +64,6 @@ async def test_each_service_is_replaced_under_load_and_nothing_is_lost_doubled_o
             await stream.drained(kept=load.without_key)
             assert len(await ids_in(cluster, stream.name)) == model.calls
         assert set(model.asked.values()) == {1}
+    assert await redelivered(servers.rabbitmq, cluster.bus_url) == before
     await cluster.serve()
     cluster.reduce()

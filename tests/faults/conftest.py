@@ -28,11 +28,8 @@ async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
                 bus_url=bus_url,
                 state_url=state_url,
                 journal_url=journal_url,
-                environ={
-                    "LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE),
-                    "LOOM_BREAKER_OPEN_SECONDS": "3",
-                    "LOOM_BUDGET_LEASE_SECONDS": "3",
-                },
+                environ={"LOOM_BREAKER_OPEN_SECONDS": "3", "LOOM_BUDGET_LEASE_SECONDS": "3"},
+                calls_at_once=MODEL_CALLS_AT_ONCE,
             )
             async with running(cluster):
                 yield cluster

@@ -14,6 +14,7 @@ from support.books import assert_balanced, assert_complete
 from support.clients import ended, report_of, request_of, until
 from support.command import Command, loom, runs
 from support.projects import ai, project, review_ids
+from support.redeliveries import redelivered
 
 RECORDS = 500
 
@@ -93,8 +94,9 @@ async def test_paused_by_message_then_resumed(cluster, midway, model):
     assert model.calls == RECORDS
 
 
-async def test_a_service_that_is_told_to_stop_finishes_what_it_has_in_flight(cluster, midway, model):
+async def test_a_service_that_is_told_to_stop_finishes_what_it_has_in_flight(cluster, midway, model, servers):
     config = LoomConfig.load(cluster.project / "loom.yaml")
+    before = await redelivered(servers.rabbitmq, cluster.bus_url)
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(midway, config))).run_id
         await until(session, run_id, under_way)
@@ -105,6 +107,7 @@ async def test_a_service_that_is_told_to_stop_finishes_what_it_has_in_flight(clu
 
     assert_complete(finished.report.model_dump(), await midway.loaded(cluster.credentials), review_ids(RECORDS))
     assert model.calls == RECORDS
+    assert await redelivered(servers.rabbitmq, cluster.bus_url) == before
 
 
 async def test_an_embedded_run_is_cancelled_from_a_second_process_then_resumed(tmp_path, model):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from support import engine_suite
+from support.cluster import MODEL_CALLS_AT_ONCE
 from support.command import Command
 from support.engine_suite import EngineUnderTest
 from support.projects import Project
 from support.simulated_model import SimulatedModel
 
-FEW_AT_ONCE = {"LOOM_MODELS_CONCURRENCY": "8"}
+FEW_AT_ONCE = f"providers: {{openai: {{concurrency: {MODEL_CALLS_AT_ONCE}}}}}\n"
 
 
 async def killed_and_resumed(engine: EngineUnderTest, made: Project, command: Command, run_id: str) -> Command:
@@ -21,8 +22,8 @@ async def killed_and_resumed(engine: EngineUnderTest, made: Project, command: Co
 @pytest.fixture(params=["embedded", "rabbitmq"])
 def engine(request, tmp_path) -> EngineUnderTest:
     if request.param == "embedded":
-        (tmp_path / "loom.yaml").write_text("engine: embedded\n")
-        return EngineUnderTest("embedded", tmp_path, Command.begin, killed_and_resumed, environ=FEW_AT_ONCE)
+        (tmp_path / "loom.yaml").write_text(f"engine: embedded\n{FEW_AT_ONCE}")
+        return EngineUnderTest("embedded", tmp_path, Command.begin, killed_and_resumed)
     cluster = request.getfixturevalue("cluster")
 
     async def crash(_: EngineUnderTest, __: Project, command: Command, ___: str) -> Command:

@@ -15,23 +15,22 @@ from pathlib import Path
 import pytest
 
 from support.books import assert_complete
+from support.cluster import MODEL_CALLS_AT_ONCE
 from support.command import PATIENCE, Command, Ended, loom, runs
 from support.length import LONG
-from support.projects import ai, project, review_ids
+from support.projects import ai, at_once, project, review_ids
 
 RECORDS = 240
 INSTANT_RECORDS = 1_500
 """So many that a run does not end while a busy machine keeps the test from looking."""
-MODEL_CALLS_AT_ONCE = 8
 KILLS = 10 if LONG else 3
-ENVIRON = {"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE)}
 
 
 async def begin(folder, pipeline) -> Command:
     """Run the pipeline; where a run of it was begun, resume that."""
     begun = runs(folder)
     arguments = ["resume", begun[-1]] if begun else ["run", pipeline.name]
-    return await Command.begin(folder, *arguments, "--format", "json", environ=ENVIRON)
+    return await Command.begin(folder, *arguments, "--format", "json")
 
 
 async def finish(folder, pipeline) -> Ended:
@@ -53,6 +52,7 @@ async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_o
     chance = random.Random(f"{destination} {partitions}")
     extract = {"batch_size": 10, "partitions": partitions}
     made = project(tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract=extract)
+    made.say(**at_once(MODEL_CALLS_AT_ONCE))
     moments = sorted(chance.sample(range(RECORDS), KILLS))
 
     for moment in moments:
@@ -77,6 +77,7 @@ async def test_killed_without_reuse_it_pays_for_no_question_of_many_records_twic
     rows = [{"id": f"r{n:06}", "review": f"Review {n % questions}", "stars": "1"} for n in range(RECORDS)]
     asking = ai(model.base_url, prompt="{{ input.review }}?", cache={"enabled": False})
     made = project(tmp_path, rows, transform=asking, destination="out.csv", extract={"batch_size": 10})
+    made.say(**at_once(MODEL_CALLS_AT_ONCE))
     model.latency = 0.02
 
     command = await begin(made.folder, made.pipeline)
@@ -93,6 +94,7 @@ async def test_killed_while_a_model_judges_it_pays_for_no_judgement_twice(tmp_pa
     judge = {"type": "semantic", "field": "stars", "reference_field": "review", "threshold": 0.5}
     evaluate = {"model": "gpt-4o-mini", "base_url": model.base_url, "evaluators": [judge]}
     made = project(tmp_path, RECORDS, evaluate=evaluate, destination="out.jsonl", extract={"batch_size": 10})
+    made.say(**at_once(MODEL_CALLS_AT_ONCE))
     model.latency = 0.02
 
     command = await begin(made.folder, made.pipeline)

@@ -18,12 +18,12 @@ from support.books import assert_complete
 from support.clients import ended, request_of, until
 from support.cluster import MODEL_CALLS_AT_ONCE
 from support.command import Command, runs
-from support.projects import ai, project, review_ids
+from support.projects import ai, at_once, project, review_ids
 from support.simulated_model import SimulatedModel
 
 RECORDS = 200
 OUTAGE_SECONDS = 10.0
-ENVIRON = {"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE), "LOOM_BREAKER_OPEN_SECONDS": "3"}
+ENVIRON = {"LOOM_BREAKER_OPEN_SECONDS": "3"}
 
 
 async def outage(model: SimulatedModel, seconds: float = OUTAGE_SECONDS) -> None:
@@ -41,6 +41,7 @@ def notice(folder) -> str | None:
 @pytest.mark.timeout(180)
 async def test_an_embedded_run_pauses_says_so_and_finishes_by_itself(tmp_path, model):
     made = project(tmp_path, RECORDS, transform=ai(model.base_url), extract={"batch_size": 10})
+    made.say(**at_once(MODEL_CALLS_AT_ONCE))
     running = await Command.begin(made.folder, "run", "pipeline.yaml", "--format", "json", environ=ENVIRON)
     assert await running.reach(lambda: model.calls >= RECORDS // 4)
 

@@ -187,10 +187,10 @@ async def cluster_under_test(folder: Path | None = None, *, proxied: bool = Fals
             state_url=seen_state,
             journal_url=journal_url,
             environ={
-                "LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE),
                 "LOOM_BREAKER_OPEN_SECONDS": "3",
                 "LOOM_COORDINATOR_STUCK_SECONDS": str(STUCK_SECONDS),
             },
+            calls_at_once=MODEL_CALLS_AT_ONCE,
         )
         told = {"CLUSTER_BUS": bus_url, "CLUSTER_STATE": state_url, "RESULTS": state_url}
         stack.enter_context(patch.dict(os.environ, cluster.credentials | told))

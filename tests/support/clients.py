@@ -16,7 +16,7 @@ from support.projects import Project
 
 def request_of(project: Project, config: LoomConfig, **changes: object) -> RunRequest:
     """Return what `loom run` sends for the project's pipeline."""
-    loaded = load(project.pipeline)
+    loaded = load(project.pipeline, config.applied_to, config.allowed)
     request = RunRequest(definition=loaded.definition, files=loaded.files, base=config.base_of(loaded.folder))
     return request.model_copy(update=changes)
 

@@ -44,11 +44,14 @@ class Cluster:
         state_url: str,
         journal_url: str | None = None,
         environ: Mapping[str, str] | None = None,
+        calls_at_once: int | None = None,
         python: Path | None = None,
     ) -> None:
-        """Take the `environ` that goes to the services beside what they need, e.g. limits and credentials. `python`
+        """Take the `environ` that goes to the services beside what they need, e.g. limits and credentials.
+        `calls_at_once` keeps so many calls to OpenAI's models in flight in each service, and no more. `python`
         starts them as an operator does, which takes each a second of processor time; without it, they are forks of a
         process that has imported them, and hold some of its memory."""
+        self._calls_at_once = calls_at_once
         self._python = python
         self.project = project
         self.bus_url = bus_url
@@ -82,6 +85,7 @@ class Cluster:
         (self.project / "loom.yaml").write_text(
             "mode: distributed\nbus: {url: '${CLUSTER_BUS}'}\nstorage: {type: postgres, url: '${CLUSTER_STATE}'}\n"
             f"cache: {{backend: {_BACKENDS[self.journal_url.split(':')[0]]}, url: '${{CLUSTER_JOURNAL}}'}}\n"
+            + (f"providers: {{openai: {{concurrency: {self._calls_at_once}}}}}\n" if self._calls_at_once else "")
         )
         await prepare(self.settings)
         bus = await open_bus(self.settings, "test")

@@ -10,10 +10,11 @@ from time import perf_counter
 from loom_ai.batches.pending import all_there, or_pending, told_unless_pending
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
+from loom_ai.rounds.asking import gravest
 from loom_common.contracts.v1 import Interaction, TransformedRecord
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.attempts import Attempt
-from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
+from loom_common.errors import BreakerOpen, RecordError, Timeout, TransientError
 from loom_common.worker.context import Context
 from loom_evaluator.evaluation_call import EvaluationCall
 from loom_evaluator.evaluators.opinion import ModelRule
@@ -70,9 +71,7 @@ class ModelEvaluations:
                 for task in (task for each in tasks for task in each.values()):
                     task.add_done_callback(lambda task: told_unless_pending(task, context.progress.one_answered))
         except ExceptionGroup as failures:
-            # Of several failures, the one that no retry will mend says most, and an open breaker more than what
-            # opened it.
-            raise min(failures.exceptions, key=_rank) from None
+            raise gravest(failures) from None
         answers = iter(all_there([task.result() for each in tasks for task in each.values()]))
         return [{**known, **{name: next(answers) for name in each}} for each, known in zip(tasks, decided, strict=True)]
 
@@ -96,7 +95,3 @@ class ModelEvaluations:
 
     def _kept(self, evaluation_call: EvaluationCall) -> tuple[Interaction, ...]:
         return tuple(evaluation_call.interactions) if self.keep_interactions else ()
-
-
-def _rank(error: Exception) -> int:
-    return 0 if isinstance(error, PermanentError) else 1 if isinstance(error, BreakerOpen) else 2

@@ -61,11 +61,13 @@ class Sessions:
             async with self._opening() as session:
                 opened.set_result(session)
                 await stop.wait()
-        except Exception as error:  # noqa: BLE001 - the rim of a task of its own
+        except Exception as error:  # the rim of a task of its own
             if not opened.done():
                 opened.set_exception(error)
-            elif not stop.is_set():
-                log.error("the engine has ended; `loom resume` goes on with its runs", error=str(error))
+            elif stop.is_set():
+                log.exception("the engine could not be closed as it should", error=str(error))
+            else:
+                log.exception("the engine has ended; `loom resume` goes on with its runs", error=str(error))
 
 
 class EmbeddedSessions(Sessions):
