@@ -75,6 +75,21 @@ async def test_a_message_that_comes_again_is_left_out_in_this_run_and_in_others(
     assert await keep(one, 0, "a", run="run_3", source="another queue") == bodies("a")
 
 
+async def test_messages_may_be_taken_again_once_by_a_number_that_is_higher_than_before(replicas):
+    one, other = replicas
+
+    async def taken(store, number, *names, again):
+        page = await store.keep("stream_1", number, "queue", messages(*names), None, end=False, again=again)
+        return page.bodies, page.known
+
+    assert await taken(one, 0, "a", "b", again=0) == (bodies("a", "b"), 0)
+    assert await taken(other, 1, "b", "c", again=5) == (bodies("b", "c"), 0)
+    assert await taken(one, 2, "a", "b", "c", again=5) == (bodies("a"), 2)
+    assert await taken(one, 3, "a", "b", again=4) == ((), 2)
+    assert await taken(one, 4, "a", "d", again=0) == (bodies("d"), 1)
+    assert (await other.page("stream_1", 2)).known == 2
+
+
 async def test_messages_that_nothing_tells_apart_are_all_kept(replicas):
     one, _ = replicas
     alike = [ReceivedMessage(b"same"), ReceivedMessage(b"same")]

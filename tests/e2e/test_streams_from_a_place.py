@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -17,7 +18,7 @@ from support.kafka_topics import Topics, tickets
 from support.projects import project
 from support.redis_streams import entries, streams_at
 from support.rest_server import serving
-from support.streamed import arrive, ids, ids_loaded, opened, state, streaming, windows
+from support.streamed import Following, arrive, ids, ids_loaded, opened, state, streaming, windows
 
 UPSERT = {"load": {"destination": "sqlite:///out.db?table=t", "mode": "upsert", "key": ["id"]}}
 
@@ -105,12 +106,16 @@ async def test_a_request_that_comes_twice_moves_a_stream_once(tmp_path):
     config = LoomConfig.load(made.folder / "loom.yaml")
     async with open_session(config, cluster=False) as session:
         request = request_of(made, config, begin_at="start", idempotency_key="once")
-        one, other = await session.begin(request), await session.begin(request)
-        assert (one.stream, one.begins_at) == (other.stream, "the first file")
-        await session.drain(str(one.stream))
-        async for _ in session.follow_stream(str(one.stream), one.window or 1):
-            pass
-    assert len(began(made)) == 1
+        one = await session.begin(request)
+        following = Following(session, str(one.stream))
+        task = asyncio.create_task(following.follow(one.window or 1))
+        assert one.begins_at == "the first file"
+        await following.until(lambda: windows(made)[-1][0] == 2)
+        assert (await session.begin(request)).stream == one.stream
+        await following.drained()
+        await task
+    assert list(began(made)) == [2]
+    assert windows(made) == [(1, "succeeded", 6), (2, "succeeded", 6)]
 
 
 async def test_a_table_is_read_from_a_value_of_its_column(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import os
@@ -14,12 +15,15 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
-from loom_common.errors import InvalidDefinition
+from loom_common.errors import ConfigurationError, InvalidDefinition
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.places import NamedPlace
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.registry import open_source
 from loom_connectors.watched import folder as watched_folder
 from loom_connectors.watched import waiting
 from loom_connectors.watched.opening import open_stream
+from loom_connectors.watched.table import PolledTable
 
 PACE = Pace(wait_seconds=0.02, size=100, poll_seconds=0.01)
 
@@ -197,3 +201,66 @@ async def test_what_cannot_be_a_stream_is_refused_with_its_place(tmp_path, sourc
     (problem,) = raised.value.problems
     assert ".".join(problem.path) == key
     assert words in str(problem)
+
+
+def named(text):
+    return NamedPlace(text, dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC))
+
+
+async def test_a_process_that_has_looked_ahead_begins_with_the_first_file_of_another_place(tmp_path):
+    for at, name in enumerate(("a", "b", "c")):
+        put(tmp_path, f"{name}.jsonl", at)
+    _, state = await taken(stream(tmp_path))
+    put(tmp_path, "d.jsonl", 3)
+    source = stream(tmp_path)
+    assert numbers(source.records_of((await source.receive(state, 10)).messages[0].body, "")) == [3]
+    place = await source.place(named("b.jsonl"), state)
+    assert (place.words, place.back) == ("in/b.jsonl", True)
+    again, after = await taken(source, place.state)
+    assert numbers(again) == [1, 2, 3]
+    put(tmp_path, "e.jsonl", 4)
+    assert numbers((await taken(stream(tmp_path), after))[0]) == [4]  # another process goes on
+
+
+async def test_a_file_of_the_same_second_that_lies_before_the_place_is_left_out(tmp_path):
+    put(tmp_path, "a.jsonl", 1)
+    put(tmp_path, "b.jsonl", 2)
+    source = stream(tmp_path)
+    place = await source.place(named("b.jsonl"), None)
+    assert (place.was, place.back) == (None, False)
+    assert numbers((await taken(source, place.state))[0]) == [2]
+    end = await source.place(named("end"), place.state)
+    assert (await taken(source, end.state))[0] == []
+    with pytest.raises(ConfigurationError, match="the name of a file that is there"):
+        await source.place(named("z.jsonl"), None)
+
+
+class Whole:
+    """Gives all its rows, whatever it is asked for."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    async def read(self, cursor, limit):
+        return Page([ReadRecord(f"row {each}", {"n": each}) for each in self.values], None, end=True)
+
+    async def close(self):
+        pass
+
+
+async def test_rows_within_the_lag_below_a_place_are_not_read_though_the_source_gives_them():
+    config = ExtractConfig(source="sqlite:///in.db?table=rows", key="n", incremental={"column": "n", "lag": 5})
+    context = ConnectorContext(folder=".", credentials=Credentials({}))
+    whole = Whole(*range(10))
+    pace = Pace(wait_seconds=0.02, size=100, poll_seconds=0.0)
+    table = PolledTable(config, context, pace, whole, lambda *_: whole)
+    place = await table.place(named("7"), None)
+    found, state = await taken(table, place.state)
+    assert numbers(found) == [7, 8, 9]
+    whole.values.append(10)
+    assert numbers((await taken(table, state))[0]) == [10]
+    back = await table.place(named("9"), state)
+    assert (back.back, back.was, back.words) == (True, "n 9", "n 9")
+    assert not (await table.place(named("11"), state)).back
+    with pytest.raises(ConfigurationError, match="it is a time, and the column holds a number"):
+        await table.place(named("2h"), state)

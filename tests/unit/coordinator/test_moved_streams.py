@@ -60,6 +60,15 @@ async def test_the_rest_of_a_page_is_read_before_the_stream_moves(unit):
     assert await opened(unit) == [1]
 
 
+async def test_a_window_that_is_full_in_the_middle_of_a_page_leaves_the_rest_to_the_next_one_which_moves_then(unit):
+    await move(unit, found())
+    middle = {"page": 0, "record": 10, "state": None}
+    await take(unit, answer(records=10, cursor=middle))
+    assert await opened(unit) == [1, 2]
+    assert sent(unit, ExtractSlice)[-1].cursor == middle
+    assert (await stream_in(unit)).moving["place"] == "offset 7"
+
+
 async def test_a_stream_that_has_come_further_asks_again_and_waits(unit):
     await move(unit, found(known="here"))
     await take(unit, answer(records=3, cursor={**NEXT, "state": "further"}))

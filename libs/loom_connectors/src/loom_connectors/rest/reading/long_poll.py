@@ -130,6 +130,8 @@ class LongPolledApi:
         if named.text == END:
             named.refuse(self._api.place, expected, "an API tells its cursor with what comes, and none before")
         token: Token = int(named.text) if isinstance(before, int) and named.text.isdecimal() else named.text
+        if self._paging.asked(token).link is not None:
+            named.refuse(self._api.place, f"`{START}`", "its cursors are addresses that it gives itself")
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._answered(token, 0)
