@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sqlite3
 from contextlib import closing
 
 import pytest
+from rich.console import Console
 
+from loom.cli.output.formats import Format
+from loom.cli.output.streams.windows import WindowDisplay
 from loom.project.config import LoomConfig
 from loom.session import open_session
+from loom_common.contracts.v1 import RunAccepted
 from loom_common.errors import ConfigurationError
 from support.clients import request_of
 from support.feed_server import WAYS, Feed
@@ -212,6 +217,19 @@ async def test_a_queue_and_records_over_http_have_no_past(tmp_path, amqp_url, mo
     assert "a queue, which gives each message once" in await refused(made, begin_at="2h")
     given = streaming(tmp_path / "given", extract={"source": "api://tickets", "key": "id"})
     assert "records that were given over HTTP" in await refused(given, begin_at="start")
+
+
+def test_the_terminal_says_that_a_new_stream_begins_and_from_where():
+    told = io.StringIO()
+    screen = WindowDisplay(Console(file=told, width=200), Format.TABLE)
+    answer = RunAccepted(run_id="run_1", pipeline="tickets", status="running", stream="stream_1", window=1)
+    screen.opened("stream_1", answer.model_copy(update={"opened": True, "begins_at": "inbox/b.jsonl"}))
+    screen.opened("stream_1", answer)
+    assert told.getvalue().splitlines() == [
+        "tickets: stream_1 begins with window 1, run_1",
+        "it reads from inbox/b.jsonl on",
+        "tickets: stream_1 goes on with window 1, run_1",
+    ]
 
 
 def test_a_run_that_ends_cannot_begin_elsewhere_and_says_what_to_do(loom, tmp_path):

@@ -21,7 +21,7 @@ class RunAccepted(Message):
     window: int | None = Field(None, description="Its number among the windows of the stream, from 1.")
     canary: float | None = Field(None, description="The share of a version on trial, while there is one.")
     opened: bool = Field(False, description="Whether the stream is new: it begins with this window.")
-    begins_at: str | None = Field(None, description="Where the next window begins, as `begin_at` has asked for it.")
+    begins_at: str | None = Field(None, description="Where it goes on, as `begin_at` has asked for it.")
 
     @property
     def message_id(self) -> str:

@@ -70,9 +70,9 @@ class WindowDisplay:
             )
 
     def say_where(self, accepted: RunAccepted) -> None:
-        """Say where the next window begins, if somebody has named that."""
+        """Say where the stream goes on, if somebody has named that."""
         if accepted.begins_at is not None:
-            self.say(f"the next window begins at {accepted.begins_at}")
+            self.say(f"it reads from {accepted.begins_at} on")
 
     def show(self, progress: RunProgress) -> None:
         """Take in the next word on a window."""
