@@ -15,7 +15,8 @@ from loom.cli.output.formats import Format
 from loom.cli.output.streams.windows import WindowDisplay
 from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_common.contracts.v1 import RunAccepted
+from loom.session.client import unanswered
+from loom_common.contracts.v1 import RunAccepted, RunRequest
 from loom_common.errors import ConfigurationError
 from support.clients import request_of
 from support.feed_server import WAYS, Feed
@@ -230,6 +231,11 @@ def test_the_terminal_says_that_a_new_stream_begins_and_from_where():
         "it reads from inbox/b.jsonl on",
         "tickets: stream_1 goes on with window 1, run_1",
     ]
+
+
+def test_who_gets_no_answer_is_told_that_an_extractor_looks_for_the_place():
+    assert "extractor" in unanswered(RunRequest(pipeline="p", begin_at="2h"))
+    assert "extractor" not in unanswered(RunRequest(pipeline="p"))
 
 
 def test_a_run_that_ends_cannot_begin_elsewhere_and_says_what_to_do(loom, tmp_path):

@@ -58,10 +58,7 @@ class Session(RunEngine):
             async with asyncio.timeout(ANSWER_SECONDS):
                 said = await answer
         except TimeoutError:
-            raise DependencyUnavailable(
-                f"No coordinator answered within {ANSWER_SECONDS:g} s. The request waits in the queue "
-                f"{flow.RUNS_QUEUE}; is the coordinator running?"
-            ) from None
+            raise DependencyUnavailable(unanswered(message)) from None
         finally:
             del self._answers[question]
         if isinstance(said, RunRejected):
@@ -164,6 +161,20 @@ class _Windows:
         for run_id in old:
             if run_id not in self.at_work:
                 del self.numbers[run_id], self._runs[run_id]
+
+
+def unanswered(message: Message) -> str:
+    """Say that nobody has answered a request in time, and who would have to. Pure."""
+    if isinstance(message, RunRequest) and message.begin_at is not None:
+        return (
+            f"No answer came within {ANSWER_SECONDS:g} s. An extractor has to find the place '{message.begin_at}' "
+            "first; the request waits, and is carried out once that is done. Are the coordinator and an extractor "
+            "running?"
+        )
+    return (
+        f"No coordinator answered within {ANSWER_SECONDS:g} s. The request waits in the queue {flow.RUNS_QUEUE}; is "
+        "the coordinator running?"
+    )
 
 
 def _rejection(said: RunRejected) -> ConfigurationError:
