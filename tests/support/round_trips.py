@@ -63,6 +63,7 @@ def delivered(wire: Any) -> Delivery:
 
     class Delivered:
         body, message, type, content_encoding = wire.body, None, wire.type, wire.content_encoding
+        headers = wire.headers
 
     return Delivered()  # type: ignore[return-value]
 

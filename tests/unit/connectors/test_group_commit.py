@@ -10,7 +10,7 @@ import pytest
 
 from loom_common.errors import DestinationError
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
-from loom_connectors.sql.loading.group_commit import MOST_ROWS, GroupCommit, next_group
+from loom_connectors.sql.loading.group_commit import MOST_ROWS, MOST_ROWS_OF_ONE, GroupCommit, next_group
 
 
 def batch(number, rows=1, run="run"):
@@ -70,6 +70,18 @@ async def test_many_rows_do_not_wait_for_the_transaction_before():
     await asyncio.gather(*loads)
 
 
+async def test_where_one_transaction_can_write_all_that_comes_meanwhile_is_written_after_it_together():
+    database = Database()
+    group = GroupCommit(database.write, one_writes=True)
+    loads = [asyncio.create_task(group.load(batch(number, rows=MOST_ROWS_OF_ONE // 4))) for number in range(6)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert database.transactions == [["batch-0"]]
+    database.free.set()
+    await asyncio.gather(*loads)
+    assert database.transactions == [["batch-0"], ["batch-1", "batch-2", "batch-3", "batch-4"], ["batch-5"]]
+
+
 async def test_a_batch_at_fault_fails_alone():
     database = Database(2)
     first, second, third, fourth = await load_all(database, *(batch(number) for number in range(4)))
@@ -107,7 +119,7 @@ async def test_a_transaction_that_nobody_waits_for_is_ended():
     ],
 )
 def test_a_group_is_of_one_run_and_bounded(batches, places):
-    assert next_group(batches) == places
+    assert next_group(batches, MOST_ROWS) == places
 
 
 async def test_rows_are_let_go_of_when_they_are_written():

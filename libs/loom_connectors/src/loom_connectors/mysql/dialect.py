@@ -202,6 +202,7 @@ class MysqlDialect:
 
     errors = (pymysql.MySQLError, UnfitValue, UnicodeEncodeError)
     names = NAMES
+    one_writes = False
 
     def __init__(self, server: Server) -> None:
         self._server = server

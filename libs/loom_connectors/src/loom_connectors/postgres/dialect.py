@@ -113,6 +113,7 @@ class PostgresDialect:
 
     errors = (asyncpg.PostgresError, UnfitValue)
     names = NAMES
+    one_writes = False
 
     def __init__(self, server: Server, timeouts: Timeouts) -> None:
         self._server = server

@@ -166,6 +166,11 @@ class TableDialect(Protocol):
         """Return which names of tables and columns the system can tell apart."""
         ...
 
+    @property
+    def one_writes(self) -> bool:
+        """Tell whether one transaction at a time can write, so that a second one would only wait for it."""
+        ...
+
     def fault(self, error: Exception) -> Fault:
         """Return what one of `errors` is about."""
         ...

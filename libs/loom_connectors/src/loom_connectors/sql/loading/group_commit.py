@@ -16,6 +16,8 @@ MOST_ROWS = 1_000
 """So many rows do not wait for the transaction before: they are written beside it."""
 AT_ONCE = 4
 """The number of transactions at the same time."""
+MOST_ROWS_OF_ONE = 4_000
+"""The most rows of a transaction where one at a time can write."""
 
 Write = Callable[[Sequence[LoadBatch]], Awaitable[Sequence[LoadResult]]]
 """Writes batches of one run in one transaction. Returns what became of each."""
@@ -69,8 +71,10 @@ class _Group:
 class GroupCommit:
     """Writes batches in groups by `write`."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, *, one_writes: bool = False) -> None:
+        """`one_writes` says that one transaction at a time can write: then none begins beside another."""
         self._write = write
+        self._at_once, self._most_rows = (1, MOST_ROWS_OF_ONE) if one_writes else (AT_ONCE, MOST_ROWS)
         self._waiting: list[_Waiting] = []
         self._groups: set[_Group] = set()
 
@@ -95,15 +99,18 @@ class GroupCommit:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin_groups(self) -> None:
-        while self._waiting and (not self._groups or (len(self._groups) < AT_ONCE and self._rows() >= MOST_ROWS)):
-            members = next_group([each.batch for each in self._waiting])
+        while self._waiting and (not self._groups or self._has_room()):
+            members = next_group([each.batch for each in self._waiting], self._most_rows)
             group = _Group([self._waiting[place] for place in members], self._write)
             self._waiting = [each for each in self._waiting if each.group is None]
             self._groups.add(group)
             group.task.add_done_callback(partial(self._ended, group))
 
-    def _rows(self) -> int:
-        return sum(len(each.batch.rows) for each in self._waiting)
+    def _has_room(self) -> bool:
+        """Tell whether what waits is written beside the transactions that are under way."""
+        if len(self._groups) >= self._at_once:
+            return False
+        return sum(len(each.batch.rows) for each in self._waiting) >= self._most_rows
 
     def _ended(self, group: _Group, _: asyncio.Task[None]) -> None:
         self._groups.discard(group)
@@ -113,8 +120,8 @@ class GroupCommit:
         self._begin_groups()
 
 
-def next_group(batches: Sequence[LoadBatch]) -> list[int]:
-    """Return the places of the batches that are written together next: of the run of the first one, up to `MOST_ROWS`
+def next_group(batches: Sequence[LoadBatch], most_rows: int) -> list[int]:
+    """Return the places of the batches that are written together next: of the run of the first one, up to `most_rows`
     rows, and none twice. A batch that was delivered twice finds itself in the ledger only in a later transaction.
     Pure."""
     places: list[int] = []
@@ -123,7 +130,7 @@ def next_group(batches: Sequence[LoadBatch]) -> list[int]:
     for place, batch in enumerate(batches):
         if batch.run_id != batches[0].run_id or batch.batch_id in names:
             continue
-        if places and rows + len(batch.rows) > MOST_ROWS:
+        if places and rows + len(batch.rows) > most_rows:
             break
         places.append(place)
         names.add(batch.batch_id)

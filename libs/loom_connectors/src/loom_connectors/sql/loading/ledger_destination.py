@@ -59,7 +59,7 @@ class LedgerDestination:
         self._withdrawal = Withdrawal(self._table, dialect, tuple(config.key) or context.record_key)
         self._has_ledger = False
         self._targets: dict[str, Target] = {}
-        self._group_commit = GroupCommit(self._load_together)
+        self._group_commit = GroupCommit(self._load_together, one_writes=dialect.one_writes)
 
     @property
     def guarantee(self) -> Guarantee:

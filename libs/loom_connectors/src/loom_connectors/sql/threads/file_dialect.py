@@ -36,6 +36,7 @@ class FileDialect(ABC, Generic[AnyFile]):
 
     types: ClassVar[Mapping[Kind, str]]
     """Says which type a column of a kind gets."""
+    one_writes = True
 
     def __init__(self, file: AnyFile) -> None:
         self._file = file

@@ -62,6 +62,7 @@ class WarehouseDialect(ABC, Generic[AnyServer]):
 
     types: ClassVar[Mapping[Kind, str]]
     """Says which type a column of a kind gets."""
+    one_writes = False
 
     def __init__(self, server: AnyServer) -> None:
         self._server = server
