@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from loom.project.config import LoomConfig
 from support.cluster import Cluster, end_unused, running
 from support.command import Ended
 from support.length import LONG
@@ -71,6 +72,13 @@ def clean_environ(monkeypatch) -> None:
     """Remove every setting of whoever runs the tests."""
     for name in ("LOOM_BUS_URL", "LOOM_STATE_URL", "LOOM_JOURNAL_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def config(tmp_path, clean_environ) -> LoomConfig:
+    """Provide a project in the folder `tmp_path`, whose runs are carried out in this process."""
+    (tmp_path / "loom.yaml").touch()
+    return LoomConfig.load(tmp_path / "loom.yaml")
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ def kinder(record):
 STARS = {"type": "range", "name": "stars", "field": "score", "min": 3, "threshold": 1.0}
 
 
-@pytest.fixture
-def config(tmp_path, clean_environ) -> LoomConfig:
-    (tmp_path / "loom.yaml").touch()
-    return LoomConfig.load(tmp_path / "loom.yaml")
-
-
 async def run(made, config: LoomConfig):
     async with open_session(config, cluster=False) as session:
         return (await ended(session, (await session.start(request_of(made, config))).run_id)).report

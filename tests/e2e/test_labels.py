@@ -30,12 +30,6 @@ SCORES = "def sure(output, record):\n    return output['sure']\n"
 
 
 @pytest.fixture
-def config(tmp_path, clean_environ) -> LoomConfig:
-    (tmp_path / "loom.yaml").touch()
-    return LoomConfig.load(tmp_path / "loom.yaml")
-
-
-@pytest.fixture
 async def run_id(tmp_path, config) -> str:
     made = project(tmp_path, RECORDS, transform=python(), code=CODE, evaluate={"evaluators": [SURE]})
     (tmp_path / "scores.py").write_text(SCORES, encoding="utf-8")

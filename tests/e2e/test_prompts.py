@@ -19,12 +19,6 @@ OTHER = "Is it good? {{ input.review }}"
 
 
 @pytest.fixture
-def config(tmp_path, clean_environ) -> LoomConfig:
-    (tmp_path / "loom.yaml").touch()
-    return LoomConfig.load(tmp_path / "loom.yaml")
-
-
-@pytest.fixture
 def made(tmp_path, model) -> Project:
     return project(tmp_path, RECORDS, transform=ai(model.base_url), evaluate={"evaluators": [SURE]})
 

@@ -8,6 +8,7 @@
     ├── TransientError               may succeed if tried again
     │   ├── CredentialReplaced       a secret was refused, and another one has taken its place since
     │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
+    │   │   ├── Conflict             another transaction was in the way
     │   │   ├── RateLimited          it is there, and asks to slow down
     │   │   ├── UpstreamTroubled     it is there, and cannot answer this question now
     │   │   └── BreakerOpen          it was away so often that nobody asks it for a while
@@ -17,12 +18,14 @@
     │   ├── SourceError              the source as a whole cannot be read
     │   ├── LookupFailed             what a step looks records up in cannot be read as a whole
     │   ├── DestinationError         the destination as a whole cannot be written
+    │   │   └── StagedRowsLost       somebody else removed rows that wait beside it
     │   ├── AccessRefused            a key, password or permission was refused
     │   ├── PathNotAllowed           a path leads out of the project
     │   ├── UpstreamUnusable         one different record after another got nothing of use from an endpoint
     │   ├── StateUnusable            the files of Loom's own state cannot be read or written
     │   ├── CheckBroken              a record misses a quality check that tolerates none
     │   └── UserCodeError            a Python function of the user's could not be loaded
+    │       └── PluginUnusable       a plugin is broken, of another version of Loom, or offered twice
     ├── BudgetExhausted              a budget does not cover the next model call
     ├── AnswersPending               a provider's batch has not answered yet; waiting counts no attempt
     ├── PluginFailed                 the code of a plugin raised an error that is none of these

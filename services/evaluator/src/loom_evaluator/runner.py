@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 
 from loom_ai.http.endpoints import calls_at_once, endpoint_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_common.contracts.v1 import Evaluation, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig, PluginEvaluator
-from loom_common.domain.definition.evaluators import ModelJudged, PythonEvaluator, Regex
+from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig
+from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.run import gates
 from loom_common.domain.run.calls import CHEAP, DEAR, Tier
 from loom_common.domain.run.gates import BUILTIN, PASSED, Score, Verdict
-from loom_common.domain.values import durations
 from loom_common.domain.values.per_record import per_record
 from loom_common.domain.values.sampling import sampled
 from loom_common.errors import RecordError
@@ -31,32 +28,11 @@ from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context, Progress
 from loom_evaluator.cascade import Verdicts, cascaded, cheap_rules, decided
 from loom_evaluator.evaluators.catalog import model_rule_of, rule_of
-from loom_evaluator.evaluators.opinion import AsyncRule, ModelRule, Opinion, Rule, cannot_score
+from loom_evaluator.evaluators.opinion import AsyncRule, ModelRule, Opinion, cannot_score
 from loom_evaluator.gates import Gate, gate_of
 from loom_evaluator.model_calls import ModelEvaluations
 from loom_evaluator.results import Answer, RecordResult, evaluation_of
-
-_AT_ONCE = 32
-"""The number of records that one asynchronous evaluator looks at concurrently."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Evaluator:
-    """Holds an evaluator that asks no model; `ModelEvaluations` has those that do."""
-
-    settings: EvaluatorConfig
-    rule: Rule | AsyncRule
-
-    @property
-    def is_foreign(self) -> bool:
-        """Tell whether it is the user's code; a regular expression is, too: it can hang, and holds everything up."""
-        return isinstance(self.settings, PythonEvaluator | PluginEvaluator | Regex)
-
-    @property
-    def seconds(self) -> float:
-        """Return the seconds that one record may take."""
-        own = self.settings.timeout if isinstance(self.settings, PythonEvaluator) else None
-        return float("inf") if own is None else durations.seconds(own)
+from loom_evaluator.without_models import Evaluator, answered, awaited, too_late
 
 
 @per_record
@@ -106,7 +82,7 @@ class EvaluatorRunner:
         self._verdicts = {each.name: Verdicts(each, (bands or {}).get(each.name)) for each in self.cascaded}
         cheap = cheap_rules(self.cascaded, folder)
         self._cheap = {
-            each.name: _Evaluator(each.cascade.cheap, cheap[each.name])
+            each.name: Evaluator(each.cascade.cheap, cheap[each.name])
             for each in self.cascaded
             if each.cascade is not None and each.name in cheap
         }
@@ -121,7 +97,7 @@ class EvaluatorRunner:
 
         judges = {each.name: judge_of(each) for each in judging}
         self._settings = config.evaluators
-        scoring = [_Evaluator(each, rule_of(each, folder)) for each in config.evaluators if each.name not in judges]
+        scoring = [Evaluator(each, rule_of(each, folder)) for each in config.evaluators if each.name not in judges]
         self._apart = [each for each in scoring if each.is_foreign or isinstance(each.rule, AsyncRule)]
         """Holds the evaluators that may take their time: each goes through the records of a batch by itself."""
         self._quick = {
@@ -201,23 +177,23 @@ class EvaluatorRunner:
         return await self._threads.each(rows, judged, self._seconds, late=self._late)
 
     async def _column(
-        self, evaluator: _Evaluator, records: Sequence[TransformedRecord], progress: Progress
+        self, evaluator: Evaluator, records: Sequence[TransformedRecord], progress: Progress
     ) -> list[Answer]:
         """Return what an evaluator that may take its time says of each record."""
         seconds = min(self._seconds, evaluator.seconds)
         rule = evaluator.rule
         if isinstance(rule, AsyncRule):
-            return await _awaited(rule, records, seconds, self._loop)
+            return await awaited(rule, records, seconds, self._loop)
 
         def one(record: TransformedRecord) -> Answer:
-            answer = _answer(rule, record)
+            answer = answered(rule, record)
             progress.one_done()
             return answer
 
-        return await self._threads.each(records, one, seconds, late=lambda _: _too_late(seconds))
+        return await self._threads.each(records, one, seconds, late=lambda _: too_late(seconds))
 
     def _judged(self, row: _Row) -> RecordResult:
-        answers = [row.given.get(each.name) or _answer(self._quick[each.name], row.record) for each in self._settings]
+        answers = [row.given.get(each.name) or answered(self._quick[each.name], row.record) for each in self._settings]
         return self._result(row, answers)
 
     def _late(self, row: _Row) -> RecordResult:
@@ -258,36 +234,6 @@ def _asked_at_once(config: EvaluateConfig, providers: Mapping[str, ProviderConfi
     return calls_at_once(
         endpoint_of(model, base_url, providers=providers, api_key=api_key) for model, base_url, api_key in asked
     )
-
-
-async def _awaited(
-    rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float, loop: UserLoop
-) -> list[Answer]:
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(record: TransformedRecord) -> Answer:
-        async with slots:
-            began = perf_counter()
-            try:
-                return Answer(await loop.run(lambda: rule(record), seconds), perf_counter() - began)
-            except TimeoutError:
-                return _too_late(seconds)
-            except RecordError as error:
-                return Answer(error, perf_counter() - began)
-
-    return await asyncio.gather(*map(one, records))
-
-
-def _too_late(seconds: float) -> Answer:
-    return Answer(RecordError(f"no score within {seconds:g} s", code=TIMEOUT), seconds)
-
-
-def _answer(rule: Callable[[TransformedRecord], Opinion], record: TransformedRecord) -> Answer:
-    began = perf_counter()
-    try:
-        return Answer(rule(record), perf_counter() - began)
-    except RecordError as error:
-        return Answer(error, perf_counter() - began)
 
 
 def _unseen(record: TransformedRecord) -> RecordResult:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from loom.project import definition_file, yaml_positions
 from loom.project.catalog import nothing_named
 from loom.project.config import LoomConfig
-from loom.project.definition_file import LoadedPipeline
 from loom.requests import replays, runs
 from loom.requests.replays import NothingWaits
-from loom.session import Asker
+from loom.session import Asker, RunEngine
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
+from loom_api.running import definitions
 from loom_api.running.noting import Noted, note_denied, noted
 from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import LineageParent, PipelineRegistered, RegisterPipeline, RunAccepted
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from loom.requests.validation import Validation
 
 T = TypeVar("T")
-_FILE = "definition.yaml"
-"""The name by which mistakes call a definition that lies in no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +124,11 @@ class Commands:
     async def register(self, said: Definition) -> PipelineRegistered:
         """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
         # Reading a definition reads files and imports code that it names, so that its name alone is looked at before.
-        await self._demand(Kind.PIPELINES, Action.REGISTER, await asyncio.to_thread(_name_in, said.definition))
+        await self._demand(
+            Kind.PIPELINES, Action.REGISTER, await asyncio.to_thread(definitions.name_in, said.definition)
+        )
         await self._sessions.renew()
-        loaded = await asyncio.to_thread(self._read, said)
+        loaded = await asyncio.to_thread(definitions.read, said, self._config)
         name = loaded.pipeline.name
         await self._demand(Kind.PIPELINES, Action.REGISTER, name)
         registration = RegisterPipeline(
@@ -144,57 +141,55 @@ class Commands:
         async with self._noted("register", f"pipelines/{name}", None, {"version": loaded.pipeline.version}) as act:
             return await session.register(registration.model_copy(update={"audit_line": act.line}))
 
-    async def pause(self, run_id: str) -> RunAccepted:
-        """Stop a run where it stands. Nothing is lost: `resume` goes on."""
+    @asynccontextmanager
+    async def _commanding(
+        self, verb: str, run_id: str, details: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[tuple[RunEngine, Asker]]:
+        """Provide what a command about a run is given to, and who gives it, and note the command. Raises `NotFound`
+        where whoever commands may not see the run."""
         run = await self._reads.known(run_id)
         session = await self._sessions.session()
-        async with self._noted("pause", f"runs/{run.pipeline_name}", run_id) as act:
-            return await session.pause(run_id, by=self._by(act))
+        async with self._noted(verb, f"runs/{run.pipeline_name}", run_id, details) as act:
+            yield session, self._by(act)
+
+    async def pause(self, run_id: str) -> RunAccepted:
+        """Stop a run where it stands. Nothing is lost: `resume` goes on."""
+        async with self._commanding("pause", run_id) as (session, by):
+            return await session.pause(run_id, by=by)
 
     async def resume(self, run_id: str, budget: float | None) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
-        run = await self._reads.known(run_id)
+        await self._reads.known(run_id)
         await self._sessions.renew()
-        session = await self._sessions.session()
-        async with self._noted("resume", f"runs/{run.pipeline_name}", run_id, {"budget": budget}) as act:
-            return await session.resume(run_id, budget, by=self._by(act))
+        async with self._commanding("resume", run_id, {"budget": budget}) as (session, by):
+            return await session.resume(run_id, budget, by=by)
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """End a run; what is loaded stays."""
-        run = await self._reads.known(run_id)
-        session = await self._sessions.session()
-        async with self._noted("cancel", f"runs/{run.pipeline_name}", run_id) as act:
-            return await session.cancel(run_id, by=self._by(act))
+        async with self._commanding("cancel", run_id) as (session, by):
+            return await session.cancel(run_id, by=by)
 
     async def drain(self, run_id: str) -> RunAccepted:
         """Let the stream that a run is a window of end once its source has nothing more for the moment. Raises
         `ConfigurationError` for any other run."""
-        run = await self._reads.known(run_id)
-        session = await self._sessions.session()
-        async with self._noted("drain", f"runs/{run.pipeline_name}", run_id) as act:
-            return await session.drain(run_id, by=self._by(act))
+        async with self._commanding("drain", run_id) as (session, by):
+            return await session.drain(run_id, by=by)
 
     async def promote(self, run_id: str) -> RunAccepted:
         """Give the version on trial all records of the stream that a run is a window of. Raises `ConfigurationError`
         where none is on trial."""
-        run = await self._reads.known(run_id)
-        session = await self._sessions.session()
-        async with self._noted("promote", f"runs/{run.pipeline_name}", run_id) as act:
-            return await session.promote(run_id, by=self._by(act))
+        async with self._commanding("promote", run_id) as (session, by):
+            return await session.promote(run_id, by=by)
 
     async def roll_back(self, run_id: str) -> RunAccepted:
         """Give the version on trial no more records of its stream. Raises as `promote` does."""
-        run = await self._reads.known(run_id)
-        session = await self._sessions.session()
-        async with self._noted("rollback", f"runs/{run.pipeline_name}", run_id) as act:
-            return await session.roll_back(run_id, by=self._by(act))
+        async with self._commanding("rollback", run_id) as (session, by):
+            return await session.roll_back(run_id, by=by)
 
     async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
         """Change a run's share beside other runs."""
-        run = await self._reads.known(run_id)
-        session = await self._sessions.session()
-        async with self._noted("priority", f"runs/{run.pipeline_name}", run_id, {"priority": priority}) as act:
-            return await session.prioritize(run_id, priority, by=self._by(act))
+        async with self._commanding("priority", run_id, {"priority": priority}) as (session, by):
+            return await session.prioritize(run_id, priority, by=by)
 
     async def retry(self, record_id: str, options: RetryOptions) -> RunAccepted | NothingWaits:
         """Run a record that was kept back through its pipeline again, as a run of its own, unless it is resolved, or
@@ -261,47 +256,22 @@ class Commands:
     async def validate(self, said: Definition, *, connect: bool) -> Validation:
         """Check a definition and what it needs."""
         await self._sessions.renew()
-
-        async def validated() -> Validation:
-            from loom.requests.validation import validate  # it takes long to import
-
-            return await validate(partial(self._read, said), self._path(said), self._config, connect=connect)
-
-        return await _apart(validated)
+        return await definitions.validated(said, self._config, connect=connect)
 
     async def estimate(self, said: EstimateOptions) -> Estimate:
         """Estimate what a run would cost. Raises `ConfigurationError` where it has mistakes, or cannot be estimated."""
         await self._sessions.renew()
-
-        async def estimated() -> Estimate:
-            from loom.requests import estimates  # it takes long to import
-
-            return await estimates.estimated(self._read(said), self._config, said.sample, said.params)
-
-        return await _apart(estimated)
+        return await definitions.estimated(said, self._config)
 
     async def _found(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do what looks for a pipeline. Raises `NotFound` where there is none, which names only those that may be
         seen."""
         try:
-            return await _apart(work)
+            return await definitions.apart(work)
         except NotFound as error:
             if self._viewer.unlimited:
                 raise
             raise nothing_named(name, {each.name for each in await self._reads.listed()}) from error
-
-    def _read(self, said: Definition) -> LoadedPipeline:
-        return definition_file.read(said.definition, self._path(said), self._config.applied_to, self._config.allowed)
-
-    def _path(self, said: Definition) -> Path:
-        return self._config.project / said.folder / _FILE
-
-
-def _name_in(definition: str) -> str:
-    """Return the name that a definition gives its pipeline, `` where it gives none. Raises `InvalidDefinition` where it
-    cannot be read."""
-    name = yaml_positions.parse(definition, _FILE).data.get("name")
-    return name if isinstance(name, str) else ""
 
 
 def _dumped(changes: Changes | None) -> dict[str, Any] | None:
@@ -309,9 +279,3 @@ def _dumped(changes: Changes | None) -> dict[str, Any] | None:
     if changes is None:
         return None
     return {**changes.model_dump(exclude={"edits"}, exclude_defaults=True), "edits": sorted(changes.edits)}
-
-
-async def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Do what reads files and imports the project's code in a thread with an event loop of its own, so that other
-    requests are answered meanwhile."""
-    return await asyncio.to_thread(lambda: asyncio.run(work()))
