@@ -22,7 +22,7 @@ _LINE_END = b"}" + _BETWEEN
 
 
 class EncodedRecords(Sequence[R]):
-    """A sequence of records that is decoded when one of them is asked for. Their number is known before.
+    """Represents a sequence of records that is decoded when one of them is read. Their number is known before.
 
     Reading them raises `UnreadableMessage` where they are not what `kind` describes, or not as many as lines."""
 
