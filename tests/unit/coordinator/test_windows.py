@@ -30,18 +30,30 @@ def test_a_window_holds_at_least_two_slices(batch_size):
 
 @given(st.integers(1, 10_000))
 def test_a_slice_is_never_unbounded(batch_size):
-    assert 1 <= slice_batches(batch_size) <= 32
+    assert 1 <= slice_batches(batch_size) <= 64
     assert slice_batches(batch_size) * batch_size <= max(4_000, batch_size)
 
 
-@given(st.integers(0, 200), st.integers(0, 64), st.integers(1, 32), st.integers(1, 128))
+@given(st.integers(0, 200), st.integers(0, 64), st.integers(1, 64), st.integers(1, 128))
 def test_a_slice_fits_once_as_many_batches_have_ended_as_are_awaited(in_flight, outstanding, wanted, credit):
     awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit)
     room = credit - (in_flight - awaited) - outstanding
     assert room == wanted if awaited else room >= wanted
 
 
-@given(st.integers(1, 32), st.integers(1, 128), st.integers(1, 16))
+@given(st.integers(1, 10_000))
+def test_a_window_is_never_unbounded(batch_size):
+    window = full_window(slice_batches(batch_size))
+    assert window <= 128
+    assert window == 8 or window * batch_size <= 16_000
+
+
+@pytest.mark.parametrize(("per_second", "batches"), [(0.0, 32), (128.0, 32), (200.0, 50), (1000.0, 64)])
+def test_a_run_that_is_slow_refills_its_window_before_half_of_it_is_empty(per_second, batches):
+    assert slice_size(batches_per_slice=64, credit_window=128, per_second=per_second) == batches
+
+
+@given(st.integers(1, 64), st.integers(1, 128), st.integers(1, 16))
 def test_an_empty_window_always_has_room_for_a_slice(batches, credit, partitions):
     wanted = slice_size(batches_per_slice=batches, credit_window=credit, partitions=partitions)
     assert wanted >= 1

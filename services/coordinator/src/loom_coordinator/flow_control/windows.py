@@ -20,8 +20,14 @@ from loom_common.domain.definition.transforms.ai import AiTransformConfig
 SLICE_RECORDS = 4_000
 """A slice is about so many records: large enough that asking for it costs little beside reading it. A cluster takes 12
 ms to ask for the next one, in which no extractor reads; 4,000 records of 200 bytes are read in 40 ms."""
-MOST_BATCHES = 32
+MOST_BATCHES = 64
+SLOW_BATCHES = 32
+"""A slice has no more batches than that while the run ends no more in `SLICE_SECONDS`. So its window is filled up
+before half of it is empty: each place in it may keep a model busy."""
+SLICE_SECONDS = 0.25
 WINDOW_SLICES = 4
+WINDOW_BATCHES = 128
+"""The most batches in a window."""
 OPENING_SECONDS = 10.0
 """The window of a run begins narrow for so long; then it is known what the fleet can do."""
 OPENING_BATCHES = 16
@@ -42,7 +48,7 @@ def slice_batches(batch_size: int) -> int:
 
 def full_window(batches_per_slice: int) -> int:
     """Return the most batches of a run that may be in flight."""
-    return max(8, WINDOW_SLICES * batches_per_slice)
+    return max(8, min(WINDOW_BATCHES, WINDOW_SLICES * batches_per_slice))
 
 
 def batch_window(pipeline: Pipeline) -> int | None:
@@ -58,7 +64,12 @@ def batch_window(pipeline: Pipeline) -> int | None:
 def opening_window(done: int, seconds: float) -> int:
     """Return batches of a young run that may be in flight: `done` of it have ended in the `seconds` since it began. It
     begins with enough to see how fast it goes, then has what is worked off in `SECONDS_AHEAD` seconds."""
-    return OPENING_BATCHES + math.ceil(SECONDS_AHEAD * done / max(seconds, SECONDS_AHEAD))
+    return OPENING_BATCHES + math.ceil(SECONDS_AHEAD * ended_per_second(done, seconds))
+
+
+def ended_per_second(done: int, seconds: float) -> float:
+    """Return how many batches of a run end per second: `done` have ended in the `seconds` since it began."""
+    return done / max(seconds, SECONDS_AHEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +116,13 @@ def shared_windows(runs: Mapping[str, CreditState]) -> dict[str, int]:
     return {name: max(1, round(run.window * run.weight / total)) for name, run in runs.items()}
 
 
-def slice_size(*, batches_per_slice: int, credit_window: int, partitions: int = 1) -> int:
-    """Return how many batches the next slice may have. Under a narrow window slices get smaller, so that it is still
-    filled in two steps. So they do where several `partitions` share it, to a quarter of a slice at least, so that there
-    is room for one of each."""
+def slice_size(*, batches_per_slice: int, credit_window: int, partitions: int = 1, per_second: float = 0.0) -> int:
+    """Return how many batches the next slice may have, of a run of which `per_second` end. Under a narrow window slices
+    get smaller, so that it is still filled in two steps. So they do where several `partitions` share it, to a quarter
+    of a slice at least, so that there is room for one of each."""
     share = max(credit_window // (2 * partitions), batches_per_slice // 4)
-    return max(1, min(batches_per_slice, credit_window // 2, share))
+    soon = max(SLOW_BATCHES, math.ceil(SLICE_SECONDS * per_second))
+    return max(1, min(batches_per_slice, credit_window // 2, share, soon))
 
 
 def ends_awaited(*, in_flight: int, outstanding: int, wanted: int, credit_window: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Boolean, Integer, bindparam, false, func, select, update
 
@@ -24,8 +25,8 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.slice_rows import EXTRACTED, HELD, IS_ISSUED, ISSUED, OpenPartition, SliceRow
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import run_windows
-from loom_coordinator.flow_control.windows import OPENING_SECONDS, ends_awaited, opening_window, slice_size
+from loom_coordinator.flow_control import run_windows, windows
+from loom_coordinator.flow_control.windows import ends_awaited
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import preflight
 from loom_coordinator.lifecycle.partitions import SPLITTING
@@ -75,8 +76,10 @@ async def release(
     Where records of one key stay in sequence, nothing is asked for while anything is at work: a slice has all batches
     of a key in one, and so no two batches with one key are ever under way together."""
     run_id, in_flight = run.run_id, run.totals.underway
+    rate = windows.ended_per_second(run.totals.done, (unit.now - run.started_at).total_seconds())
+    size = partial(windows.slice_size, batches_per_slice=run.slice_batches, per_second=rate)
     if in_flight >= run.credit_window:
-        wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=run.credit_window)
+        wanted = size(credit_window=run.credit_window)
         return Extraction(
             ended=False,
             awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
@@ -95,11 +98,11 @@ async def release(
     credit_window = (await run_windows.shared(unit))[run_id]
     # The first slice is young however long the run waited for the answers to its questions.
     age = (unit.now - run.started_at).total_seconds() if any(place.released for place in places) else 0.0
-    if unit.owner is None and age < OPENING_SECONDS and run.least_window is None:
-        credit_window = min(credit_window, opening_window(run.totals.done, age))
-    wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=credit_window, partitions=len(places))
+    if unit.owner is None and age < windows.OPENING_SECONDS and run.least_window is None:
+        credit_window = min(credit_window, windows.opening_window(run.totals.done, age))
+    wanted = size(credit_window=credit_window, partitions=len(places))
     if run.keeps_order:  # no second slice shares the window
-        wanted = min(run.slice_batches, credit_window)
+        wanted = min(run.slice_batches, windows.SLOW_BATCHES, credit_window)
     budget: Budget | None = None
     for at, partition in enumerate(waiting):
         awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit_window)
