@@ -21,7 +21,7 @@ class NamedPlace:
 
     text: str
     now: dt.datetime
-    """How long ago something was is counted from here."""
+    """Says from when it is counted how long ago something was."""
 
     @property
     def moment(self) -> dt.datetime | None:
@@ -51,7 +51,7 @@ class FoundPlace:
     """Describes a place in a source."""
 
     state: Any
-    """What `receive` goes on from, as JSON values."""
+    """Holds what `receive` goes on from, as JSON values."""
     words: str
     """Says where that is, for people."""
     was: str | None = None

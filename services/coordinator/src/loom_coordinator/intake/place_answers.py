@@ -30,7 +30,7 @@ class Waiting:
     """The user of the broker who has sent it, where policies decide on what that user may do; else None."""
 
     def written(self) -> dict[str, str | None]:
-        """Return it as JSON values."""
+        """Return the request as JSON values."""
         return asdict(self)
 
 

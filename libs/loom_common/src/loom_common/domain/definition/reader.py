@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 _MOST_PLACES = 4
 """The most sections in which a key may exist for an error message to suggest where a misplaced one belongs."""
 _AS_A_WHOLE = "the settings given"
-"""What is found where a section misses something, or its keys do not fit each other."""
+"""Says what is found where a section misses something, or its keys do not fit each other."""
 _KINDS = frozenset(get_args(ErrorType))
 """Holds the kinds of errors whose messages are pydantic's own."""
 

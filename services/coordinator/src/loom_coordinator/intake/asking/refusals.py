@@ -1,4 +1,4 @@
-"""Records that a request is not carried out, and tells whoever asked."""
+"""Enters that a request is not carried out, and tells whoever asked."""
 
 from __future__ import annotations
 
