@@ -121,7 +121,14 @@ async def test_ctrl_c_ends_the_command_and_names_the_one_that_goes_on(tmp_path, 
     command.interrupt(number)
     ended = await command.end()
     assert ended.code == 130
-    assert ended.report["window"] == {"stream": stream_of(made), "number": 1, "goes_on": True, "canary": False}
+    assert ended.report["window"] == {
+        "stream": stream_of(made),
+        "number": 1,
+        "goes_on": True,
+        "canary": False,
+        "began_at": None,
+        "known": 0,
+    }
     assert f"loom resume {stream_of(made)}" in ended.err
     shown = await loom_process(made.folder, "status", stream_of(made))
     assert f"{stream_of(made)}: paused" in shown.out

@@ -246,3 +246,10 @@ def test_a_run_that_ends_cannot_begin_elsewhere_and_says_what_to_do(loom, tmp_pa
     assert told.code == 2
     assert "a run reads its source as a whole" in told.err
     assert "--from PLACE" in loom("run", "pipeline.yaml", "--again").err
+
+
+def test_a_stream_never_takes_all_of_its_source_and_says_how_to_begin_again(loom, tmp_path):
+    streaming(tmp_path)
+    told = loom("run", "pipeline.yaml", "--full-refresh")
+    assert told.code == 2
+    assert "--from start --again" in " ".join(told.err.split())

@@ -96,6 +96,8 @@ class SyncLoom:
         params: Mapping[str, Any] | None = None,
         *,
         canary: float | None = None,
+        begin_at: str | None = None,
+        again: bool = False,
         budget: float | None = None,
         reuse: bool = True,
         cluster: bool = False,
@@ -104,7 +106,15 @@ class SyncLoom:
         """Open the stream of a pipeline with `mode: streaming`, or go on with it, as `Loom.open_stream` does: `with
         loom.open_stream(...) as stream`, and in the block `for window in stream`."""
         asked = self._loom.open_stream(
-            pipeline, params, canary=canary, budget=budget, reuse=reuse, cluster=cluster, wait=wait
+            pipeline,
+            params,
+            canary=canary,
+            begin_at=begin_at,
+            again=again,
+            budget=budget,
+            reuse=reuse,
+            cluster=cluster,
+            wait=wait,
         )
         return PlainWindowStream(asked)
 

@@ -26,7 +26,6 @@ from loom.project.targets.rendered import KeyPath, Rendered
 from loom.project.targets.target import Target, no_target, target_mistakes
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
-from loom_common.config.environment import UnusableSettings
 from loom_common.domain.access import AccessConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -220,7 +219,9 @@ class LoomConfig(Section):
         """Return what the services are given: `LOOM_*` of the environment first, then this file.
 
         Raises `ConfigurationError` where one cannot be used, or where the address of a cluster is unknown."""
-        from loom.project.configured.variables import settings_of  # commands that only read run state need none
+        # Commands that only read run state need none, nor the library of settings.
+        from loom.project.configured.variables import settings_of
+        from loom_common.config.environment import UnusableSettings
 
         given = given_by(self, self._aside)
         given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loom.project.targets.rendered import KeyPath
-from loom_common.config.environment import UnusableSettings
 from loom_common.config.local_cluster import local_cluster
 from loom_common.errors import ConfigurationError, InvalidDefinition
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
+    from loom_common.config.environment import UnusableSettings
 
 _KEYS: dict[str, KeyPath] = {
     "LOOM_BUS_URL": ("bus", "url"),

@@ -26,6 +26,16 @@ Start = Callable[[UnitOfWork, str], Awaitable[None]]
 """Has the next window of a stream begin at a place that was found."""
 
 
+def see_that_it_ends(request: RunRequest, pipeline: Pipeline, *, is_stream: bool) -> None:
+    """Raise `ConfigurationError` where a stream is asked for what only a run can do that ends. Pure."""
+    if is_stream and request.full_refresh:
+        raise ConfigurationError(
+            f"The pipeline {pipeline.name} is a stream, which takes what comes and never all of its source. Leave out "
+            "`full_refresh` (`--full-refresh`): `loom run --from start --again` begins at the start once more, where "
+            "the source has one."
+        )
+
+
 def see_that_it_can(request: RunRequest, pipeline: Pipeline, *, is_stream: bool) -> None:
     """Raise `ConfigurationError` where a request cannot say where to begin. Pure."""
     if request.begin_at is None:

@@ -91,6 +91,7 @@ async def accept(
     if mistakes := [*plan_mistakes(plan), *frozen_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
     await see_what_it_spawns(unit, pipeline)
+    begin_at.see_that_it_ends(request, pipeline, is_stream=_is_stream(plan))
     if request.begin_at is not None or request.again:
         begin_at.see_that_it_can(request, pipeline, is_stream=_is_stream(plan))
         if place is None:

@@ -135,9 +135,8 @@ def run(
     }
 
     ends = "--downstream" if downstream else "--fail-on" if limits else None
-    request = prepared.request.model_copy(
-        update={"reuse": reuse, "requested_by": person(), "canary": share, "begin_at": begin_at, "again": again}
-    )
+    streamed = ("reuse", "full_refresh", "requested_by", "canary", "begin_at", "again")
+    request = prepared.request.model_copy(update={name: how[name] for name in streamed})
     follow_stream = partial(_follow_stream, settings, request, ends, form, common, flags, wait=wait)
     if prepared.loaded is not None and prepared.loaded.pipeline.mode == "streaming" and sample is None:
         follow_stream()

@@ -53,10 +53,9 @@ class WindowDisplay:
 
     @property
     def totals(self) -> str:
-        """Say what was shown so far."""
-        return (
-            f"{counted(self._windows, 'window')} with {counted(self._records, 'record')}, {terminal.money(self._cost)}"
-        )
+        """Say what was shown so far: windows that have closed, and not the one that is open."""
+        windows, records = counted(self._windows, "closed window"), counted(self._records, "record")
+        return f"{windows} with {records}, {terminal.money(self._cost)}"
 
     def opened(self, stream: str, accepted: RunAccepted) -> None:
         """The stream was opened, or goes on."""
