@@ -101,6 +101,12 @@ class LocalCluster:
             asyncio.run(make())
         except LoomError as error:
             raise SetupError(f"The schema of the database could not be made. {error}") from error
+        except asyncpg.InvalidPasswordError as error:
+            raise SetupError(
+                f"The database in {self._place.outside} has a password that nothing in {self._place.folder} says any "
+                "more, as where `.loom` was removed. Remove its data, too, by "
+                "`make down && .venv/bin/python -m loom_dev.cluster clean`, and then `make up` makes a new one."
+            ) from error
 
     def _with_topology(self, rabbitmq: RabbitMQ, values: Mapping[str, str]) -> None:
         """Wait for RabbitMQ, and declare exchanges and queues."""
