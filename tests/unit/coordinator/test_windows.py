@@ -1,5 +1,7 @@
 """Tests windows and credit: what is in flight is bounded, shared fairly, and keeps the fleet busy."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from loom_coordinator.flow_control.windows import (
     slice_batches,
     slice_size,
 )
+from support.documents import ROOT
 
 standings = st.builds(
     CreditState, priority=st.integers(1, 10), released=st.integers(0, 10_000), window=st.integers(8, 128)
@@ -46,6 +49,12 @@ def test_a_window_is_never_unbounded(batch_size):
     window = full_window(slice_batches(batch_size))
     assert window <= 128
     assert window == 8 or window * batch_size <= 16_000
+
+
+@given(st.integers(1, 10_000))
+def test_the_formula_of_the_documents_is_that_of_windows(batch_size):
+    (formula,) = re.findall(r"`(max\(8, .*)` batches in flight", (ROOT / "docs/operations.md").read_text("utf-8"))
+    assert full_window(slice_batches(batch_size)) == eval(formula, {"batch_size": batch_size})
 
 
 @pytest.mark.parametrize(("per_second", "batches"), [(0.0, 32), (128.0, 32), (200.0, 50), (1000.0, 64)])
