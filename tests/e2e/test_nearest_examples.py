@@ -62,14 +62,14 @@ async def test_the_nearest_examples_are_found_by_a_model_and_paid_for_once(here,
 async def test_so_they_are_on_rabbitmq_with_pictures_and_labels(fleet, model):
     run_id, config = await nearest_are_shown(fleet, model, "near_fleet")
     calls = model.calls
-    await label_session.draw(config, run_id, None, "ann", 6)
+    await label_session.draw(config, run_id, None, "ann", RECORDS)  # of fewer, chance may leave a layer out
     async with label_session.opened_session(config, run_id, None, "ann", "terminal") as mine:
         while (shown := await mine.next()) is not None:
             assert shown.contents.record_data["review"] == TEXTS[shown.record.record_id]
             passes = shown.contents.output["confidence"] >= 0.5
             await mine.say(shown.record.record_id, "pass" if passes else "fail")
         said = await report(mine.engine, mine.run, None, Wanted())
-    assert (said.labelled, said.subjects[0].agreement, model.calls) == (6, 1.0, calls)
+    assert (said.labelled, said.subjects[0].agreement, model.calls) == (RECORDS, 1.0, calls)
 
 
 async def nearest_are_shown(place: Place, model: SimulatedModel, name: str) -> tuple[str, LoomConfig]:
