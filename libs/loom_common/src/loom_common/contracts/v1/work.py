@@ -228,7 +228,7 @@ class Batch(Message):
     """Serves as the base of the batches on their way from stage to stage: a header, and last the records."""
 
     record: ClassVar[type[Any]]
-    """The kind of its records."""
+    """Names the kind of the records that a batch carries."""
 
     header: BatchHeader
     records: Annotated[Sequence[Any], OrEncoded()]
