@@ -39,6 +39,7 @@ async def test_a_batch_is_read_as_it_was_sent_also_when_it_is_delivered_again(bu
     for _ in range(2):
         (delivery,) = await buses.take(subscription, 1)
         assert decode(delivery, BatchEvaluated) == batch
+        assert delivery.message_id == batch.message_id
         await delivery.nack()
 
 

@@ -1,5 +1,6 @@
 """Tests that messages survive the wire, and that what cannot be read says why."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -10,8 +11,19 @@ from loom_common.contracts.encoding import codec
 from loom_common.contracts.encoding.codec import COMPRESS_ABOVE, decode, encode
 from loom_common.contracts.encoding.message_types import BY_TYPE, MESSAGES
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, RunRequest
+from loom_common.contracts.v1 import (
+    BatchExtracted,
+    BatchFact,
+    BatchHeader,
+    CheckCount,
+    Evaluation,
+    ExtractedRecord,
+    RunRequest,
+    SliceExtracted,
+)
+from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.schema.columns import Column
 from loom_common.errors import UnreadableMessage
 
 
@@ -97,6 +109,38 @@ def test_a_work_message_has_no_body_on_a_bus_that_hands_it_over_and_a_report_has
     assert (sent.body, sent.content_encoding, decode(Arrived(sent, message=sent.message))) == (b"", None, message)
     report = encode(Outgoing(flow.run_command("request"), RunRequest(pipeline="reviews")), "test", hands_over=True)
     assert (report.message, b"reviews" in report.body) == (None, True)
+
+
+def slice_with(cursor, **values):
+    fact = SliceExtracted(
+        run_id="run_1", pipeline="p", epoch=1, partition=0, slice=0, batches=(), cursor=cursor, end=True, **values
+    )
+    return encode(Outgoing(flow.fact("slice", "extracted", "p"), fact), "test", hands_over=True)
+
+
+def loaded(**values):
+    fact = BatchFact(header=batch().header, stage=flow.Stage.LOAD, seconds=0.5, **values)
+    return encode(Outgoing(flow.fact("batch", "loaded", "p"), fact), "test", hands_over=True)
+
+
+def test_a_fact_that_only_counts_is_handed_over_and_one_that_tells_of_records_is_encoded():
+    assert (loaded().body, loaded().message.message_id) == (b"", loaded(rows=({"n": 1},)).message_id)
+    for values in (
+        {"rows": ({"text": "\ud800"},)},
+        {"columns": {"n": Column(type="integer")}},
+        {"evaluations": (Evaluation(record_id="1", name="tone", score=0.5, passed=True),)},
+        {"calls": (Calls(purpose="transform", provider="p", model="m", made=1),)},
+    ):
+        sent = loaded(**values)
+        assert sent.message is None
+        decode(Arrived(sent), BatchFact)
+
+
+def test_the_fact_of_a_slice_is_handed_over_where_its_place_in_the_source_is_json():
+    assert slice_with({"file": 0, "name": "é.csv", "offset": 7}).body == b""
+    for cursor in ({"name": "\ud800.csv"}, (1, 2), {1: "a"}, float("nan"), {"at": dt.date(2026, 1, 2)}):
+        assert b"cursor" in slice_with(cursor).body
+    assert slice_with(None, checks=(CheckCount(name="fresh", seen=1, missed=0),)).message is None
 
 
 def test_a_message_that_is_handed_over_to_the_wrong_consumer_is_unreadable():

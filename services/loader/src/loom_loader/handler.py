@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 from loom_common.caching.plan_cache import PlanCache
@@ -76,7 +77,8 @@ class Loader:
         )
         async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
             written = await self._write_or_recover(load_batch, header.plan, plan, context)
-        written = replace(written, failed=(*written.failed, *lacking))
+        if lacking:
+            written = replace(written, failed=(*written.failed, *lacking))
         return Loaded(
             seconds=perf_counter() - began,
             kept=[
@@ -144,22 +146,19 @@ class Loader:
         return result
 
     async def _write(self, load_batch: LoadBatch, key: str, plan: Plan) -> Written:
-        async with self._opened(key, plan) as destination:
+        async with self._lent(key, plan) as destination, self._guarding(destination):
             await failpoints.reach("before_load_commit")
             result = await destination.load(load_batch)
             await failpoints.reach("after_load_commit")
             return Written(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
 
-    @asynccontextmanager
-    async def _opened(self, key: str, plan: Plan) -> AsyncIterator[Destination]:
-        """Lend the destination of a plan; its breaker learns whether it could be reached."""
-        async with (
-            self._destinations.of(
-                key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
-            ) as destination,
-            self._breakers.guarding(f"destination {destination.location}"),
-        ):
-            yield destination
+    def _lent(self, key: str, plan: Plan) -> AbstractAsyncContextManager[Destination]:
+        """Lend the destination of a plan."""
+        return self._destinations.of(key, partial(self._open_destination, plan), (plan.pipeline.load.destination,))
+
+    def _guarding(self, destination: Destination) -> AbstractAsyncContextManager[None]:
+        """Let the destination's breaker learn whether it could be reached."""
+        return self._breakers.guarding(f"destination {destination.location}")
 
     async def finalize(self, message: FinalizeLoad, _: Context) -> LoadFinalized:
         """Join the parts of a load, or drop them, in its destinations. Raises as `load` does."""
@@ -180,7 +179,7 @@ class Loader:
     async def _finalize_one(
         self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool, batches: int | None = None
     ) -> Finalized:
-        async with self._opened(key, plan) as destination:
+        async with self._lent(key, plan) as destination, self._guarding(destination):
             if message.drop:
                 placed = await destination.drop(message.run_id)
             else:

@@ -19,13 +19,15 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     """Make of each record a row: key fields and `load.include` fields of the input, then the output, which wins where
     names meet.
 
+    A row whose record has nothing of its own beside its output shares it with the record: nobody changes either.
+
     What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
     field neither in its input nor in its output is no row: it would be loaded empty."""
     whole = pipeline.transform.whole_numbers
     keys, included = pipeline.carried_key, pipeline.load.include
     carried = (*keys, *included)
     if not carried and whole is None:
-        return [Row(each.id, {**(each.input if each.output is None else each.output)}) for each in records], []
+        return [Row(each.id, each.input if each.output is None else each.output) for each in records], []
     rows, failed = [], []
     for record in records:
         output = record.result if whole is None else whole(record.result)

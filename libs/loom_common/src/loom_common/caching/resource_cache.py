@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -43,44 +44,54 @@ class ResourceCache(Generic[T]):
         self._leases: OrderedDict[str, _Lease[T]] = OrderedDict()
         self._openings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def of(
-        self, key: str, open_one: Callable[[], T | Awaitable[T]], locations: Sequence[str] = ()
-    ) -> AsyncIterator[T]:
-        """Return the resource under `key`, which is opened if necessary and stays open until the block ends. Those who
-        need one that takes a while to be opened wait for each other.
-        `locations` are the texts whose credentials it is opened with.
+    def of(self, key: str, open_one: Callable[[], T | Awaitable[T]], locations: Sequence[str] = ()) -> _Lent[T]:
+        """Lend the resource under `key` to a block. It is opened if necessary, and stays open until the block ends.
+        Those who need one that takes a while to be opened wait for each other. `locations` are the texts
+        whose credentials it is opened with.
 
         Where the block ends with `AccessRefused`, the credentials are looked up anew and the resource is not used
         again. Raises `CredentialReplaced` instead where they are others now, so that a changed password needs no
         restart."""
-        if key not in self._leases:
+        return _Lent(self, key, open_one, locations)
+
+    async def lend(self, key: str, open_one: Callable[[], T | Awaitable[T]], locations: Sequence[str]) -> _Lease[T]:
+        """Return the lease of the resource under `key`, with one user more, who gives it back by `take_back`."""
+        lease = self._leases.get(key)
+        if lease is None:
             await self._credentials.fetch(*locations)
             async with self._openings.setdefault(key, asyncio.Lock()):
                 if key not in self._leases:  # nobody else opened it meanwhile
                     secrets, opened = self._secrets_of(locations), open_one()
                     thing = await opened if isinstance(opened, Awaitable) else opened
                     self._leases[key] = _Lease(thing, secrets)
+            lease = self._leases[key]
         self._leases.move_to_end(key)
-        lease = self._leases[key]
         lease.users += 1
+        return lease
+
+    async def take_back(
+        self, lease: _Lease[T], key: str, locations: Sequence[str], error: BaseException | None
+    ) -> None:
+        """Take a lease back, whose user ended with `error`. Raises `CredentialReplaced`, as `of` says."""
         try:
-            yield lease.thing
-        except AccessRefused as error:
-            lease.refused = True
-            if self._leases.get(key) is lease:
-                del self._leases[key]
-            await self._credentials.fetch_anew(*locations)
-            if self._secrets_of(locations) == lease.opened_with:
-                raise
-            raise CredentialReplaced(
-                f"{error} The credential was changed since; the next attempt uses the new one."
-            ) from error
+            if isinstance(error, AccessRefused):
+                await self._refused(lease, key, locations, error)
         finally:
             lease.users -= 1
             if lease.refused and not lease.users:
                 await lease.thing.close()
-            await self._close_surplus()
+            if len(self._leases) > self._capacity:
+                await self._close_surplus()
+
+    async def _refused(self, lease: _Lease[T], key: str, locations: Sequence[str], error: AccessRefused) -> None:
+        lease.refused = True
+        if self._leases.get(key) is lease:
+            del self._leases[key]
+        await self._credentials.fetch_anew(*locations)
+        if self._secrets_of(locations) != lease.opened_with:
+            raise CredentialReplaced(
+                f"{error} The credential was changed since; the next attempt uses the new one."
+            ) from error
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
@@ -103,7 +114,36 @@ class ResourceCache(Generic[T]):
         return hash(tuple(found))
 
     async def _close_surplus(self) -> None:
-        surplus = max(0, len(self._leases) - self._capacity)
+        surplus = len(self._leases) - self._capacity
         idle = [key for key, lease in self._leases.items() if not lease.users][:surplus]
         for lease in [self._leases.pop(key) for key in idle]:
             await lease.thing.close()
+
+
+class _Lent(Generic[T]):
+    """Lends a resource to a block, as `ResourceCache.of` says. It is a class, because every batch passes it, and a
+    generator takes longer."""
+
+    __slots__ = ("_cache", "_key", "_lease", "_locations", "_open_one")
+    _lease: _Lease[T]
+
+    def __init__(
+        self,
+        cache: ResourceCache[T],
+        key: str,
+        open_one: Callable[[], T | Awaitable[T]],
+        locations: Sequence[str],
+    ) -> None:
+        self._cache = cache
+        self._key = key
+        self._open_one = open_one
+        self._locations = locations
+
+    async def __aenter__(self) -> T:
+        self._lease = await self._cache.lend(self._key, self._open_one, self._locations)
+        return self._lease.thing
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._cache.take_back(self._lease, self._key, self._locations, error)

@@ -34,6 +34,12 @@ class Message(Part, ABC):
         """Return the id of the message's run; empty for none."""
         return getattr(self, "run_id", "")
 
+    @property
+    def equals_its_encoding(self) -> bool:
+        """Tell whether it is known, without encoding it, that its encoding would be decoded to an equal message: it has
+        no value of a record, of a model's answer or of user code. It can then be handed over instead of encoded."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

@@ -37,7 +37,7 @@ class Wire:
     mandatory: bool = True
     message: object | None = field(default=None, compare=False, repr=False)
     """The immutable message that `body` is the encoding of. A bus within one process hands it over; published there, it
-    needs no body."""
+    needs neither a body nor an id besides."""
 
     @classmethod
     def of_delivery(cls, delivery: Delivery, exchange: str, headers: Mapping[str, str | int]) -> Wire:
@@ -64,7 +64,6 @@ class Delivery(Protocol):
     exchange: str
     routing_key: str
     type: str | None
-    message_id: str | None
     correlation_id: str | None
     content_encoding: str | None
     reply_to: str | None
@@ -74,6 +73,11 @@ class Delivery(Protocol):
     redelivered: bool
     deliveries: int
     """Says how often it was delivered and not acknowledged before, where the broker counts; else 0 or 1."""
+
+    @property
+    def message_id(self) -> str | None:
+        """Return the id of the message."""
+        ...
 
     async def ack(self) -> None:
         """Acknowledge the message. Where the connection broke meanwhile, nothing is raised: the message is delivered

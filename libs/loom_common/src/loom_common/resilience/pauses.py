@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -44,15 +44,26 @@ class Pauses:
 _OF_MESSAGE: ContextVar[Pauses | None] = ContextVar("pauses of the message", default=None)
 
 
+def begin_to_note(mine: Pauses) -> Token[Pauses | None]:
+    """Keep pauses from here on in `mine`, also those of tasks that are begun, until `end_to_note` is given what this
+    returns."""
+    return _OF_MESSAGE.set(mine)
+
+
+def end_to_note(token: Token[Pauses | None]) -> None:
+    """Keep pauses from here on where they were kept before."""
+    _OF_MESSAGE.reset(token)
+
+
 @contextmanager
 def noted() -> Iterator[Pauses]:
     """Within the block, and in tasks begun there, pauses are kept in what this yields."""
     mine = Pauses()
-    token = _OF_MESSAGE.set(mine)
+    token = begin_to_note(mine)
     try:
         yield mine
     finally:
-        _OF_MESSAGE.reset(token)
+        end_to_note(token)
 
 
 @contextmanager

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 
 from loom_common.errors import Timeout
 
 
-@asynccontextmanager
-async def within(seconds: float, what: str, setting: str) -> AsyncIterator[None]:
+def within(seconds: float, what: str, setting: str) -> AbstractAsyncContextManager[None]:
     """Give up after `seconds`. Raises `Timeout`, naming `what` took too long and the `setting` that says so."""
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise Timeout(f"{what} took longer than {seconds:g} s; see `{setting}`.") from error
+    return _TimeLimit(seconds, what, setting)
+
+
+class _TimeLimit:
+    """Limits the time of one block. It is a class, because every batch passes it, and a generator takes longer."""
+
+    __slots__ = ("_limit", "_seconds", "_setting", "_what")
+
+    def __init__(self, seconds: float, what: str, setting: str) -> None:
+        self._seconds = seconds
+        self._what = what
+        self._setting = setting
+        self._limit = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as ended:
+            error = ended
+        if isinstance(error, TimeoutError) and self._limit.expired():
+            raise Timeout(f"{self._what} took longer than {self._seconds:g} s; see `{self._setting}`.") from error

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextvars import Token
 from dataclasses import dataclass
 from time import monotonic
+from types import TracebackType
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
@@ -64,15 +65,9 @@ class BatchProgress:
         self._in_flight: dict[int, _InFlight] = {}
         self._runs: dict[str, _Run] = {}
 
-    @contextmanager
-    def of(self, message: Message, progress: Progress) -> Iterator[None]:
+    def of(self, message: Message, progress: Progress) -> _Reported:
         """Within the block, the progress of the message is reported, and the pauses of its calls are noted."""
-        with pauses.noted() as mine:
-            self._in_flight[id(progress)] = _InFlight(message, progress, mine)
-            try:
-                yield
-            finally:
-                del self._in_flight[id(progress)]
+        return _Reported(self._in_flight, message, progress)
 
     async def run(self) -> None:
         """Report how far the batches are whenever that has changed, and now and then while it has not, until this is
@@ -128,3 +123,27 @@ class BatchProgress:
             await self._bus.publish([encode(each, self._service) for each in reports])
         except LoomError as error:
             log.debug("progress not reported", error=str(error))
+
+
+class _Reported:
+    """Keeps a message among those in flight within a block. It is a class, because every message passes it, and a
+    generator takes longer."""
+
+    __slots__ = ("_all", "_message", "_progress", "_token")
+    _token: Token[Pauses | None]
+
+    def __init__(self, in_flight: dict[int, _InFlight], message: Message, progress: Progress) -> None:
+        self._all = in_flight
+        self._message = message
+        self._progress = progress
+
+    def __enter__(self) -> None:
+        mine = Pauses()
+        self._token = pauses.begin_to_note(mine)
+        self._all[id(self._progress)] = _InFlight(self._message, self._progress, mine)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._all[id(self._progress)]
+        pauses.end_to_note(self._token)

@@ -5,7 +5,7 @@ given it; it sends no fact."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loom_common import flow
@@ -20,6 +20,7 @@ from loom_common.contracts.v1 import (
     KeptRecord,
     TransformedRecord,
 )
+from loom_common.domain.frozen_models import replaced
 from loom_common.domain.run.calls import Calls, advanced
 from loom_common.flow import Stage
 from loom_common.worker.slices import Slice
@@ -46,7 +47,7 @@ def to_transform(header: BatchHeader, records: Sequence[ExtractedRecord], stages
     if Stage.TRANSFORM in stages:
         return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
     result = unchanged(records, stages)
-    return to_evaluate(next_header(header, Stage.TRANSFORM, result), result.records, stages)
+    return _after_transform(header, result.records, stages, result.counts)
 
 
 def with_outputs(header: BatchHeader, records: Sequence[ExtractedRecord], result: Slice) -> Forward:
@@ -58,15 +59,22 @@ def with_outputs(header: BatchHeader, records: Sequence[ExtractedRecord], result
         ),
         stages=result.stages,
     )
-    return to_evaluate(next_header(header, Stage.TRANSFORM, made), made.records, result.stages)
+    return _after_transform(header, made.records, result.stages, made.counts)
 
 
 def to_evaluate(header: BatchHeader, records: Sequence[TransformedRecord], stages: tuple[Stage, ...]) -> Forward:
     """Send the batch to the evaluator, or to the loader where that is not among `stages`."""
+    return _after_transform(header, records, stages, {})
+
+
+def _after_transform(
+    header: BatchHeader, records: Sequence[TransformedRecord], stages: tuple[Stage, ...], counts: Mapping[str, int]
+) -> Forward:
+    """Send transformed records on, as `to_evaluate` does. `counts` is what the tally of the header lacks yet."""
     if Stage.EVALUATE in stages:
-        return _forward(Stage.EVALUATE, BatchTransformed(header=header, records=records))
+        return _forward(Stage.EVALUATE, BatchTransformed(header=_counted(header, counts), records=records))
     result = passed_unscored(records)
-    return to_load(next_header(header, Stage.EVALUATE, result), result.records)
+    return to_load(_counted(header, {**counts, **result.counts}), result.records)
 
 
 def to_load(header: BatchHeader, records: Sequence[EvaluatedRecord]) -> Forward:
@@ -81,8 +89,11 @@ def _forward(stage: Stage, batch: BatchExtracted | BatchTransformed | BatchEvalu
 
 def next_header(header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...] = ()) -> BatchHeader:
     """Return the header with the tally after this stage."""
-    tally = header.tally.plus(**result.counts, **advanced(calls, stage), **ends(result.kept))
-    return header.model_copy(update={"tally": tally})
+    return _counted(header, {**result.counts, **advanced(calls, stage), **ends(result.kept)})
+
+
+def _counted(header: BatchHeader, more: Mapping[str, float]) -> BatchHeader:
+    return replaced(header, tally=header.tally.plus(**more)) if more else header
 
 
 def ends(kept: Sequence[KeptRecord]) -> dict[str, int]:

@@ -281,7 +281,7 @@ def _quarantined(kept: Sequence[KeptRecord], stage: Stage, header: BatchHeader, 
 
 def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> BatchHeader:
     of_groups = request.piece is not None and request.piece.group is not None
-    entered = Tally(derived=batch.extracted) if of_groups else Tally(extracted=batch.extracted)
+    entered = {"derived" if of_groups else "extracted": batch.extracted}
     return BatchHeader(
         run_id=request.run_id,
         pipeline=request.pipeline,
@@ -291,6 +291,6 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
         partition=request.partition,
         slice=request.slice,
         position=position,
-        tally=entered.plus(**ends(batch.kept)),
+        tally=Tally(**entered, **ends(batch.kept)),
         budget=request.budget,
     )

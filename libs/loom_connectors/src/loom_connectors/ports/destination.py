@@ -46,6 +46,8 @@ class Row:
 
     record_id: str
     values: dict[str, Any]
+    """Holds the values by their columns. They may be the record's own, which other code reads afterwards, so a
+    destination does not change them."""
 
 
 @dataclass(frozen=True, slots=True)

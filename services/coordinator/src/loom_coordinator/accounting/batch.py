@@ -5,11 +5,10 @@ A fact carries the batch's cumulative tally, so the furthest fact tells all: fac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
-
-from sqlalchemy import RowMapping
 
 from loom_common.contracts.v1 import BatchFact
 from loom_common.domain.run.calls import Calls, advanced, difference
@@ -20,6 +19,7 @@ UNDERWAY = "underway"
 DONE = "done"
 
 _ORDER = {stage: rank for rank, stage in enumerate(Stage)}
+_NOTHING = Tally.of({})
 _EMPTY: dict[str, Any] = {}
 _NO_MONEY = dict.fromkeys(
     ("calls_made", "calls_from_cache", "tokens_in", "tokens_out", "cost_transform", "cost_evaluate"), 0
@@ -64,7 +64,7 @@ class Batch:
     slice: int = -1
     position: int = -1
     stage: Stage = Stage.EXTRACT
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = _NOTHING
     kept: int = 0
     """Records of it that the quarantine holds."""
     unread: int = -1
@@ -74,6 +74,10 @@ class Batch:
     waited: dict[int, int] = field(default_factory=dict)
     usages: dict[str, BatchUsage] = field(default_factory=dict)
     """The cost that each stage paid for it, by the name of the stage."""
+
+    def copied(self) -> Batch:
+        """Return a copy. What the batch holds is never changed, only replaced."""
+        return Batch(*_values(self))
 
     def pay(self, stage: Stage, usage: BatchUsage) -> tuple[Calls, ...]:
         """Take a stage's usage, unless a better one is known. Return what that adds to the books."""
@@ -90,8 +94,9 @@ class Batch:
         """Return the fields of the tally, with the cost of all stages, also of those that are still at work."""
         amounts: dict[str, float] = {**vars(self.tally), **_NO_MONEY}
         for stage, usage in self.usages.items():
-            for name, amount in advanced(usage.calls, stage).items():
-                amounts[name] += amount
+            if usage.calls:
+                for name, amount in advanced(usage.calls, stage).items():
+                    amounts[name] += amount
         return amounts
 
     def advance(self, stage: Stage, tally: Tally) -> None:
@@ -144,7 +149,7 @@ class Batch:
             **self.amounts,
             "kept": self.kept,
             "unread": self.unread,
-            "seconds": self.seconds,
+            "seconds": self.seconds or _EMPTY,
             "latency": {str(bucket): count for bucket, count in self.latency.items()} if self.latency else _EMPTY,
             "waited": {str(bucket): count for bucket, count in self.waited.items()} or None,
             "calls": {stage: usage.as_json() for stage, usage in self.usages.items()} or None,
@@ -159,20 +164,29 @@ def furthest(stage: Stage, tally: Tally) -> Stage:
     return max([stage, *(each for each, records in counted.items() if records)], key=_ORDER.__getitem__)
 
 
-def from_row(row: RowMapping) -> Batch:
-    """Return the batch of a row."""
+_TALLY = tuple(Tally.model_fields)
+COLUMNS = ("run_id", "batch_id", "partition", "slice", "position", "stage", *_TALLY, "kept", "unread", "seconds",
+           "latency", "waited", "calls")  # fmt: skip
+"""The columns from which a batch is made, in their order."""
+_values = attrgetter(*(each.name for each in fields(Batch)))
+
+
+def from_row(row: Sequence[Any]) -> Batch:
+    """Return the batch of a row with `COLUMNS`."""
+    run_id, batch_id, partition, number, position, stage, *amounts = row
+    *amounts, kept, unread, seconds, latency, waited, calls = amounts
     return Batch(
-        run_id=row["run_id"],
-        batch_id=row["batch_id"],
-        partition=row["partition"],
-        slice=row["slice"],
-        position=row["position"],
-        stage=Stage(row["stage"]),
-        tally=Tally.of({name: row[name] for name in Tally.model_fields}),
-        kept=row["kept"],
-        unread=row["unread"],
-        seconds=row["seconds"],
-        latency={int(bucket): count for bucket, count in row["latency"].items()},
-        waited={int(bucket): count for bucket, count in (row["waited"] or {}).items()},
-        usages={stage: BatchUsage.of_json(said) for stage, said in (row["calls"] or {}).items()},
+        run_id=run_id,
+        batch_id=batch_id,
+        partition=partition,
+        slice=number,
+        position=position,
+        stage=Stage(stage),
+        tally=Tally.of(dict(zip(_TALLY, amounts, strict=True))),
+        kept=kept,
+        unread=unread,
+        seconds=seconds,
+        latency={int(bucket): count for bucket, count in latency.items()} if latency else {},
+        waited={int(bucket): count for bucket, count in waited.items()} if waited else {},
+        usages={stage: BatchUsage.of_json(said) for stage, said in calls.items()} if calls else {},
     )

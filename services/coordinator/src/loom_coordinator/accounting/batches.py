@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from loom_common.contracts.v1 import BatchFact, CallsPaid, RecordsKept, SliceExt
 from loom_common.domain.run.calls import Calls
 from loom_common.flow import Stage
 from loom_coordinator.accounting import failure_limits, running_totals
-from loom_coordinator.accounting.batch import UNDERWAY, Batch, BatchUsage, from_row
+from loom_coordinator.accounting.batch import COLUMNS, UNDERWAY, Batch, BatchUsage, from_row
 from loom_coordinator.accounting.failure_limits import NONE, Count
 from loom_coordinator.db import run_totals
 from loom_coordinator.db.run import Run
@@ -51,7 +50,7 @@ async def apply(unit: UnitOfWork, runs: Mapping[str, Run], facts: Sequence[Fact]
     if not facts:
         return Applied({}, (), {})
     known = await _read(unit, facts)
-    before = {key: copy.copy(batch) for key, batch in known.items()}
+    before = {key: batch.copied() for key, batch in known.items()}
     paid = [each for fact in facts for each in _take(known, fact)]
     changed = {key: batch for key, batch in known.items() if batch != before.get(key)}
     await unit.upsert(batches, [batch.row(unit.now) for batch in changed.values()])
@@ -133,7 +132,7 @@ async def _read(unit: UnitOfWork, facts: Iterable[Fact]) -> dict[Key, Batch]:
                 names.add(fact.batch_id)
     named = {"run_ids": list(run_ids), "batch_ids": list(names)}
     rows = await unit.connection.execute(_named(unit.dialect), named)
-    return {(row["run_id"], row["batch_id"]): from_row(row) for row in rows.mappings()}
+    return {(batch.run_id, batch.batch_id): batch for batch in map(from_row, rows)}
 
 
 @functools.cache
@@ -141,4 +140,5 @@ def _named(dialect: str) -> Select[tuple[object, ...]]:
     """Batch ids are unique across runs; the runs are named because the key, and so its index, begins with them."""
     mine: BindParameter[list[str]] = bindparam("run_ids")
     named: BindParameter[list[str]] = bindparam("batch_ids")
-    return select(batches).where(one_of(dialect, batches.c.run_id, mine), one_of(dialect, batches.c.batch_id, named))
+    columns = [batches.c[name] for name in COLUMNS]
+    return select(*columns).where(one_of(dialect, batches.c.run_id, mine), one_of(dialect, batches.c.batch_id, named))

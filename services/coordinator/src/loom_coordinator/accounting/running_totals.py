@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from loom_common.domain.run.tally import Tally
@@ -27,16 +27,19 @@ def changed(totals: RunTotals, changes: Sequence[Change], now: dt.datetime) -> R
     amounts: dict[str, Any] = dict(vars(totals.tally))
     seconds, latency, waited = dict(totals.seconds), dict(totals.latency), dict(totals.waited)
     underway, done, ended = totals.underway, totals.done, totals.ended
-    for batch, sign in _signed(changes):
-        _add(amounts, batch.amounts, sign)
-        _add(seconds, batch.seconds, sign)
-        _add(latency, batch.latency, sign)
-        _add(waited, batch.waited, sign)
-        if batch.state == DONE:
-            done += sign
-            ended += sign * batch.tally.entered
-        else:
-            underway += sign
+    for before, after in changes:
+        _add(amounts, {} if before is None else before.amounts, after.amounts)
+        _add(seconds, {} if before is None else before.seconds, after.seconds)
+        _add(latency, {} if before is None else before.latency, after.latency)
+        _add(waited, {} if before is None else before.waited, after.waited)
+        for batch, sign in ((before, -1), (after, 1)):
+            if batch is None:
+                continue
+            if batch.state == DONE:
+                done += sign
+                ended += sign * batch.tally.entered
+            else:
+                underway += sign
     return RunTotals(
         tally=Tally.of(amounts),
         underway=underway,
@@ -57,18 +60,15 @@ def records_per_second(totals: RunTotals, age: float, now: dt.datetime) -> float
     return (totals.ended - (before[-1] if before else 0)) / min(LATELY_SECONDS, max(1.0, age))
 
 
-def _signed(changes: Iterable[Change]) -> Iterable[tuple[Batch, int]]:
-    for before, after in changes:
-        if before is not None:
-            yield before, -1
-        yield after, 1
-
-
-def _add(sums: dict[K, N], amounts: Mapping[K, N], sign: int) -> None:
-    for name, amount in amounts.items():
-        if amount:
-            more = amount if sign > 0 else -amount
+def _add(sums: dict[K, N], before: Mapping[K, N], after: Mapping[K, N]) -> None:
+    """Add to the sums by how much the amounts of a batch have changed."""
+    for name, amount in after.items():
+        more = amount - before[name] if name in before else amount
+        if more:
             sums[name] = sums[name] + more if name in sums else more
+    for name, amount in before.items():
+        if amount and name not in after:
+            sums[name] -= amount
 
 
 def _lately(known: Sequence[tuple[float, int]], ended: int, now: float) -> tuple[tuple[float, int], ...]:

@@ -60,18 +60,20 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     # What has ended beside a window of a stream makes room for its next slice.
     known = await run_rows.lock(unit, named | {window for each in named if (window := window_beside(each)) is not None})
     new = [message for message in messages if message.correlation_id in known]
+    saying = saying_more(new)
     applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
     observe.progress(unit, known, applied)
     known |= {run_id: replace(known[run_id], totals=totals) for run_id, totals in applied.totals.items()}
     await usage.book(unit, applied.paid)
-    await quality.keep(unit, known, new)
-    await steps.keep(unit, new)
-    await schemas.keep(unit, new)
-    await incremental.keep(unit, known, new)
-    await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
-    await record_answers.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.answered])
-    await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
-    for fact in new:
+    await quality.keep(unit, known, saying)
+    await steps.keep(unit, saying)
+    await schemas.keep(unit, saying)
+    await incremental.keep(unit, known, saying)
+    of_batches = [fact for fact in saying if isinstance(fact, BatchFact)]
+    await _keep_evaluations(unit, [fact for fact in of_batches if fact.evaluations])
+    await record_answers.keep(unit, [fact for fact in of_batches if fact.answered])
+    await record_outputs.keep(unit, [fact for fact in of_batches if fact.outputs])
+    for fact in saying:
         if isinstance(fact, SliceExtracted) and _of_a_stream(known[fact.run_id], fact):
             beside = await stream_windows.answered(unit, known[fact.run_id], fact)
             if beside is not None:
@@ -82,13 +84,19 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
             await partitions.answered(unit, known[fact.run_id], fact)
         elif isinstance(fact, SourceChecked | DestinationChecked):
             await preflight.answered(unit, known[fact.run_id], fact)
-    await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
+    await _keep_rows(unit, known, [fact for fact in of_batches if fact.rows])
     awaited = []
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
         told = await _told_of_waits(unit, run, mine)
         awaited.append(await _go_on(unit, told, mine, applied.counted.get(run_id, {})))
     return min((ends for ends in awaited if ends is not None), default=None)
+
+
+def saying_more(facts: Sequence[Message]) -> list[Message]:
+    """Return the facts without those that only bring the counts and times of a batch up to date. In a run whose records
+    are only moved these are nearly all, and nobody else has to look at each of them."""
+    return [fact for fact in facts if not (isinstance(fact, BatchFact) and fact.counts_only)]
 
 
 def _of_a_stream(run: Run, fact: SliceExtracted) -> bool:
@@ -103,6 +111,8 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
         if facts:
             await completion.correct(unit, run, facts)
         return None
+    moved = any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
+    facts = saying_more(facts)
     failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run.epoch), None)
     if failure is not None:
         end = completion.lose if failure.rows_lost else completion.fail
@@ -118,8 +128,7 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
     if spent is not None:
         await budget_pause.pause(unit, run, spent)
         return None
-    moved = checked or any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
-    if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
+    if (moved or checked) and (limit := await failure_limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
         return None
     finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run.epoch]
@@ -196,7 +205,7 @@ async def _told_of_waits(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -
     moved = {moved for fact in facts if (moved := _moved(fact)) is not None}
     if notice is not None and moved and not waiting_text.still_true(notice, moved, unit.now):
         notice = None
-    for fact in facts:
+    for fact in saying_more(facts):
         if isinstance(fact, StageDelayed):
             notice = waiting_text.to_tell(notice, _waiting(fact, unit.now), unit.now)
     if notice == run.notice:

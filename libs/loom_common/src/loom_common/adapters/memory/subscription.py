@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from loom_common.adapters.bus_errors import at_least_one
 from loom_common.adapters.memory.queue import Entry, MemoryQueue
+from loom_common.contracts.envelope import Message
 
 
 class MemoryDelivery:
@@ -14,6 +15,7 @@ class MemoryDelivery:
 
     __slots__ = (
         "_entry",
+        "_message_id",
         "_subscription",
         "body",
         "content_encoding",
@@ -22,7 +24,6 @@ class MemoryDelivery:
         "exchange",
         "headers",
         "message",
-        "message_id",
         "redelivered",
         "reply_to",
         "routing_key",
@@ -34,12 +35,12 @@ class MemoryDelivery:
         wire = entry.wire
         self._subscription = subscription
         self._entry = entry
+        self._message_id = wire.message_id
         self.body = wire.body
         self.message = wire.message
         self.exchange = entry.exchange
         self.routing_key = entry.routing_key
         self.type: str | None = wire.type or None
-        self.message_id: str | None = wire.message_id or None
         self.correlation_id: str | None = wire.correlation_id or None
         self.content_encoding = wire.content_encoding
         self.reply_to = wire.reply_to
@@ -47,6 +48,13 @@ class MemoryDelivery:
         self.headers: Mapping[str, object] = wire.headers
         self.deliveries = entry.deliveries
         self.redelivered = entry.deliveries > 0
+
+    @property
+    def message_id(self) -> str | None:
+        """Return the id of the message, which one that is handed over tells itself."""
+        if not self._message_id and isinstance(self.message, Message):
+            self._message_id = self.message.message_id
+        return self._message_id or None
 
     async def ack(self) -> None:
         self._subscription.settle(self._entry)

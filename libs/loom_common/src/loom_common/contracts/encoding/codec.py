@@ -40,12 +40,14 @@ def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire
     """Return the message as it is published, on a bus that `hands_over` messages or on another one.
 
     A work message is encoded exactly: raises `ValueError` where it holds what UTF-8 JSON cannot. It is given along with
-    its encoding, because it is what a consumer would decode; a bus that hands messages over needs no encoding of it. In
-    a reporting message such values are replaced, because the report of a failure must not fail."""
+    its encoding, because it is what a consumer would decode; a bus that hands messages over needs no encoding of it,
+    and asks the message for its id. In a reporting message such values are replaced, because the report of a failure
+    must not fail; one that holds none is handed over, too."""
     message = outgoing.message
     exact = outgoing.route.exchange == Exchange.WORK
+    handed_over = hands_over and (exact or message.equals_its_encoding)
     headers: dict[str, str | int] = {"loom-attempt": outgoing.attempt}
-    body, encoding = (b"", None) if exact and hands_over else _encoded(message, headers, exact=exact)
+    body, encoding = (b"", None) if handed_over else _encoded(message, headers, exact=exact)
     if (epoch := epoch_of(message)) is not None:
         headers["loom-epoch"] = epoch
     if (traceparent := tracer().traceparent(message.correlation_id)) is not None:
@@ -55,7 +57,7 @@ def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire
         routing_key=outgoing.route.key,
         body=body,
         type=message.type,
-        message_id=message.message_id,
+        message_id="" if handed_over else message.message_id,
         correlation_id=readable(outgoing.correlation_id or message.correlation_id),
         content_type=JSON,
         content_encoding=encoding,
@@ -63,7 +65,7 @@ def encode(outgoing: Outgoing, app_id: str, *, hands_over: bool = False) -> Wire
         app_id=app_id,
         headers=headers,
         mandatory=outgoing.mandatory,
-        message=message if exact else None,
+        message=message if exact or handed_over else None,
     )
 
 

@@ -10,6 +10,7 @@ from loom_common.contracts.v1.preflight import PreflightCheck, PreflightColumn
 from loom_common.contracts.v1.step_counts import StepCount
 from loom_common.contracts.v1.work import BatchHeader
 from loom_common.domain.incremental.window import Window
+from loom_common.domain.json_values.exactly_json import is_exactly_json
 from loom_common.domain.run.calls import Calls, Tier
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
@@ -142,6 +143,10 @@ class SliceExtracted(Message):
     def message_id(self) -> str:
         return message_id("slice-extracted", self.run_id, self.partition, self.slice, self.epoch)
 
+    @property
+    def equals_its_encoding(self) -> bool:
+        return not self.checks and self.columns is None and self.window is None and is_exactly_json(self.cursor)
+
 
 class Interaction(Part):
     """Describes a question of an evaluator to a model, and the answer that it used."""
@@ -220,6 +225,16 @@ class BatchFact(Message):
     @property
     def message_id(self) -> str:
         return message_id("fact", self.header.batch_id, self.stage)
+
+    @property
+    def counts_only(self) -> bool:
+        """Tell whether it says nothing of its batch beside the tally and times."""
+        said = self.evaluations or self.calls or self.rows or self.checks or self.outputs or self.answered or self.steps
+        return not said and self.columns is None
+
+    @property
+    def equals_its_encoding(self) -> bool:
+        return self.counts_only
 
 
 class CallsPaid(Message):

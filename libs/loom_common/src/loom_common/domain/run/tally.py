@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from loom_common.domain.frozen_models import replaced
+
 
 class Tally(BaseModel):
     """Counts of records and model calls, and costs in USD, over the stages passed so far."""
@@ -52,12 +54,13 @@ class Tally(BaseModel):
     @staticmethod
     def of(amounts: Mapping[str, float]) -> "Tally":
         """Return the tally of these amounts, one for each field, as a table holds them: they are not checked."""
-        return _nothing().model_copy(update=amounts)
+        return replaced(_nothing(), **amounts)
 
     def plus(self, **more: float) -> Self:
         """Return a copy with the amounts added to its fields."""
-        changed = {name: getattr(self, name) + amount for name, amount in more.items() if amount}
-        return self.model_copy(update=changed) if changed else self
+        known = vars(self)
+        changed = {name: known[name] + amount for name, amount in more.items() if amount}
+        return replaced(self, **changed) if changed else self
 
     def __add__(self, other: "Tally") -> "Tally":
         return self.plus(**{name: getattr(other, name) for name in type(other).model_fields})

@@ -8,10 +8,10 @@ subscriptions the worker has: see `subscriptions.py`."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
+from types import TracebackType
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +96,23 @@ class InFlightMessages:
         mean = self._told_parts / self._told_messages
         return WorkInFlight(self._messages, self._left, self._left * mean, max(self._at_once))
 
-    @contextmanager
-    def one(self) -> Iterator[InFlightMessage]:
-        """Within the block, one more message is in flight: the one that is yielded."""
+    def one(self) -> _OneMore:
+        """Within the block, one more message is in flight: the one that the block is given."""
+        return _OneMore(self)
+
+    def begun(self) -> InFlightMessage:
+        """Return one more message that is in flight, until it has `ended`."""
         message = InFlightMessage(self._less, self._told)
         self._messages += 1
         self._less(-1.0)
-        try:
-            yield message
-        finally:
-            self._messages -= 1
-            if message.at_once is not None:
-                self._forget(message.of_parts, message.at_once)
-            self._less(message.left)
+        return message
+
+    def ended(self, message: InFlightMessage) -> None:
+        """Note that the message is in flight no more."""
+        self._messages -= 1
+        if message.at_once is not None:
+            self._forget(message.of_parts, message.at_once)
+        self._less(message.left)
 
     def _less(self, by: float) -> None:
         self._left -= by
@@ -125,3 +129,23 @@ class InFlightMessages:
         self._at_once[at_once] -= 1
         if not self._at_once[at_once]:
             del self._at_once[at_once]
+
+
+class _OneMore:
+    """Counts one message as in flight within a block. It is a class, because every message passes it, and a generator
+    takes longer."""
+
+    __slots__ = ("_all", "_message")
+    _message: InFlightMessage
+
+    def __init__(self, all_messages: InFlightMessages) -> None:
+        self._all = all_messages
+
+    def __enter__(self) -> InFlightMessage:
+        self._message = self._all.begun()
+        return self._message
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._all.ended(self._message)

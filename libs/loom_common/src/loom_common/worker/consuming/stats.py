@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import TracebackType
 
 from loom_common.ports.tracing import SpanReference, tracer
 from loom_common.worker.consuming.in_flight import InFlightMessage
@@ -79,18 +79,34 @@ class ConsumerStats:
     def count(self, outcome: MessageOutcome) -> None:
         self.outcomes[outcome] += 1
 
-    @contextmanager
-    def timed(self, message: InFlightMessage, run_id: str = "") -> Iterator[None]:
+    def timed(self, message: InFlightMessage, run_id: str = "") -> _Timed:
         """Begin `message`, which belongs to the run `run_id`, and count how long the block takes, also where it
         raises."""
-        began = time.perf_counter()
-        message.begin()
-        before = message.seconds()
-        try:
-            yield
-        finally:
-            self.durations.add(time.perf_counter() - began, tracer().reference(run_id))
-            self.worked += message.seconds() - before
+        return _Timed(self, message, run_id)
+
+
+class _Timed:
+    """Counts how long a block takes. It is a class, because every message passes it, and a generator takes longer."""
+
+    __slots__ = ("_before", "_began", "_message", "_run_id", "_stats")
+
+    def __init__(self, stats: ConsumerStats, message: InFlightMessage, run_id: str) -> None:
+        self._stats = stats
+        self._message = message
+        self._run_id = run_id
+        self._began = self._before = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+        self._message.begin()
+        self._before = self._message.seconds()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stats = self._stats
+        stats.durations.add(time.perf_counter() - self._began, tracer().reference(self._run_id))
+        stats.worked += self._message.seconds() - self._before
 
 
 @dataclass(frozen=True, slots=True)
