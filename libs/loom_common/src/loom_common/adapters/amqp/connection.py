@@ -15,6 +15,7 @@ from typing import Any
 
 import aiormq
 from aio_pika import RobustConnection
+from aio_pika.abc import ConnectionParameter
 from aio_pika.exceptions import (
     CONNECTION_EXCEPTIONS,
     AuthenticationError,
@@ -24,6 +25,7 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
+from loom_common.adapters.amqp.socket_writes import GatheringTransport
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable
@@ -42,6 +44,15 @@ def cancelled_by_us() -> bool:
     """Say whether the `CancelledError` that is being handled is a cancellation of this task."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+class _Connection(RobustConnection):
+    """Passes on to aiormq how the socket is opened, which aio-pika has no parameter for."""
+
+    PARAMETERS = (
+        *RobustConnection.PARAMETERS,
+        ConnectionParameter(name="transport_factory", parser=lambda given: given, is_kwarg=True),
+    )
 
 
 class AmqpConnection:
@@ -72,8 +83,11 @@ class AmqpConnection:
             raise ConfigurationError(
                 f"The broker's address {place} cannot be read; expected amqp://user:password@host/."
             )
-        connection = RobustConnection(
-            address, client_properties={"connection_name": name}, reconnect_interval=RECONNECT_EVERY
+        connection = _Connection(
+            address,
+            client_properties={"connection_name": name},
+            reconnect_interval=RECONNECT_EVERY,
+            transport_factory=GatheringTransport(),
         )
         try:
             await connection.connect(timeout=patience)

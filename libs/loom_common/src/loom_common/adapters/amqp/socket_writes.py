@@ -1,0 +1,55 @@
+"""Writes to a socket at once what a connection to RabbitMQ sends in one turn of the event loop.
+
+The client writes each message and each acknowledgement for itself. Each of these writes is a system call, and each may
+wake the broker, which then reads a part of what is sent to it together and passes that on alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+
+class GatheringWriter(asyncio.StreamWriter):
+    """Holds what is written until the event loop's next turn, or until somebody waits for it to be sent."""
+
+    def __init__(self, opened: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
+        """Take the place of an open connection's writer. That one is kept, because it closes the connection when it is
+        not used any more."""
+        transport, self._turns = opened.transport, asyncio.get_running_loop()
+        super().__init__(transport, transport.get_protocol(), reader, self._turns)
+        self._opened = opened
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._held:
+            self._turns.call_soon(self._send)
+        self._held.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self._send()
+        super().write_eof()
+
+    async def drain(self) -> None:
+        self._send()
+        await super().drain()
+
+    def close(self) -> None:
+        self._send()
+        super().close()
+
+    def _send(self) -> None:
+        held, self._held = self._held, []
+        if held and not self.is_closing():  # where the connection is lost, the reader says so
+            self.writelines(held)
+
+
+class GatheringTransport(TransportFactory):
+    """Opens connections that gather what is written to them, with TLS where the address is one of `amqps`."""
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        opening = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await opening.create(url, **kwargs)
+        return reader, GatheringWriter(writer, reader)
