@@ -48,7 +48,7 @@ class Harness:
     async def slice(
         self, number: int = 0, cursor: Any = None, max_batches: int = 2, **more: Any
     ) -> tuple[list[Outgoing], SliceExtracted]:
-        """Ask for a slice. Returns all messages that answer, and the last of them, which tells of the slice."""
+        """Ask for a slice. Returns all messages that answer, and the first of them, which tells of the slice."""
         plan = await self.payloads.put(self.plan.encoded())
         request = ExtractSlice(
             run_id="run_2",
@@ -62,7 +62,7 @@ class Harness:
             **more,
         )
         outgoing = await outgoing_of(self.replay, request)
-        told = outgoing[-1].message
+        told = outgoing[0].message
         assert isinstance(told, SliceExtracted)
         return outgoing, told
 

@@ -95,13 +95,13 @@ def test_the_end_of_what_a_run_may_extract_is_the_end_of_its_source():
     assert not slice_of([good("a")], request_of(limit=2)).end
 
 
-def test_each_batch_goes_on_before_its_kept_records_and_the_fact_comes_last():
+def test_the_fact_comes_first_and_each_batch_goes_on_before_its_kept_records():
     outgoing = routed([good("a"), bad("b"), good("c")])
     assert [str(each.route) for each in outgoing] == [
+        "loom.events/slice.extracted.p",
         "loom.work/transform.p",
         "loom.quarantine/quarantine.extract.p",
         "loom.work/transform.p",
-        "loom.events/slice.extracted.p",
     ]
 
 
@@ -131,7 +131,7 @@ def test_the_same_slice_has_the_same_ids_whoever_extracts_it():
 
 def test_batches_whose_keys_are_not_checked_are_extracted_first():
     outgoing = routed([good("a")], unchecked=True)
-    assert str(outgoing[0].route) == "loom.work/extract.p"
+    assert [str(each.route) for each in outgoing[1:]] == ["loom.work/extract.p"]
 
 
 def test_kept_records_name_the_attempt_that_kept_them():
@@ -152,12 +152,12 @@ def test_batches_go_past_stages_without_work_and_the_fact_counts_what_these_let_
 
 def test_a_batch_without_a_good_record_is_not_published_past_stages_without_work_either():
     outgoing = routed([bad("a"), bad("b")], stages=NOTHING_BETWEEN)
-    assert [type(each.message) for each in outgoing] == [RecordsQuarantined, SliceExtracted]
+    assert [type(each.message) for each in outgoing] == [SliceExtracted, RecordsQuarantined]
     [fact] = of_type(outgoing, SliceExtracted)
     assert fact.batches[0].tally.balanced
 
 
 def test_keys_are_checked_before_stages_without_work_are_passed():
-    [batch, fact] = routed([good("a")], stages=NOTHING_BETWEEN, unchecked=True)
+    [fact, batch] = routed([good("a")], stages=NOTHING_BETWEEN, unchecked=True)
     assert str(batch.route) == "loom.work/extract.p"
     assert (batch.message.header.tally, fact.message.batches[0].tally.transformed) == (fact.message.batches[0].tally, 0)

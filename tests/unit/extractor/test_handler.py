@@ -138,9 +138,9 @@ async def test_a_slice_ends_with_its_piece(tmp_path):
     assert [batch.batch_id for batch in fact.batches] == [batch_id("run_1", 1, 0, 0)]
 
 
-async def test_a_slice_is_cut_into_batches_and_ends_with_its_fact(tmp_path):
+async def test_a_slice_begins_with_its_fact_and_is_cut_into_batches(tmp_path):
     outgoing = await Harness(tmp_path, [good(n) for n in range(10)]).extract()
-    assert [str(each.route) for each in outgoing] == [*["loom.work/transform.p"] * 3, "loom.events/slice.extracted.p"]
+    assert [str(each.route) for each in outgoing] == ["loom.events/slice.extracted.p", *["loom.work/transform.p"] * 3]
     batches = of_type(outgoing, BatchExtracted)
     assert [[record.id for record in batch.records] for batch in batches] == [["0", "1"], ["2", "3"], ["4", "5"]]
     assert [batch.header.batch_id for batch in batches] == [batch_id("run_1", 0, 0, n) for n in range(3)]

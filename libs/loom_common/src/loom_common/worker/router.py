@@ -91,7 +91,8 @@ def checked_destination(request: CheckDestination, result: DestinationChecked, _
 
 
 def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:
-    """Route the slice's batches, the records kept back, and last the fact that lists every batch.
+    """Route first the fact that lists every batch of the slice and tells where the next one begins, then the batches
+    and the records kept back: the next slice is asked for while the batches are published.
 
     Only the batches in `request.positions` are published, where it names any; all are reported. A batch without a good
     record is not published: the fact ends it."""
@@ -124,7 +125,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         others=result.others,
         known=result.known,
     )
-    return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
+    return [Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact), *outgoing]
 
 
 def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> list[Outgoing]:

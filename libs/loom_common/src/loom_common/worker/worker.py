@@ -37,6 +37,7 @@ from loom_common.worker import delivered, failure_messages
 from loom_common.worker.batch_progress import BatchProgress
 from loom_common.worker.consumer_spec import Carrier, ConsumerSpec
 from loom_common.worker.consuming.in_flight import InFlightMessage, InFlightMessages
+from loom_common.worker.consuming.publishing import Publishing
 from loom_common.worker.consuming.stats import ConsumerStats, MessageOutcome
 from loom_common.worker.consuming.subscriptions import Subscriptions
 from loom_common.worker.context import Context, Progress
@@ -153,22 +154,30 @@ class Worker:
             bind(run_id=run_id, **delivered.batch_of(message))  # they end with the task
             traced = partial(delivered.attributes, self._consumer.queue, message, delivery)
             with tracer().consumed(f"process {self._consumer.queue}", run_id, delivery.headers, traced):
-                await self._publish(await self._outcome(message, delivery, in_flight))
+                publishing = Publishing(self._bus)
+                try:
+                    await self._publish(await self._outcome(message, delivery, in_flight, publishing))
+                    await publishing.confirmed()
+                finally:
+                    await publishing.end()
         except UnreadableMessage as error:
             log.error("unreadable message set aside", queue=self._consumer.queue, reason=str(error))
             self._stats.count(MessageOutcome.FAILED)
             await self._bus.publish([failure_messages.dead_letter(delivery, str(error), self._service)])
 
-    async def _outcome(self, message: Message, delivery: Delivery, in_flight: InFlightMessage) -> Sequence[Wire]:
-        """Return the encoded messages that follow from the message. Raises `UnreadableMessage` where its records are
-        not what they should be, which is seen when they are read."""
+    async def _outcome(
+        self, message: Message, delivery: Delivery, in_flight: InFlightMessage, publishing: Publishing
+    ) -> Sequence[Wire]:
+        """Return the encoded messages that follow from the message; of many the last ones, while the others are already
+        `publishing`. Raises `UnreadableMessage` where its records are not what they should be, which is seen when they
+        are read."""
         attempt = delivered.attempt_of(delivery)
         context: Context | None = None
         while not self._guard.stale(message):
             progress = Progress(delivered.records_of(message), in_flight)
             context = Context(attempt, delivered.usage_of(message), progress, self._clock)
             try:
-                wires = self._wires(await self._handle(message, context, in_flight))
+                wires = await publishing.encoded(await self._handle(message, context, in_flight), self._wires)
             except BudgetExhausted as spent:
                 paid = await self._settle_costs(message, context)
                 return self._wires([*paid, *self._recovery.unpaid(message, spent)])

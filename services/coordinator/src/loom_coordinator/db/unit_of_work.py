@@ -19,6 +19,7 @@ from loom_common.bulk_insert import BulkInsert
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
+from loom_common.ports.bus import Wire
 from loom_common.ports.tracing import RunEnd, SpanReference
 from loom_coordinator.db.pipeline_metrics import Observation
 from loom_coordinator.db.tables.work import inbox, outbox
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 NAME = "coordinator"
+
+
+_ENTER_OUTBOX = outbox.insert().returning(outbox.c.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Holds what a unit has sent."""
+
+    wires: Sequence[Wire] = ()
+    rows: Sequence[int] = ()
+    """Holds the ids of its rows in the outbox; none where it stands in memory alone."""
 
 
 @dataclass(slots=True)
@@ -44,6 +57,8 @@ class UnitOfWork:
     """What is counted once the transaction is committed."""
     ended: list[RunEnd] = field(default_factory=list)
     """The runs that end with the transaction."""
+    sent: Sent = field(default_factory=Sent)
+    """What is published once the transaction is committed."""
 
     @property
     def observes(self) -> bool:
@@ -94,7 +109,7 @@ class UnitOfWork:
         return (await self.connection.execute(statement, row)).scalar_one_or_none() is not None
 
     def taken(self) -> list[Outgoing]:
-        """Return what is to be sent. It is not written into the outbox then."""
+        """Return what is to be sent. It is not written into the outbox by `flush` then."""
         taken, self._outgoing = self._outgoing, []
         return taken
 
@@ -104,32 +119,27 @@ class UnitOfWork:
             return
         from loom_common.contracts.encoding.codec import encode  # who reads run state sends nothing
 
-        rows = []
-        for outgoing in self._outgoing:
-            wire = encode(outgoing, NAME)
-            rows.append(
-                {
-                    "owner": self.owner,
-                    "exchange": wire.exchange,
-                    "routing_key": wire.routing_key,
-                    "body": wire.body,
-                    "properties": {
-                        "type": wire.type,
-                        "message_id": wire.message_id,
-                        "correlation_id": wire.correlation_id,
-                        "content_encoding": wire.content_encoding,
-                        "headers": dict(wire.headers),
-                        "mandatory": wire.mandatory,
-                    },
-                    "created_at": self.now,
-                }
-            )
-        await self.connection.execute(outbox.insert(), rows)
-
-    @property
-    def sends(self) -> bool:
-        """Tell whether anything waits to be sent."""
-        return bool(self._outgoing)
+        wires = [encode(outgoing, NAME) for outgoing in self.taken()]
+        rows = [
+            {
+                "owner": self.owner,
+                "exchange": wire.exchange,
+                "routing_key": wire.routing_key,
+                "body": wire.body,
+                "properties": {
+                    "type": wire.type,
+                    "message_id": wire.message_id,
+                    "correlation_id": wire.correlation_id,
+                    "content_encoding": wire.content_encoding,
+                    "headers": dict(wire.headers),
+                    "mandatory": wire.mandatory,
+                },
+                "created_at": self.now,
+            }
+            for wire in wires
+        ]
+        entered = await self.connection.execute(_ENTER_OUTBOX, rows)
+        self.sent = Sent(wires, list(entered.scalars()))
 
 
 def one_of(dialect: str, column: ColumnElement[str], values: BindParameter[list[str]]) -> ColumnElement[bool]:

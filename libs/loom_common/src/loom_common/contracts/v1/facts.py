@@ -118,7 +118,7 @@ class SlicedBatch(Part):
 
 
 class SliceExtracted(Message):
-    """A slice was read and its batches were published. `cursor` is the start of the next slice."""
+    """A slice was read, and its batches are published after this. `cursor` is the start of the next slice."""
 
     type: ClassVar[str] = "loom.slice.extracted.v1"
 
