@@ -1,15 +1,17 @@
 """Tests that records are decoded when they are read, and passed on as they came by a stage that does not read them."""
 
+import datetime as dt
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import RECORDS_AT, decode, encode
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.records import EncodedRecords
+from loom_common.contracts.records import EncodedRecords, encoded
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchExtracted,
@@ -34,6 +36,12 @@ RECORDS = (
     ExtractedRecord("3", {}, Derived("1", "split", ("text",))),
 )
 DIRECT = (Stage.EXTRACT, Stage.LOAD)
+
+
+class Text(str):
+    """Stands for a text of a type of its own."""
+
+    __slots__ = ()
 
 
 class Arrived:
@@ -153,3 +161,30 @@ def test_whatever_a_record_holds_it_comes_to_the_loader_as_if_every_stage_had_re
     assert (
         received(BatchEvaluated, evaluated).records == passed_unscored(unchanged(records, tuple(Stage)).records).records
     )
+
+
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.sampled_from([1e16, -0.0, 5e-324, 2**70])
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each)
+)
+CONTENTS = st.dictionaries(st.text(), VALUES, max_size=3)
+
+
+@given(
+    st.lists(st.tuples(st.text(), CONTENTS, st.none() | CONTENTS, st.none() | st.just(Derived("%b", "split")))),
+    st.sampled_from([EvaluatedRecord, TransformedRecord, ExtractedRecord]),
+)
+def test_records_are_written_as_pydantic_writes_them(given_records, kind):
+    if kind is ExtractedRecord:
+        records = [kind(name, data, derived) for name, data, _, derived in given_records]
+    else:
+        records = [kind(name, data, output, None, derived) for name, data, output, derived in given_records]
+    to_json = TypeAdapter(kind).serializer.to_json
+    assert encoded(records, kind) == b"[" + b",\n".join(map(to_json, records)) + b"]"
+
+
+@pytest.mark.parametrize("value", [2**64, dt.datetime(2026, 1, 2, tzinfo=dt.UTC), Text("a"), (1, "b"), {1: 2}])
+def test_values_that_the_quicker_encoder_refuses_or_writes_otherwise_are_written_by_pydantic(value):
+    records = [ExtractedRecord("1", {"a": 1}), ExtractedRecord("2", {"a": value})]
+    to_json = TypeAdapter(ExtractedRecord).serializer.to_json
+    assert encoded(records, ExtractedRecord) == b"[" + b",\n".join(map(to_json, records)) + b"]"

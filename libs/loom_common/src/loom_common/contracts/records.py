@@ -4,10 +4,13 @@ A stage that has nothing to do for a batch passes its records on as they came: n
 then a cost of the stage. The JSON has one record a line, so that a stage can complete each record without decoding it:
 a line break within a record is always escaped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, TypeVar, get_args, overload
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar, get_args, overload
 
+import orjson
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
@@ -19,6 +22,8 @@ Other = TypeVar("Other")
 
 _BETWEEN = b",\n"
 _LINE_END = b"}" + _BETWEEN
+_EXACTLY = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+"""Makes the encoder refuse what pydantic writes in another way."""
 
 
 class EncodedRecords(Sequence[R]):
@@ -87,8 +92,40 @@ def encoded(records: Sequence[Any], kind: type[Any]) -> bytes:
     """Return records as a JSON array with one record a line. Raises `ValueError` where they hold what JSON cannot."""
     if isinstance(records, EncodedRecords) and records.kind is kind:
         return records.json
-    to_json = _one(kind).serializer.to_json  # type: ignore[arg-type]  # likewise
-    return b"[" + _BETWEEN.join([to_json(record) for record in records]) + b"]"
+    to_json, plain = _one(kind).serializer.to_json, _plain(kind)  # type: ignore[arg-type]  # likewise
+    template, others, alike, dumps, exactly = plain.template, plain.others, plain.values, orjson.dumps, _EXACTLY
+    try:
+        lines = [
+            template % (dumps(each.id), dumps(each.input, None, exactly)) if others(each) == alike else to_json(each)
+            for each in records
+        ]
+    except TypeError:  # such as a whole number beyond 64 bits, or half a surrogate pair
+        lines = [to_json(each) for each in records]
+    return b"[" + _BETWEEN.join(lines) + b"]"
+
+
+class _Plain(NamedTuple):
+    """Describes the records of a kind that hold nothing besides their id and their input, as most do."""
+
+    others: Callable[[Any], Any]
+    """Returns the values of the other fields of a record."""
+    values: Any
+    """Holds what it returns of such a record."""
+    template: bytes
+    """Holds the JSON of such a record, with places for that of its id and of its input."""
+
+
+@cache
+def _plain(kind: Any) -> _Plain:
+    """Return how the plain records of a kind are written. The encoder of id and input takes half of the time that
+    pydantic takes, and gives the same bytes."""
+    names = [each.name for each in fields(kind)]
+    needed = [each for each in fields(kind)[2:] if each.default is MISSING and each.default_factory is MISSING]
+    plain = kind("", {}, **dict.fromkeys(each.name for each in needed))
+    begin, end = b'{"id":"","input":{}', _one(kind).serializer.to_json(plain)
+    assert names[:2] == ["id", "input"] and end.startswith(begin)
+    others = attrgetter(*names[2:])
+    return _Plain(others, others(plain), b'{"id":%b,"input":%b' + end.removeprefix(begin))
 
 
 @cache

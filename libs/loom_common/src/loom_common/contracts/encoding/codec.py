@@ -1,4 +1,4 @@
-"""Encodes and decodes messages: JSON in UTF-8, compressed with zstd above 64 KB (`content_encoding: zstd`).
+"""Encodes and decodes messages: JSON in UTF-8, compressed with zstd above 256 KB (`content_encoding: zstd`).
 
 The records of a batch are decoded when they are read, where its producer said at which byte they begin."""
 
@@ -23,8 +23,8 @@ from loom_common.ports.bus import Delivery, Wire
 from loom_common.ports.tracing import TRACEPARENT, tracer
 from loom_common.text import readable, storable_value
 
-COMPRESS_ABOVE = 64 * 1024
-"""Holds the bytes of JSON above which a body is compressed."""
+COMPRESS_ABOVE = 256 * 1024
+"""Holds the bytes of JSON above which a body is compressed: as it is, it would be too large for the broker."""
 LARGEST_BODY = 1024 * 1024 * 1024
 """The most bytes that a compressed body may decompress to."""
 
