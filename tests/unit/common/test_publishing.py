@@ -11,6 +11,7 @@ from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.errors import DependencyUnavailable
 from loom_common.flow import Exchange, Stage
 from loom_common.ports.bus import Wire
@@ -110,7 +111,13 @@ async def test_a_message_that_cannot_be_encoded_stops_those_after_it():
 async def reads(request, _):
     records = [SliceRecord(str(at), {"n": at}) for at in range(MANY)]
     return cut(
-        request, records, batch_size=1, cursor=7, end=False, on_failure="quarantine", stages=(Stage.EXTRACT, Stage.LOAD)
+        request,
+        records,
+        extract=ExtractConfig(source="x.csv", batch_size=1),
+        cursor=7,
+        end=False,
+        on_failure="quarantine",
+        stages=(Stage.EXTRACT, Stage.LOAD),
     )
 
 

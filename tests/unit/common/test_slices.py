@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from loom_common.contracts.v1 import BatchEvaluated, BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
+from loom_common.domain.definition.extract import ExtractConfig
+from loom_common.domain.record_bytes import MIB
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.worker import router
 from loom_common.worker.context import Context
-from loom_common.worker.slices import SliceRecord, cut, enough, wanted
+from loom_common.worker.slices import SliceRecord, cut, enough, wanted, wanted_bytes
 
 
 def request_of(**changes) -> ExtractSlice:
@@ -31,11 +33,15 @@ EVERY_STAGE = tuple(Stage)
 NOTHING_BETWEEN = (Stage.EXTRACT, Stage.LOAD)
 
 
+def extract_of(**changes) -> ExtractConfig:
+    return ExtractConfig(source="x.csv", batch_size=2, **changes)
+
+
 def slice_of(records, request=None, *, end=False, on_failure="quarantine", stages=EVERY_STAGE, unchecked=False):
     return cut(
         request or request_of(),
         records,
-        batch_size=2,
+        extract=extract_of(),
         cursor=7,
         end=end,
         on_failure=on_failure,
@@ -56,6 +62,29 @@ def of_type(outgoing, kind):
 @pytest.mark.parametrize(("limit", "expected"), [(None, 6), (100, 6), (4, 4), (0, 0), (-1, 0)])
 def test_a_slice_holds_no_more_than_its_batches_and_what_the_run_may_still_extract(limit, expected):
     assert wanted(request_of(limit=limit), batch_size=2) == expected
+
+
+@pytest.mark.parametrize(("batches", "expected"), [(1, 8), (8, 64), (64, 64)])
+def test_a_slice_has_no_more_bytes_than_its_batches_and_than_the_pipeline_says(batches, expected):
+    extract = extract_of(batch_mb=8, slice_mb=64)
+    assert wanted_bytes(request_of(max_batches=batches), extract) == expected * MIB
+
+
+@pytest.mark.parametrize("size", [None, 10 * MIB])
+def test_a_batch_ends_before_the_record_that_makes_it_too_large(size):
+    parts = (0.4, 0.4, 0.4, 3, 0, 0)
+    records = [SliceRecord(str(at), {"text": "x" * int(part * MIB)}) for at, part in enumerate(parts)]
+    found = cut(
+        request_of(),
+        records,
+        extract=extract_of(batch_mb=1).model_copy(update={"batch_size": 4}),
+        cursor=7,
+        end=False,
+        on_failure="quarantine",
+        stages=EVERY_STAGE,
+        size=size,
+    )
+    assert [[each.id for each in batch.records] for batch in found.batches] == [["0", "1"], ["2"], ["3"], ["4", "5"]]
 
 
 @pytest.mark.parametrize(("limit", "count", "expected"), [(None, 9, False), (3, 2, False), (3, 3, True)])

@@ -43,7 +43,7 @@ TYPES = "one of ai, embed, scorer, python, passthrough, metrics"
 @pytest.mark.parametrize(
     ("path", "value", "key", "expected", "suggestion"),
     [
-        (("extract", "batchsize"), 10, "extract.batchsize", "one of batch_size", "batch_size"),
+        (("extract", "batchsize"), 10, "extract.batchsize", "one of batch_mb, batch_size", "batch_size"),
         (("transform", "type"), "passthru", "transform.type", TYPES, "passthrough"),
         (("transform", "type"), "ai", "transform", "`prompt` and `model`", None),
         (("transform", "model"), "gpt-4o", "transform.model", "no `model` in a transform of type passthrough", None),

@@ -25,7 +25,8 @@ from loom_extractor.seen_keys import Keyed, Place, SeenKeys
 Takes = Callable[[SliceRecord], bool]
 """Tells whether a run takes a record."""
 _CATCH_UP = 1000
-"""Holds the records read at once on the way to a slice, or as many as the slice has if that is more."""
+"""Holds the records read at once on the way to a slice, or as many as the slice has if that is more; fewer where these
+are large."""
 
 
 class _Index:
@@ -54,20 +55,21 @@ class Duplicates:
         page: Page,
         records: Sequence[SliceRecord],
         keys: Sequence[str],
+        at_once: int = _CATCH_UP,
         *,
         endless: bool = False,
         takes: Takes = lambda _: True,
     ) -> list[SliceRecord]:
         """Return the records of `page` with duplicates marked as errors. Only those that the run `takes` can be one, or
         have one: what an incremental run leaves out was read by an earlier run. In a window of an `endless` stream a
-        key that comes again is news of the same thing: such a record goes on, under an id of its own. Raises what
-        `source.read` raises."""
+        key that comes again is news of the same thing: such a record goes on, under an id of its own. On the way to the
+        page at most `at_once` records are read at a time. Raises what `source.read` raises."""
         found = _keyed(page.records, records, takes)
         if not found:
             return list(records)
         name, make = _index_for(request)
         async with self._indexes.of(name, make) as index, index.lock:
-            first = await _first_positions(index, request, source, page, found, keys, takes)
+            first = await _first_positions(index, request, source, page, found, keys, at_once, takes)
         if endless:
             return [
                 repeated(record, read.position) if record.error is None and read.position in first else record
@@ -97,13 +99,14 @@ async def _first_positions(
     page: Page,
     found: Sequence[Keyed],
     keys: Sequence[str],
+    at_once: int,
     takes: Takes,
 ) -> dict[str, str]:
     """Return, for each record whose key occurred before, its position and that of the first occurrence."""
     seen, place = index.seen, Place(request.partition, request.slice)
     if place >= seen.next:
         if place > seen.next:
-            await _catch_up(index, source, page, keys, takes)
+            await _catch_up(index, source, page, keys, at_once, takes)
         all_new = await asyncio.to_thread(seen.add, found)
         seen.next, seen.cursor = Place(place.partition, place.slice + 1), page.cursor
         if all_new:
@@ -111,14 +114,14 @@ async def _first_positions(
     return await asyncio.to_thread(seen.repeated, found)
 
 
-async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[str], takes: Takes) -> None:
+async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[str], at_once: int, takes: Takes) -> None:
     """Index the keys between the indexed part and `page`.
 
     Pages may be cut differently from the slices. The position of the page's first record, which is the same at every
     reading, marks the end."""
     seen, until = index.seen, page.records[0].position
     while True:
-        limit = max(_CATCH_UP, len(page.records))
+        limit = min(max(_CATCH_UP, len(page.records)), at_once)
         passed = await pieces.read(source, seen.cursor, limit, index.piece.until)
         before = list(takewhile(lambda record: record.position != until, passed.records))
         await asyncio.to_thread(seen.add, _keyed(before, [identified(record, keys) for record in before], takes))

@@ -64,7 +64,7 @@ class GroupReader:
         return cut(
             request,
             page.records,
-            batch_size=plan.pipeline.extract.batch_size,
+            extract=plan.pipeline.extract,
             cursor=page.cursor,
             end=page.end,
             on_failure=config.on_failure,

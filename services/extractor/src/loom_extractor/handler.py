@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -27,7 +28,7 @@ from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.stage_runner import Plans
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
+from loom_common.worker.slices import Slice, SliceRecord, cut, wanted, wanted_bytes
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
 from loom_connectors.ports.source import Page, Source, VersionedSource
@@ -36,6 +37,7 @@ from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
 from loom_extractor.identity import all_identified
 from loom_extractor.incremental import is_incremental, point_taken, taken
+from loom_extractor.sources.bounded_reading import BoundedReading, RecordSizes
 from loom_extractor.sources.planned import OpenSource, PlannedSources
 from loom_extractor.sources.received import ReceivedRecords
 from loom_extractor.versions import Versions
@@ -52,6 +54,8 @@ class _Read(NamedTuple):
     """Holds those of the page that are wanted."""
     lanes: Lanes | None = None
     """Says how they are cut into batches where records of one key stay in sequence."""
+    size: int = 0
+    """The number of bytes of all records of the page as JSON."""
 
 
 class Extractor:
@@ -77,6 +81,7 @@ class Extractor:
         self._sources = PlannedSources(sources, open_source, breakers or Breakers(), received)
         self._duplicates = duplicates
         self._versions = versions or Versions()
+        self._sizes = RecordSizes()
 
     async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
         """Split the source. Where nobody says into how many pieces, a source whose keys may stand anywhere remains one:
@@ -102,7 +107,7 @@ class Extractor:
             async with within(seconds, "Reading groups of records", "timeouts.extract"):
                 return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
-            page, records, lanes = await self._read_until_good(request, plan, context.clock)
+            page, records, lanes, size = await self._read_until_good(request, plan, context.clock)
             others = 0 if shares.of_slice(request) is None else len(page.records) - len(records)
             records, window = taken(records, plan)
             records, columns = _shaped(records, plan)
@@ -111,7 +116,7 @@ class Extractor:
         return cut(
             request,
             _with_errors(records, checked.errors),
-            batch_size=extract.batch_size,
+            extract=extract,
             cursor=page.cursor,
             end=page.end,
             on_failure=extract.on_failure,
@@ -122,6 +127,7 @@ class Extractor:
             others=others,
             known=page.known,
             lanes=lanes,
+            size=size,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
@@ -204,38 +210,46 @@ class Extractor:
         limit = wanted(request, plan.pipeline.extract.batch_size)
         if not limit:
             return _Read(Page((), request.cursor, end=True), [])
-        keys, order_by = plan.pipeline.extract.keys, plan.pipeline.order_by
-        async with self._sources.for_slice(request, plan) as source:
+        extract, order_by = plan.pipeline.extract, plan.pipeline.order_by
+        keys, bounded = extract.keys, BoundedReading(self._sizes, request.plan, wanted_bytes(request, extract))
+        async with self._sources.for_slice(request, plan, bounded.at_once) as source:
             until = None if request.piece is None else request.piece.until
-            page = await pieces.read(source, request.cursor, limit, until)
-            lanes = Lanes.of(order_by, len(page.records), plan.pipeline.extract.batch_size)
+            page, size = await bounded.read(source, request.cursor, limit, until)
+            lanes = Lanes.of(order_by, len(page.records), extract.batch_size, math.ceil(size / extract.batch_bytes))
             if lanes is not None:
-                fitting = lanes.fitting([each.data for each in page.records], plan.pipeline.extract.batch_size)
+                fitting = lanes.fitting([each.data for each in page.records], extract.batch_size)
                 if fitting < len(page.records):
                     page = await pieces.read(source, request.cursor, fitting, until)
             carried = carried_from_input(plan.pipeline)
             sensitive = plan.pipeline.sensitive_fields
             records = all_identified(page.records, keys, carried, sensitive, order_by)
             if keys:
-                records = await self._told_apart(request, plan, source, page, records)
-        return _Read(page, shares.wanted(shares.of_slice(request), page.records, records), lanes)
+                records = await self._told_apart(request, plan, source, page, records, bounded.at_once)
+        return _Read(page, shares.wanted(shares.of_slice(request), page.records, records), lanes, size)
 
     async def _told_apart(
-        self, request: ExtractSlice, plan: Plan, source: Source, page: Page, records: Sequence[SliceRecord]
+        self,
+        request: ExtractSlice,
+        plan: Plan,
+        source: Source,
+        page: Page,
+        records: Sequence[SliceRecord],
+        at_once: int,
     ) -> list[SliceRecord]:
         """Return the records with duplicates marked, and an incremental run's without those that a newer version of
-        the same row replaces. A trial looks at the first records alone, and not at all of the source."""
+        the same row replaces. A trial looks at the first records alone, and not at all of the source. Where keys before
+        the page are looked for, `at_once` records are read."""
         keys, endless = plan.pipeline.extract.keys, plan.stream is not None
         if not is_incremental(plan):
-            return await self._duplicates.marked(request, source, page, records, keys, endless=endless)
+            return await self._duplicates.marked(request, source, page, records, keys, at_once, endless=endless)
         point = partial(point_taken, plan=plan)
         if isinstance(source, VersionedSource) and not plan.beside:
-            return await self._versions.newest(request, source, page, records, keys, point)
+            return await self._versions.newest(request, source, page, records, keys, point, at_once)
 
         def takes(record: SliceRecord) -> bool:
             return point(record) is not None
 
-        return await self._duplicates.marked(request, source, page, records, keys, takes=takes)
+        return await self._duplicates.marked(request, source, page, records, keys, at_once, takes=takes)
 
 
 def _shaped(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Columns | None]:

@@ -97,9 +97,11 @@ class Versions:
         records: Sequence[SliceRecord],
         keys: Sequence[str],
         point_of: PointOf,
+        at_once: int = _READ_AT_ONCE,
     ) -> list[SliceRecord]:
         """Return the records of `page` without those of which the source holds a newer version. One that has the same
-        value as an earlier one is a duplicate of it. Raises what `source.read` raises."""
+        value as an earlier one is a duplicate of it. At most `at_once` records are read at a time. Raises what
+        `source.read` raises."""
         points = [point_of(record) for record in records]
         whole = request.piece is None or not request.piece.whole_keys
         piece = Piece() if request.piece is None or whole else request.piece
@@ -109,7 +111,7 @@ class Versions:
                 if page.end and request.cursor == piece.start:
                     await asyncio.to_thread(index.add, _versions(page.records, keys, point_of))
                 else:
-                    await _read_all(index, source, keys, point_of)
+                    await _read_all(index, source, keys, point_of, min(at_once, _READ_AT_ONCE))
                 index.complete = True
             newest = await asyncio.to_thread(
                 index.of, [hash_of(record.id) for record, point in zip(records, points, strict=True) if point]
@@ -124,10 +126,10 @@ class Versions:
         return kept
 
 
-async def _read_all(index: _Newest, source: Source, keys: Sequence[str], point_of: PointOf) -> None:
+async def _read_all(index: _Newest, source: Source, keys: Sequence[str], point_of: PointOf, at_once: int) -> None:
     cursor, end = index.piece.start, False
     while not end:
-        page = await pieces.read(source, cursor, _READ_AT_ONCE, index.piece.until)
+        page = await pieces.read(source, cursor, at_once, index.piece.until)
         await asyncio.to_thread(index.add, _versions(page.records, keys, point_of))
         cursor, end = page.cursor, page.end
 

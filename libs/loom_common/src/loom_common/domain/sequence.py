@@ -35,9 +35,10 @@ class Lanes:
     count: int
 
     @staticmethod
-    def of(fields: Sequence[str], records: int, batch_size: int) -> Lanes | None:
-        """Return the lanes of so many records: as few as hold them. None where records are in no sequence."""
-        return Lanes(fields, max(1, math.ceil(records / batch_size))) if fields else None
+    def of(fields: Sequence[str], records: int, batch_size: int, least: int = 1) -> Lanes | None:
+        """Return the lanes of so many records: as few as hold them, but not fewer than `least`. None where records are
+        in no sequence."""
+        return Lanes(fields, max(1, least, math.ceil(records / batch_size))) if fields else None
 
     def assigned(self, inputs: Iterable[Mapping[str, Any]]) -> list[int]:
         """Return the lane of each record. A key that is new gets the lane with the fewest records so far, so that the

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom_common.contracts.v1 import CheckCount, Derived, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
+from loom_common.domain import record_bytes
+from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.incremental.window import Window
+from loom_common.domain.record_bytes import MIB, bytes_of
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.sequence import Lanes
@@ -86,6 +89,11 @@ def wanted(request: ExtractSlice, batch_size: int) -> int:
     return full if request.limit is None else max(0, min(full, request.limit))
 
 
+def wanted_bytes(request: ExtractSlice, extract: ExtractConfig) -> int:
+    """Return how many bytes the records of the slice have at most, as JSON, unless it is a single one."""
+    return min(extract.slice_mb * MIB, request.max_batches * extract.batch_bytes)
+
+
 def enough(request: ExtractSlice, count: int) -> bool:
     """Tell whether `count` records are all that the run may still extract."""
     return request.limit is not None and count >= request.limit
@@ -95,7 +103,7 @@ def cut(
     request: ExtractSlice,
     records: Sequence[SliceRecord],
     *,
-    batch_size: int,
+    extract: ExtractConfig,
     cursor: Any,
     end: bool,
     on_failure: OnFailure,
@@ -108,14 +116,12 @@ def cut(
     others: int = 0,
     known: int = 0,
     lanes: Lanes | None = None,
+    size: int | None = None,
 ) -> Slice:
-    """Cut the records into batches of `batch_size`, in their order; with `lanes`, into one batch for each, so that all
-    records of a key are in one. `others` were read beside them. Raises `PermanentError` for a record with an error
-    under `abort`."""
-    if lanes is None:
-        chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
-    else:
-        chunks = _in_lanes(records, lanes)
+    """Cut the records into batches of `batch_size` records and `batch_mb`, in their order; with `lanes`, into one batch
+    for each, so that all records of a key are in one. `others` were read beside them. `size` is how many bytes all that
+    was read has as JSON, where the caller knows. Raises `PermanentError` for a record with an error under `abort`."""
+    chunks = _in_order(records, extract, size) if lanes is None else _in_lanes(records, lanes)
     return Slice(
         tuple(_batch(chunk, on_failure) for chunk in chunks),
         cursor,
@@ -129,6 +135,14 @@ def cut(
         others=others,
         known=known,
     )
+
+
+def _in_order(records: Sequence[SliceRecord], extract: ExtractConfig, size: int | None) -> list[Sequence[SliceRecord]]:
+    most = extract.batch_size
+    inputs = [each.input for each in records] if size is None or size > extract.batch_bytes else []
+    if (bytes_of(inputs) if size is None else size) <= extract.batch_bytes:
+        return [records[start : start + most] for start in range(0, len(records), most)]
+    return [records[start:end] for start, end in record_bytes.chunks(inputs, most, extract.batch_bytes)]
 
 
 def _in_lanes(records: Sequence[SliceRecord], lanes: Lanes) -> list[Sequence[SliceRecord]]:

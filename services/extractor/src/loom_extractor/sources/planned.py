@@ -46,8 +46,9 @@ class PlannedSources:
             yield source
 
     @asynccontextmanager
-    async def for_slice(self, request: ExtractSlice, plan: Plan) -> AsyncIterator[Source]:
-        """Lend the source as the run may read it: what gives each record once is received and kept. Raises
+    async def for_slice(self, request: ExtractSlice, plan: Plan, at_once: int) -> AsyncIterator[Source]:
+        """Lend the source as the run may read it: what gives each record once is received, `at_once` messages at most,
+        and kept. Raises
         `BreakerOpen` where the source of a stream is away."""
         async with self._lost.of(plan), self.of(request.plan, plan) as source:
             if not isinstance(source, ReceivingSource) or self._received is None:
@@ -62,6 +63,7 @@ class PlannedSources:
                 trial=plan.beside,
                 endless=plan.stream is not None,
                 closing=request.closing,
+                at_once=at_once,
                 sealed_for=_sealed_for(plan),
             )
 

@@ -67,12 +67,15 @@ class RunsReceivedRecords:
         trial: bool,
         endless: bool = False,
         closing: bool = False,
+        at_once: int | None = None,
     ) -> None:
         """`taking` is whether more may be received than is kept. A `trial` takes one page, and gives its messages
         back. An `endless` source has no last page: where it gives nothing now, nothing is kept, and nothing is
         returned. `run_id` is then that of its stream, whose windows read one after the other.
         Where it is `closing`, nothing more is taken: an empty page says so, and whoever reads at the same place later
-        finds it, or the records that somebody else has kept there in the meantime."""
+        finds it, or the records that somebody else has kept there in the meantime. `at_once` is how many messages are
+        received at most, where that is fewer than records are read."""
+        self._at_once = at_once
         self._endless = endless
         self._closing = closing
         self._source = source
@@ -129,7 +132,7 @@ class RunsReceivedRecords:
         if self._closing:
             page = await self._pages.keep(self._run_id, place.page, None, (), place.state, end=False)
             return page or await self._pages.page(self._run_id, place.page)
-        received = await self._source.receive(place.state, limit)
+        received = await self._source.receive(place.state, min(limit, self._at_once or limit))
         if self._endless and not received.messages and received.state == place.state:
             await received.give_back()
             return None
@@ -183,6 +186,7 @@ class ReceivedRecords:
         trial: bool,
         endless: bool = False,
         closing: bool = False,
+        at_once: int | None = None,
         sealed_for: str | None = None,
     ) -> RunsReceivedRecords:
         """Return what a run takes from a source. It is kept encrypted where `sealed_for` names a pipeline. At its
@@ -195,7 +199,9 @@ class ReceivedRecords:
             self._forgotten[source.origin] = self._clock.now()
             await self._pages.forget_identities(source.origin, self._clock.now() - age)
         pages = self._pages if sealed_for is None else SealedPages(self._pages, self._keyring, sealed_for)
-        return RunsReceivedRecords(source, pages, run_id, taking=taking, trial=trial, endless=endless, closing=closing)
+        return RunsReceivedRecords(
+            source, pages, run_id, taking=taking, trial=trial, endless=endless, closing=closing, at_once=at_once
+        )
 
     def _is_due(self, origin: str) -> bool:
         """Tell whether a stream's identities are to be looked through again."""

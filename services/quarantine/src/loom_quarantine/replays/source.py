@@ -55,7 +55,7 @@ class Replay:
         return cut(
             request,
             records,
-            batch_size=extract.batch_size,
+            extract=extract,
             cursor=taken.cursor,
             end=taken.end,
             on_failure=extract.on_failure,
@@ -76,7 +76,7 @@ class Replay:
                 SliceRecord(kept.record_id, kept.record_data, _lacks_output(kept), Derived.of_json(kept.derived))
                 for kept in taken.records
             ],
-            batch_size=extract.batch_size,
+            extract=extract,
             cursor=taken.cursor,
             end=taken.end,
             on_failure="quarantine",

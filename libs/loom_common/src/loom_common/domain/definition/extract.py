@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from loom_common.domain.definition.failures.recovery import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
+from loom_common.domain.record_bytes import MIB
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.section import Location, Mistake, mistake, said
 from loom_common.domain.values.durations import Duration, Limit
@@ -30,6 +31,15 @@ class ExtractConfig(Recovery):
         None, description="The field (or fields) that identify a record. Without it: its content and position."
     )
     batch_size: int = Field(100, ge=1, le=10_000, description="Records per batch, the unit of transport.")
+    batch_mb: int = Field(
+        8, ge=1, le=1024, description="A batch with fewer records ends where theirs would be more than so many MiB."
+    )
+    slice_mb: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="What is read of the source at once ends where its records would be more than so many MiB.",
+    )
     partitions: int | Literal["auto"] = Field(
         "auto",
         description="Pieces of the source to be read at the same time, at most. `auto`: as many as its size is worth "
@@ -82,6 +92,11 @@ class ExtractConfig(Recovery):
             yield mistake(
                 (), "missing_for_type", "`key`, by which incremental extraction knows a record again", written
             )
+
+    @property
+    def batch_bytes(self) -> int:
+        """Return how many bytes the records of a batch have at most, as JSON."""
+        return self.batch_mb * MIB
 
     @property
     def keys(self) -> tuple[str, ...]:
