@@ -17,6 +17,7 @@ from cachetools import LRUCache
 from loom.streaming.settled import Record, kept_back, validated
 from loom_common.adapters.wrapped.wrapped_bus import WrappedBus
 from loom_common.contracts.encoding.codec import decode
+from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchEvaluated, BatchFact, RecordsQuarantined
 from loom_common.flow import Stage
 from loom_common.ports.bus import Bus, Delivery, Wire
@@ -49,7 +50,7 @@ class SettlingBus(WrappedBus):
             elif wire.type == RecordsQuarantined.type:
                 quarantined = cast("RecordsQuarantined", _decoded(wire))
                 kept.update(each.record_id for each in quarantined.records)
-                if self._is_new(wire):
+                if self._is_new(quarantined):
                     await self._hand_over([self._kept(each, quarantined.stage) for each in quarantined.records])
             elif wire.type == BatchFact.type and wire.routing_key.startswith(f"batch.{Stage.LOAD.done}."):
                 await self._loaded(wire, kept)
@@ -59,7 +60,7 @@ class SettlingBus(WrappedBus):
         """Hand over the records of a batch that is loaded, but for those that were `kept` back."""
         fact = cast("BatchFact", _decoded(wire))
         batch = self._to_load.pop(fact.header.batch_id, None)
-        if batch is None or not self._is_new(wire):
+        if batch is None or not self._is_new(fact):
             return
         opened = batch if self._sealer is None else opened_batch(batch, self._sealer)
         records = cast("BatchEvaluated", opened).records
@@ -71,11 +72,12 @@ class SettlingBus(WrappedBus):
             record = record.model_copy(update=opened)
         return kept_back(record, stage)
 
-    def _is_new(self, wire: Wire) -> bool:
-        """Tell whether a message is published for the first time. Its id follows from its batch and its stage."""
-        if wire.message_id in self._settled:
+    def _is_new(self, message: Message) -> bool:
+        """Tell whether a message is published for the first time. Its id follows from its batch and its stage; what
+        takes it along has none where the message is handed over."""
+        if message.message_id in self._settled:
             return False
-        self._settled[wire.message_id] = True
+        self._settled[message.message_id] = True
         return True
 
 
