@@ -87,3 +87,40 @@ def test_exactly_what_was_acknowledged_is_acknowledged(moments):
             assert channel.unacknowledged == left
 
     asyncio.run(settle())
+
+
+async def test_fewer_than_half_the_prefetch_limit_wait_for_others_and_half_of_it_do_not():
+    channel, acknowledgements = delivered(*range(1, 9))
+    acknowledgements.prefetch = 8
+    for tag in (1, 2, 3):
+        acknowledgements.ack(tag)
+    await turns()
+    assert channel.sent == []
+    acknowledgements.ack(4)
+    await turns()
+    assert channel.sent == [(4, True)]
+
+
+async def test_those_that_wait_are_sent_though_no_others_come(monkeypatch):
+    monkeypatch.setattr("loom_common.adapters.amqp.acknowledgements.HELD_SECONDS", 0.001)
+    channel, acknowledgements = delivered(1, 2)
+    acknowledgements.prefetch = 8
+    acknowledgements.ack(1)
+    async with asyncio.timeout(30):
+        while not channel.sent:
+            await asyncio.sleep(0.001)
+    assert channel.sent == [(1, True)]
+
+
+async def test_those_that_wait_are_sent_before_the_channel_is_closed():
+    channel, acknowledgements = delivered(1, 2)
+    acknowledgements.prefetch = 8
+    acknowledgements.ack(1)
+    await acknowledgements.sent()
+    assert channel.sent == [(1, True)]
+
+
+async def turns():
+    """Let the event loop do what is ready."""
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -33,20 +33,21 @@ class EncodedRecords(Sequence[R]):
 
     __slots__ = ("_decoded", "_number", "json", "kind")
 
-    def __init__(self, kind: type[R], json: bytes) -> None:
-        """Take the JSON array of records of a `kind`, one a line."""
+    def __init__(self, kind: type[R], json: bytes, number: int | None = None) -> None:
+        """Take the JSON array of records of a `kind`, one a line. `number`: how many they are, where that is known."""
         self.kind: type[Any] = kind
         self.json = json
-        self._number = json.count(b"\n") + 1 if json != b"[]" else 0
+        self._number = _lines(json) if number is None else number
         self._decoded: tuple[R, ...] | None = None
 
     def completed(self, kind: type[Other], fields: bytes = b"") -> "EncodedRecords[Other]":
         """Return the same records as those of another kind. `fields` is the JSON of the fields that it needs besides:
         `"output":null`."""
         if not fields or not self._number:
-            return EncodedRecords(kind, self.json)
+            return EncodedRecords(kind, self.json, self._number)
         end = b"," + fields + b"}"
-        return EncodedRecords(kind, self.json[:-2].replace(_LINE_END, end + _BETWEEN) + end + b"]")
+        lines = self.json[:-2].split(_LINE_END)  # takes half the time of `replace`
+        return EncodedRecords(kind, (end + _BETWEEN).join(lines) + end + b"]", self._number)
 
     def __len__(self) -> int:
         return self._number
@@ -126,6 +127,10 @@ def _plain(kind: Any) -> _Plain:
     assert names[:2] == ["id", "input"] and end.startswith(begin)
     others = attrgetter(*names[2:])
     return _Plain(others, others(plain), b'{"id":%b,"input":%b' + end.removeprefix(begin))
+
+
+def _lines(json: bytes) -> int:
+    return json.count(b"\n") + 1 if json != b"[]" else 0
 
 
 @cache

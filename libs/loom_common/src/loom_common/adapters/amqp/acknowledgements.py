@@ -1,6 +1,10 @@
 """Sends the acknowledgements of one channel. Those of the same moment become one, where no message before them is still
 unacknowledged: an acknowledgement of its own for each message costs the broker and this process more than the message's
-way through the queue."""
+way through the queue.
+
+The broker writes each acknowledgement to its disk, so they wait a little for others. They do not wait for longer than
+messages could be missed for it: those of half the prefetch limit are sent at once. A process that is killed meanwhile
+has its messages delivered again, as one that is killed before it acknowledges has."""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 import aiormq
 from aiormq.exceptions import ChannelInvalidStateError
 
+HELD_SECONDS = 0.02
+"""The most seconds that an acknowledgement waits for others."""
 SENT_WITHIN = 1.0
 """The most seconds that are waited for acknowledgements which the connection does not take."""
 
@@ -26,6 +32,9 @@ class Acknowledgements:
         """The tags of delivered messages, in the order of their delivery."""
         self._ready: set[int] = set()
         self._sending: asyncio.Task[None] | None = None
+        self._due: asyncio.TimerHandle | None = None
+        self.prefetch = 1
+        """Is the limit of the channel's consumer."""
 
     @property
     def is_closed(self) -> bool:
@@ -37,10 +46,13 @@ class Acknowledgements:
         self._unacknowledged[tag] = None
 
     def ack(self, tag: int) -> None:
-        """Acknowledge a message, together with those that are acknowledged before the event loop's next turn."""
+        """Acknowledge a message, together with those that are acknowledged within `HELD_SECONDS`, or before they are
+        half the prefetch limit."""
         self._ready.add(tag)
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send())
+        if 2 * len(self._ready) >= self.prefetch:
+            self._begin()
+        elif self._due is None:
+            self._due = asyncio.get_running_loop().call_later(HELD_SECONDS, self._begin)
 
     async def nack(self, tag: int) -> None:
         """Return a message to its queue."""
@@ -49,10 +61,19 @@ class Acknowledgements:
 
     async def sent(self) -> None:
         """Wait until all acknowledgements are on their way, for `SENT_WITHIN` seconds at most."""
+        if self._due is not None:
+            self._begin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SENT_WITHIN):
                 if self._sending is not None:
                     await asyncio.shield(self._sending)
+
+    def _begin(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         while self._ready:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import aiormq
@@ -42,12 +42,10 @@ class AmqpPublishingChannel:
 
     async def send(self, messages: list[Wire]) -> Failures:
         """Publish all messages at once, in order, and wait for their confirms."""
-        tasks = [asyncio.create_task(self._publish(message)) for message in messages]
-        self._publishing.update(tasks)
-        try:
-            outcomes = [await _outcome(tasks[0])] if len(tasks) == 1 else await _outcomes(tasks)
-        finally:
-            self._publishing.difference_update(tasks)
+        if len(messages) == 1 and not self._channel.write_queue.full():
+            outcomes = [await _outcome(self._publish(messages[0]))]  # it need not wait for its turn, nor be a task
+        else:
+            outcomes = await self._outcomes(messages)
         failures: Failures = []
         for message, outcome in zip(messages, outcomes, strict=True):
             if isinstance(outcome, DeliveryError):
@@ -60,6 +58,14 @@ class AmqpPublishingChannel:
 
     async def close(self) -> None:
         await uninterrupted(self._channel.close())
+
+    async def _outcomes(self, messages: list[Wire]) -> list[object]:
+        tasks = [asyncio.create_task(self._publish(message)) for message in messages]
+        self._publishing.update(tasks)
+        try:
+            return await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._publishing.difference_update(tasks)
 
     def _publish(self, message: Wire) -> Coroutine[Any, Any, object]:
         return self._channel.basic_publish(
@@ -92,14 +98,10 @@ class AmqpPublishingChannel:
             task.cancel()
 
 
-async def _outcomes(tasks: list[asyncio.Task[object]]) -> list[object]:
-    return await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _outcome(task: asyncio.Task[object]) -> object:
-    """Return the result of one publishing task. This usual case is faster than waiting for several."""
+async def _outcome(publishing: Awaitable[object]) -> object:
+    """Return the result of publishing one message, as it is returned for many."""
     try:
-        return await task
+        return await publishing
     except asyncio.CancelledError as error:
         if cancelled_by_us():
             raise

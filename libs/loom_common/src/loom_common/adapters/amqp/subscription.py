@@ -198,6 +198,7 @@ class AmqpSubscription:
         """Start a consumer, after setting the limit: a quorum queue ignores a new limit for an existing consumer."""
         await channel.basic_qos(prefetch_count=self._prefetch)
         window = self._window = UnackedWindow(self._prefetch)
+        acknowledgements.prefetch = self._prefetch
 
         async def take(message: DeliveredMessage) -> None:
             frame = message.delivery
