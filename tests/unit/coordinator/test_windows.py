@@ -14,6 +14,7 @@ from loom_coordinator.flow_control.windows import (
     ends_awaited,
     full_window,
     opening_window,
+    own_throughput,
     paced_window,
     shared_windows,
     slice_batches,
@@ -129,6 +130,12 @@ def test_without_a_fleet_a_run_has_its_full_window():
 
 def test_a_window_holds_what_may_be_in_flight_and_what_is_worked_off_in_half_a_second():
     assert paced_window(128, [StageThroughput(8, 20.0)]) == 10 + 10
+
+
+def test_a_young_run_is_paced_by_what_it_does_where_the_fleet_was_idle_before():
+    idle = [StageThroughput(8, 0.0)]
+    assert paced_window(128, [*idle, *own_throughput(done=200, seconds=2.0)]) == 10 + 50
+    assert paced_window(128, [*idle, *own_throughput(done=2000, seconds=20.0)]) == 10
 
 
 def test_more_replicas_need_more_ahead():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import bindparam, func, select
 
 from loom_common.flow import Stage, work_queue
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, run_totals
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import partitions
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -32,17 +32,21 @@ _RUNNING = select(
 
 async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> None:
     """Set the window of every running run by what the fleet does; that of a run which is locked just now, the next
-    time."""
+    time. A young run is paced by what it has come to, too: what the fleet has said of itself may be older."""
     stages = stages_of(loads)
     columns = pipeline_runs.c
     running = await unit.connection.execute(
-        select(columns.run_id, columns.slice_batches, columns.credit_window, columns.least_window)
+        select(columns.run_id, columns.started_at, columns.slice_batches, columns.credit_window, columns.least_window)
         .where(columns.status == run_rows.RUNNING, columns.owner.is_not_distinct_from(unit.owner))
         .order_by(columns.run_id)
         .with_for_update(skip_locked=True)
     )
-    for run_id, slice_batches, before, least in running.all():
-        window = max(windows.paced_window(windows.full_window(slice_batches), stages), least or 0)
+    rows = running.all()
+    totals = await run_totals.read(unit, [run_id for run_id, *_ in rows])
+    for run_id, started_at, slice_batches, before, least in rows:
+        done, age = totals.get(run_id, run_totals.NOTHING).done, (unit.now - started_at).total_seconds()
+        own = windows.own_throughput(done, age) if stages else []
+        window = max(windows.paced_window(windows.full_window(slice_batches), [*stages, *own]), least or 0)
         if window != before:
             await run_rows.change(unit, run_id, credit_window=window)
 

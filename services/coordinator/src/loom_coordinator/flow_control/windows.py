@@ -82,6 +82,12 @@ class StageThroughput:
     """The number of messages that they handle per second."""
 
 
+def own_throughput(done: int, seconds: float) -> list[StageThroughput]:
+    """Return what the stages have done for a run of which `done` batches have ended in the `seconds` since it began, as
+    long as it is young; nothing for an older one."""
+    return [StageThroughput(0, ended_per_second(done, seconds))] if seconds < OPENING_SECONDS else []
+
+
 def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
     """Return the window of a run that could use `full` batches: what keeps the stages busy, by Little's law, and no
     more. It is `full` where nothing is known of any stage."""
