@@ -29,7 +29,9 @@ SENDING = {
     "loom_common.contracts.encoding",
     "loom_common.contracts.v1.beats",
     "loom_common.contracts.v1.commands",
+    "loom_common.contracts.v1.batches",
     "loom_common.contracts.v1.facts",
+    "loom_common.contracts.v1.kept",
     "loom_common.contracts.v1.work",
     "zstandard",
 }

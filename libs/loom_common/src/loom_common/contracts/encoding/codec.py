@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from loom_common.contracts.encoding.message_types import BY_TYPE
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.records import EncodedRecords, encoded
-from loom_common.contracts.v1.work import Batch, BatchHeader
+from loom_common.contracts.v1.batches import Batch, BatchHeader
 from loom_common.contracts.validation_errors import in_words
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import Exchange

@@ -18,7 +18,23 @@ if TYPE_CHECKING:
         RunEpoch,
         RunRejected,
     )
-    from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
+    from loom_common.contracts.v1.batches import (
+        BatchEvaluated,
+        BatchExtracted,
+        BatchHeader,
+        BatchTransformed,
+        Derived,
+        EvaluatedRecord,
+        ExtractedRecord,
+        TransformedRecord,
+    )
+    from loom_common.contracts.v1.beats import (
+        BatchUnderWay,
+        BreakerBeat,
+        QueueBeat,
+        WorkerBeat,
+        WorkUnderWay,
+    )
     from loom_common.contracts.v1.commands import (
         DiscardRequest,
         LineageParent,
@@ -32,22 +48,31 @@ if TYPE_CHECKING:
         BudgetSpent,
         CallsPaid,
         CheckCount,
-        DestinationChecked,
         Evaluation,
         Interaction,
         LoadFinalized,
-        PlaceFound,
         RecordOutput,
         RecordsAnswered,
         RecordsKept,
         SlicedBatch,
         SliceExtracted,
-        SourceChecked,
-        SourceSplit,
         StageDelayed,
         StageFailed,
     )
-    from loom_common.contracts.v1.preflight import Preflight, PreflightCheck, PreflightColumn
+    from loom_common.contracts.v1.kept import (
+        KeptRecord,
+        RecordsLoaded,
+        RecordsQuarantined,
+    )
+    from loom_common.contracts.v1.preflight import (
+        DestinationChecked,
+        PlaceFound,
+        Preflight,
+        PreflightCheck,
+        PreflightColumn,
+        SourceChecked,
+        SourceSplit,
+    )
     from loom_common.contracts.v1.reports import (
         Alert,
         BeganAt,
@@ -65,7 +90,9 @@ if TYPE_CHECKING:
         StepSummary,
         StreamWindow,
     )
-    from loom_common.contracts.v1.step_counts import StepCount
+    from loom_common.contracts.v1.step_counts import (
+        StepCount,
+    )
     from loom_common.contracts.v1.steps import (
         BatchInSteps,
         EndInSteps,
@@ -75,23 +102,12 @@ if TYPE_CHECKING:
         TakenStep,
     )
     from loom_common.contracts.v1.work import (
-        BatchEvaluated,
-        BatchExtracted,
-        BatchHeader,
-        BatchTransformed,
         CheckDestination,
         CheckSource,
-        Derived,
-        EvaluatedRecord,
-        ExtractedRecord,
         ExtractSlice,
         FinalizeLoad,
         FindPlace,
-        KeptRecord,
-        RecordsLoaded,
-        RecordsQuarantined,
         SplitSource,
-        TransformedRecord,
     )
 
 _HOMES = {
@@ -101,6 +117,14 @@ _HOMES = {
     "RunAccepted": "answers",
     "RunEpoch": "answers",
     "RunRejected": "answers",
+    "BatchEvaluated": "batches",
+    "BatchExtracted": "batches",
+    "BatchHeader": "batches",
+    "BatchTransformed": "batches",
+    "Derived": "batches",
+    "EvaluatedRecord": "batches",
+    "ExtractedRecord": "batches",
+    "TransformedRecord": "batches",
     "BatchUnderWay": "beats",
     "BreakerBeat": "beats",
     "QueueBeat": "beats",
@@ -116,23 +140,26 @@ _HOMES = {
     "BudgetSpent": "facts",
     "CallsPaid": "facts",
     "CheckCount": "facts",
-    "DestinationChecked": "facts",
     "Evaluation": "facts",
     "Interaction": "facts",
     "LoadFinalized": "facts",
-    "PlaceFound": "facts",
     "RecordOutput": "facts",
     "RecordsAnswered": "facts",
     "RecordsKept": "facts",
     "SlicedBatch": "facts",
     "SliceExtracted": "facts",
-    "SourceChecked": "facts",
-    "SourceSplit": "facts",
     "StageDelayed": "facts",
     "StageFailed": "facts",
+    "KeptRecord": "kept",
+    "RecordsLoaded": "kept",
+    "RecordsQuarantined": "kept",
+    "DestinationChecked": "preflight",
+    "PlaceFound": "preflight",
     "Preflight": "preflight",
     "PreflightCheck": "preflight",
     "PreflightColumn": "preflight",
+    "SourceChecked": "preflight",
+    "SourceSplit": "preflight",
     "Alert": "reports",
     "BeganAt": "reports",
     "CascadeSummary": "reports",
@@ -155,23 +182,12 @@ _HOMES = {
     "RecordInSteps": "steps",
     "StepsSoFar": "steps",
     "TakenStep": "steps",
-    "BatchEvaluated": "work",
-    "BatchExtracted": "work",
-    "BatchHeader": "work",
-    "BatchTransformed": "work",
     "CheckDestination": "work",
     "CheckSource": "work",
-    "Derived": "work",
-    "EvaluatedRecord": "work",
-    "ExtractedRecord": "work",
     "ExtractSlice": "work",
     "FinalizeLoad": "work",
     "FindPlace": "work",
-    "KeptRecord": "work",
-    "RecordsLoaded": "work",
-    "RecordsQuarantined": "work",
     "SplitSource": "work",
-    "TransformedRecord": "work",
 }
 """Names the module of each class."""
 

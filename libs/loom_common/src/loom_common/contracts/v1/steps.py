@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.v1.batches import BatchHeader, Derived
+from loom_common.contracts.v1.kept import KeptRecord
 from loom_common.contracts.v1.step_counts import StepCount
-from loom_common.contracts.v1.work import BatchHeader, Derived, KeptRecord
 from loom_common.domain.definition.failures.recovery import OnFailure
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.values.ids import message_id
