@@ -101,3 +101,18 @@ async def test_validate_connects_where_it_is_told_to(tmp_path, model):
     ended = await loom(tmp_path, "validate", "pipeline.yaml", "--connect")
     assert ended.code == 2
     assert "connection refused: nothing listens at" in ended.words
+
+
+async def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    project(tmp_path, 5)
+    bus = f"amqp://nobody:secret@127.0.0.1:{reserve_port()}/"
+    ended = await loom(tmp_path, "run", "pipeline.yaml", "--cluster", environ={"LOOM_BUS_URL": bus})
+    assert ended.code == 1
+    [line] = ended.err.splitlines()
+    assert line.startswith("error: RabbitMQ at amqp://127.0.0.1:")
+
+
+async def test_a_simulated_model_listens_nowhere_where_no_address_is_named(tmp_path):
+    ended = await loom(tmp_path, "simulate-model", "--host", "", "--port", "0")
+    assert ended.code == 2
+    assert "it is empty: name an address" in " ".join(re.sub(r"[^\x00-\x7f]", " ", ended.err).split())

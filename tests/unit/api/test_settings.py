@@ -21,6 +21,15 @@ def test_an_address_that_others_reach_is_refused_unless_access_is_controlled_or_
     ApiSettings(host=host, unprotected=True).refuse_open_address(controlled=False)
 
 
+@pytest.mark.parametrize("host", ["", "  "])
+@pytest.mark.parametrize("controlled", [True, False])
+def test_no_address_at_all_is_refused_whoever_may_do_what(host, controlled):
+    with pytest.raises(
+        ConfigurationError, match=r"The address to listen on is empty: --host, or LOOM_API_HOST\. Name one"
+    ):
+        listen(ApiSettings(host=host, port=0, unprotected=True), controlled=controlled)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_addresses_of_this_machine_are_taken(host):
     assert is_loopback(host)

@@ -7,6 +7,7 @@ import gc
 import weakref
 
 import pytest
+from structlog.testing import capture_logs
 
 from loom_common.errors import DestinationError
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
@@ -50,6 +51,19 @@ async def load_all(database, *batches):
     await asyncio.sleep(0)
     database.free.set()
     return await asyncio.gather(*loads, return_exceptions=True)
+
+
+async def test_why_batches_are_loaded_one_by_one_is_told_as_a_warning_once():
+    with capture_logs() as logged:
+        database = Database(1)
+        group = GroupCommit(database.write)
+        database.free.set()
+        for first in (0, 3):
+            loads = [group.load(batch(number)) for number in (first, 1, first + 2)]
+            await asyncio.gather(*loads, return_exceptions=True)
+    assert [each["log_level"] for each in logged] == ["warning", "debug"]
+    assert logged[0]["event"] == "batches could not be loaded together, and are loaded one by one"
+    assert logged[0]["reason"] == "refused: batch-1"
 
 
 async def test_what_comes_while_a_transaction_runs_shares_the_next():

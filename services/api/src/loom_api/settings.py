@@ -39,7 +39,12 @@ class ApiSettings(EnvironmentSettings):
 
     def refuse_open_address(self, *, controlled: bool) -> None:
         """Raise `ConfigurationError` for an address that others reach, unless access is `controlled`, or nobody else
-        reaches it by `unprotected`."""
+        reaches it by `unprotected`; and for an empty one, which would be every address of this machine."""
+        if not self.host.strip():
+            raise ConfigurationError(
+                "The address to listen on is empty: --host, or LOOM_API_HOST. Name one, such as 127.0.0.1 for this "
+                "machine alone."
+            )
         if controlled or self.unprotected or is_loopback(self.host):
             return
         raise ConfigurationError(

@@ -180,7 +180,9 @@ class HealthSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True, defer_build=True)
 
-    host: str = Field("127.0.0.1", description="Elsewhere than loopback only where a network policy guards it.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Elsewhere than loopback only where a network policy guards it."
+    )
     port: int | None = Field(None, ge=1, le=65535, description="None: not at all, as in the embedded engine.")
     stall_seconds: float = Field(
         10.0, gt=0, description="How long the event loop may be stuck before the process counts as not alive."

@@ -8,6 +8,7 @@ whole connection when a single queue is missing."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -35,6 +36,9 @@ LOST = (*CONNECTION_EXCEPTIONS, asyncio.CancelledError)
 
 After a missed heartbeat aiormq raises `CancelledError`; `cancelled_by_us` tells that from a cancellation of the
 task."""
+
+logging.getLogger("aiormq.connection").addFilter(lambda line: "creating transport" not in str(line.msg))
+# A broker that cannot be reached is said by the error that is raised, with what to do.
 
 RECONNECT_EVERY = 1.0
 """The number of seconds between attempts to reconnect."""

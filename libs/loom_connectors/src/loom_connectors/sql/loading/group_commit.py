@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from loom_common.errors import LoomError
+from loom_common.logs.logger import log
 from loom_connectors.ports.destination import LoadBatch, LoadResult
 
 MOST_ROWS = 1_000
@@ -35,8 +37,10 @@ class _Waiting:
 class _Group:
     """Represents batches that are written together, and the task that does it."""
 
-    def __init__(self, members: Sequence[_Waiting], write: Write) -> None:
+    def __init__(self, members: Sequence[_Waiting], write: Write, tell: Callable[[Exception], None]) -> None:
+        """`tell` is told why the batches could not be written together."""
         self.members = members
+        self._tell_why = tell
         for each in members:
             each.group = self
         self.task = asyncio.create_task(self._settle(write))
@@ -61,7 +65,8 @@ class _Group:
     async def _written_together(self, write: Write) -> bool:
         try:
             results = await write([each.batch for each in self.members])
-        except Exception:  # noqa: BLE001 - each batch is written again, and raises what is its own
+        except Exception as error:  # noqa: BLE001 - each batch is written again, and raises what is its own
+            self._tell_why(error)
             return False
         for each, result in zip(self.members, results, strict=True):
             _tell(each, result)
@@ -77,6 +82,7 @@ class GroupCommit:
         self._at_once, self._most_rows = (1, MOST_ROWS_OF_ONE) if one_writes else (AT_ONCE, MOST_ROWS)
         self._waiting: list[_Waiting] = []
         self._groups: set[_Group] = set()
+        self._told = False
 
     async def load(self, batch: LoadBatch) -> LoadResult:
         """Return what became of the batch. Raises what `write` raises for it."""
@@ -101,10 +107,19 @@ class GroupCommit:
     def _begin_groups(self) -> None:
         while self._waiting and (not self._groups or self._has_room()):
             members = next_group([each.batch for each in self._waiting], self._most_rows)
-            group = _Group([self._waiting[place] for place in members], self._write)
+            group = _Group([self._waiting[place] for place in members], self._write, self._tell_once)
             self._waiting = [each for each in self._waiting if each.group is None]
             self._groups.add(group)
             group.task.add_done_callback(partial(self._ended, group))
+
+    def _tell_once(self, error: Exception) -> None:
+        """Write down why batches are written one by one: the first time as a warning, because it takes longer."""
+        write = log.debug if self._told else log.warning
+        self._told = True
+        reason = (
+            str(error) if isinstance(error, LoomError) else type(error).__name__
+        )  # what drivers say may hold values
+        write("batches could not be loaded together, and are loaded one by one", reason=reason)
 
     def _has_room(self) -> bool:
         """Tell whether what waits is written beside the transactions that are under way."""

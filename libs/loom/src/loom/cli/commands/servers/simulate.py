@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from loom_ai.simulated.server import SimulatedModel
 
 
+def _named(host: str) -> str:
+    """Return the address. Raises `typer.BadParameter` for an empty one, which would be every address of the machine."""
+    if not host.strip():
+        raise typer.BadParameter("it is empty: name an address, such as 127.0.0.1 for this machine alone")
+    return host
+
+
 def simulate_model(
     command: Annotated[
         list[str] | None,
@@ -26,7 +33,7 @@ def simulate_model(
         ),
     ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", help="Where to listen; 0 for any free port.")] = 8089,
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.", callback=_named)] = "127.0.0.1",
     latency: Annotated[
         str, typer.Option(metavar="TIME", help="What an answer takes, in the median: `300ms`, `2s`.")
     ] = "0ms",
