@@ -1,11 +1,11 @@
 """Defines what all messages have in common."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from loom_common.domain.values.per_record import per_record
 from loom_common.flow import Route
 
 
@@ -41,7 +41,7 @@ class Message(Part, ABC):
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Outgoing:
     """Holds a message and its route, as a handler returns it."""
 

@@ -16,10 +16,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from loom_common.domain.values.per_record import per_record
 from loom_common.flow import Binding, Topology
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Wire:
     """Represents a message that is published."""
 

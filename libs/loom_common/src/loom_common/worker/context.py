@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from loom_common.domain.run.attempts import Attempt
+from loom_common.domain.values.per_record import per_record
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.consuming.in_flight import InFlightMessage
 from loom_common.worker.usage import StepBook, Usage
@@ -47,7 +48,7 @@ class Progress:
         self._in_flight.one_done()
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class Context:
     """Describes what a handler is given beside its message, for one attempt at it. The defaults suit a message that
     comes from no worker."""

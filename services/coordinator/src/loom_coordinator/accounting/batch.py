@@ -5,6 +5,7 @@ A fact carries the batch's cumulative tally, so the furthest fact tells all: fac
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -54,6 +55,11 @@ class BatchUsage:
         return BatchUsage(tuple(Calls(**each) for each in said["calls"]), said["whole"])
 
 
+NO_USAGE = BatchUsage()
+NOTHING_PAID = BatchUsage(whole=True)
+"""Says that a stage is done with a batch, and asked no model for it."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Holds one batch row. `stage` is the last one known to be done with it."""
@@ -81,8 +87,8 @@ class Batch:
 
     def pay(self, stage: Stage, usage: BatchUsage) -> tuple[Calls, ...]:
         """Take a stage's usage, unless a better one is known. Return what that adds to the books."""
-        known = self.usages.get(stage.value, BatchUsage())
-        if known.better_than(usage):
+        known = self.usages.get(stage.value, NO_USAGE)
+        if known is not NO_USAGE and known.better_than(usage):
             return ()
         self.usages = {**self.usages, stage.value: usage}
         if not usage.calls and not known.calls:
@@ -152,9 +158,21 @@ class Batch:
             "seconds": self.seconds or _EMPTY,
             "latency": {str(bucket): count for bucket, count in self.latency.items()} if self.latency else _EMPTY,
             "waited": {str(bucket): count for bucket, count in self.waited.items()} or None,
-            "calls": {stage: usage.as_json() for stage, usage in self.usages.items()} or None,
+            "calls": _usages_as_json(self.usages),
             "updated_at": now,
         }
+
+
+def _usages_as_json(usages: Mapping[str, BatchUsage]) -> dict[str, Any] | None:
+    if any(usage is not NOTHING_PAID for usage in usages.values()):
+        return {stage: usage.as_json() for stage, usage in usages.items()}
+    return _nothing_paid(tuple(usages))
+
+
+@functools.cache
+def _nothing_paid(stages: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the usages of stages that asked no model. Rows that share a value are converted once for all of them."""
+    return {stage: NOTHING_PAID.as_json() for stage in stages} or None
 
 
 def furthest(stage: Stage, tally: Tally) -> Stage:

@@ -12,7 +12,7 @@ from loom_common.contracts.v1 import BatchFact, CallsPaid, RecordsKept, SliceExt
 from loom_common.domain.run.calls import Calls
 from loom_common.flow import Stage
 from loom_coordinator.accounting import failure_limits, running_totals
-from loom_coordinator.accounting.batch import COLUMNS, UNDERWAY, Batch, BatchUsage, from_row
+from loom_coordinator.accounting.batch import COLUMNS, NOTHING_PAID, UNDERWAY, Batch, BatchUsage, from_row
 from loom_coordinator.accounting.failure_limits import NONE, Count
 from loom_coordinator.db import run_totals
 from loom_coordinator.db.run import Run
@@ -39,7 +39,7 @@ class Applied:
     """The new totals of the runs whose batches have changed."""
     paid: Sequence[Paid]
     counted: Mapping[str, Mapping[Stage, Count]]
-    """Is, by run, what each stage has seen and failed on besides."""
+    """Is, by run, what each stage has seen and failed on besides. A run in which nothing failed may be missing."""
     scored: Sequence[BatchFact] = ()
     """The facts with scores that were not known before."""
 
@@ -59,7 +59,7 @@ async def apply(unit: UnitOfWork, runs: Mapping[str, Run], facts: Sequence[Fact]
         mine = [(before.get(key), batch) for key, batch in changed.items() if key[0] == run_id]
         totals[run_id] = running_totals.changed(runs[run_id].totals, mine, unit.now)
     await run_totals.write(unit, totals)
-    return Applied(totals, paid, _counted(before, changed), _newly_scored(before, facts))
+    return Applied(totals, paid, _counted(runs, before, changed), _newly_scored(before, facts))
 
 
 def _newly_scored(before: Mapping[Key, Batch], facts: Iterable[Fact]) -> list[BatchFact]:
@@ -98,13 +98,19 @@ def _take(known: dict[Key, Batch], fact: Fact) -> list[Paid]:
         else:
             batch.advance(fact.stage, fact.header.tally)
         batch.time(fact)
-        calls = batch.pay(fact.stage, BatchUsage(fact.calls, whole=True))
+        calls = batch.pay(fact.stage, BatchUsage(fact.calls, whole=True) if fact.calls else NOTHING_PAID)
     return [(batch.run_id, fact.stage, calls)] if calls else []
 
 
-def _counted(before: Mapping[Key, Batch], changed: Mapping[Key, Batch]) -> dict[str, dict[Stage, Count]]:
+def _counted(
+    runs: Mapping[str, Run], before: Mapping[Key, Batch], changed: Mapping[Key, Batch]
+) -> dict[str, dict[Stage, Count]]:
+    """A record that fails is kept back. Where none is, nobody asks how many a stage has seen."""
+    some_kept = {batch.run_id for batch in changed.values() if batch.unread > 0 or batch.tally.kept}
     counted: dict[str, dict[Stage, tuple[int, int]]] = {}
     for key, batch in changed.items():
+        if batch.run_id not in some_kept and runs[batch.run_id].counted is None:
+            continue
         sums = counted.setdefault(batch.run_id, {})
         was = _counts(before[key]) if key in before else {}
         for stage, count in _counts(batch).items():

@@ -17,7 +17,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.errors import DependencyUnavailable, LoomError
 from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
-from loom_common.service.periodic import every
+from loom_common.service.periodic import wait_for_stop
 from loom_coordinator.alerts import mail
 from loom_coordinator.alerts.messages import DueAlert, as_email, as_json, as_pagerduty, as_slack
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -54,10 +54,10 @@ class AlertSender:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until `stop`, and once more: the end of a run is when most is told."""
-        async for _ in every(LOOK_SECONDS, stop):
+        """Send until `stop`, and once more then: the end of a run is when most is told."""
+        while not stop.is_set():
+            await wait_for_stop(stop, LOOK_SECONDS)
             await self._look()
-        await self._look()
 
     async def _look(self) -> None:
         try:

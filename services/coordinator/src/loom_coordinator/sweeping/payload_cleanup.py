@@ -12,7 +12,7 @@ from loom_common.domain.values.stored_records import destination_of, is_owner, o
 from loom_common.errors import DependencyUnavailable
 from loom_common.logs.logger import log
 from loom_common.ports.payloads import PayloadStore
-from loom_common.service.periodic import every
+from loom_common.service.periodic import every, wait_for_stop
 from loom_coordinator.db import ingest_keys, run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.outputs import record_outputs
@@ -20,6 +20,7 @@ from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
+_FIRST_AFTER_SECONDS = 2.0
 _EVERY_SECONDS = 60.0
 _UNREAD = dt.timedelta(days=1)
 """Says for how long records are kept that no run reads: whoever stores them may not have asked for the run yet."""
@@ -35,12 +36,19 @@ class PayloadCleanup:
         self._payloads = payloads
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run once a minute, until `stop`."""
+        """Run once a minute, until `stop`. The first time is a while after the service has begun, and as it ends where
+        that is sooner: what a short run waits for comes first."""
+        await wait_for_stop(stop, _FIRST_AFTER_SECONDS)
+        if stop.is_set():
+            await self._tidy_or_wait()
         async for _ in every(_EVERY_SECONDS, stop):
-            try:
-                await self.tidy()
-            except DependencyUnavailable as error:
-                log.warning("housekeeping waits", error=str(error))
+            await self._tidy_or_wait()
+
+    async def _tidy_or_wait(self) -> None:
+        try:
+            await self.tidy()
+        except DependencyUnavailable as error:
+            log.warning("housekeeping waits", error=str(error))
 
     async def tidy(self) -> None:
         """Look once. Raises `DependencyUnavailable`."""

@@ -51,6 +51,7 @@ class Sweeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`."""
         swept = self._clock.monotonic()
+        await wait_for_stop(stop, LOOP_SECONDS)  # a run that begins at once does not wait for this
         while not stop.is_set():
             began = self._clock.monotonic()
             try:

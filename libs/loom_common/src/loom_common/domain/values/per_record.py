@@ -1,4 +1,5 @@
-"""Makes the dataclasses of which each record needs several instances: their construction is a cost of every record."""
+"""Makes the dataclasses of which each record, or each message, needs several instances: their construction is a cost of
+every one of them."""
 
 from __future__ import annotations
 
