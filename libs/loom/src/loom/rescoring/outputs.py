@@ -10,7 +10,7 @@ from typing import Any
 from loom.rescoring import before
 from loom.rescoring.before import KeptOutput, Known
 from loom_common.async_engine import AsyncEngine
-from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, ExtractSlice, TransformedRecord
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractSlice, TransformedRecord
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
@@ -20,7 +20,7 @@ from loom_common.errors import PermanentError
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice
+from loom_common.worker.slices import Slice, SliceRecord, extracted_records
 from loom_common.worker.stage_result import Transformed
 from loom_coordinator.db.outputs.rescorings import PASSED
 from loom_coordinator.db.run import Run
@@ -133,9 +133,7 @@ class Source:
                 return
             cursor, number = part.cursor, number + 1
 
-    async def _transformed(
-        self, records: Sequence[ExtractedRecord], partition: int, number: int, position: int
-    ) -> Outputs:
+    async def _transformed(self, records: Sequence[SliceRecord], partition: int, number: int, position: int) -> Outputs:
         known = await before.known(self._engine, self._run.run_id, [record.id for record in records])
         mine = [record for record in records if self._passed(record.id, known)]
         new = len(records) - len(mine) - sum(record.id in known.kept for record in records)
@@ -152,7 +150,7 @@ class Source:
             position=position,
             tally=Tally(),
         )
-        made = await self._transform(BatchExtracted(header=header, records=tuple(mine)), Context())
+        made = await self._transform(BatchExtracted(header=header, records=extracted_records(mine)), Context())
         return Outputs(
             records=tuple(made.records),
             before={

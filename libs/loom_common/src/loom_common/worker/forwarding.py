@@ -23,8 +23,8 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.frozen_models import replaced
 from loom_common.domain.run.calls import Calls, advanced
 from loom_common.flow import Stage
-from loom_common.worker.slices import Slice
-from loom_common.worker.stage_result import StageResult, Transformed, passed_unscored, unchanged
+from loom_common.worker.slices import Slice, extracted_records
+from loom_common.worker.stage_result import Entering, StageResult, Transformed, passed_unscored, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ def to_extract(header: BatchHeader, records: Sequence[ExtractedRecord]) -> Forwa
     return _forward(Stage.EXTRACT, BatchExtracted(header=header, records=records))
 
 
-def to_transform(header: BatchHeader, records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Forward:
+def to_transform(header: BatchHeader, records: Sequence[Entering], stages: tuple[Stage, ...]) -> Forward:
     """Send the batch to the transformer, or to the next of `stages` where that is not among them."""
     if Stage.TRANSFORM in stages:
-        return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
+        return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=extracted_records(records)))
     result = unchanged(records, stages)
     return _after_transform(header, result.records, stages, result.counts)
 
 
-def with_outputs(header: BatchHeader, records: Sequence[ExtractedRecord], result: Slice) -> Forward:
+def with_outputs(header: BatchHeader, records: Sequence[Entering], result: Slice) -> Forward:
     """Send the batch to the evaluator, or past it, as if it had been transformed to the outputs of the slice."""
     outputs = result.outputs or {}
     made = Transformed(

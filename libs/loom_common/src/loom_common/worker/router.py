@@ -52,7 +52,7 @@ from loom_common.worker.forwarding import (
     to_transform,
     with_outputs,
 )
-from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
+from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords, extracted_records
 from loom_common.worker.stage_result import (
     Evaluated,
     Extracted,
@@ -103,7 +103,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         if result.outputs is not None:
             forward = with_outputs(header, batch.records, result)
         elif result.unchecked:
-            forward = to_extract(header, batch.records)
+            forward = to_extract(header, extracted_records(batch.records))
         else:
             forward = to_transform(header, batch.records, result.stages)
         reported.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=forward.header.tally))

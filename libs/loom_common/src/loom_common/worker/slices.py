@@ -19,7 +19,7 @@ from loom_common.domain.sequence import Lanes
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.worker.stage_result import EVERY_STAGE, kept_for_error
+from loom_common.worker.stage_result import EVERY_STAGE, Entering, kept_for_error
 
 
 @per_record
@@ -30,6 +30,16 @@ class SliceRecord:
     input: dict[str, Any]
     error: RecordError | None = None
     derived: Derived | None = None
+
+
+def extracted_records(records: Sequence[Entering]) -> tuple[ExtractedRecord, ...]:
+    """Return records that have no error as those of a message."""
+    return tuple(
+        [
+            each if isinstance(each, ExtractedRecord) else ExtractedRecord(each.id, each.input, each.derived)
+            for each in records
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class CheckedSource:
 class SlicedRecords:
     """Holds the records of one batch of a slice."""
 
-    records: tuple[ExtractedRecord, ...]
+    records: tuple[SliceRecord, ...]
+    """Holds those that go on, none of which has an error."""
     kept: tuple[KeptRecord, ...]
 
     @property
@@ -153,7 +164,7 @@ def _in_lanes(records: Sequence[SliceRecord], lanes: Lanes) -> list[Sequence[Sli
 
 
 def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:
-    records = tuple([ExtractedRecord(each.id, each.input, each.derived) for each in chunk if each.error is None])
+    records = tuple([each for each in chunk if each.error is None])
     if len(records) == len(chunk):
         return SlicedRecords(records, ())
     return SlicedRecords(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from loom_common.contracts.records import EncodedRecords
 from loom_common.contracts.v1 import (
@@ -37,6 +37,19 @@ from loom_common.flow import Stage
 EVERY_STAGE = tuple(Stage)
 NO_OUTPUT = b'"output":null'
 """The field that makes the JSON of an extracted record that of one whose output is its input."""
+
+
+class Entering(Protocol):
+    """Describes a record that enters the transform, of a slice or of a message."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def input(self) -> dict[str, Any]: ...
+
+    @property
+    def derived(self) -> Derived | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +168,7 @@ class Loaded(StageResult):
         return {"loaded": self.loaded, "staged": self.staged, "second": self.second}
 
 
-def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Transformed:
+def unchanged(records: Sequence[Entering], stages: tuple[Stage, ...]) -> Transformed:
     """Give every record its input as its output: the result of a transform that has nothing to do.
 
     Where the evaluation is not among `stages`, either, each is made once for both."""

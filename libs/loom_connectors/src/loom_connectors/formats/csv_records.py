@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -86,16 +86,23 @@ class CsvReader:
         null, longest = self._null, self._max_field
         lines, before = file.rest(mark), mark.line
         line, stuck = before + 1, None
+        safe = 0  # a record of so many lines can have no field that is too long, nor is anything wrong with its lines
 
         def wanted() -> int:
             lines.pass_to(line - 1)
             return limit - len(records)  # a record has a line at least
 
-        table = reader(chain.from_iterable(lines.together(wanted)), header.dialect)
+        def given() -> Iterator[Sequence[str]]:
+            nonlocal safe
+            for texts in lines.together(wanted):
+                safe = longest // lines.longest if lines.trouble is None else 0
+                yield texts
+
+        table = reader(chain.from_iterable(given()), header.dialect)
         try:
             for fields in table:
                 after = before + table.line_num + 1
-                if len(fields) != width or lines.trouble is not None or (after - line) * lines.longest > longest:
+                if len(fields) != width or after - line > safe:
                     if fields and max(map(len, fields)) > longest:
                         stuck = csv.Error(TOO_LONG)
                         break
@@ -103,9 +110,8 @@ class CsvReader:
                         records.append(self._doubtful(file, header, line, fields, lines.trouble))
                     lines.trouble = None
                 else:
-                    if null:
-                        fields = self._nulled(fields)  # noqa: PLW2901 - from here on, these count
-                    records.append(ReadRecord(f"{prefix}{line}", made(*fields)))
+                    values = self._nulled(fields) if null else fields
+                    records.append(ReadRecord(f"{prefix}{line}", made(*values)))
                 line = after
                 if len(records) >= limit:
                     break
