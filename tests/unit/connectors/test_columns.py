@@ -50,14 +50,14 @@ def test_only_a_column_that_every_row_has_is_trouble_of_the_table():
 
 def test_rows_that_no_table_could_take_are_sorted_out():
     rows = [Row("1", {"a": 1}), Row("2", {"a": None}), Row("3", {"a": 3, "b": 1}), Row("4", {})]
-    fit, failed = sorted_out(rows, ["a"], ["a"])
+    fit, failed = sorted_out(rows, columns_of(rows), ["a"], ["a"])
     assert [row.record_id for row in fit] == ["1"]
     assert [(row.record_id, row.code) for row in failed] == [
         ("2", "missing_key"),
         ("3", "missing_column"),
         ("4", "missing_key"),
     ]
-    assert [row.code for row in sorted_out(rows[3:], ["a"], [])[1]] == ["empty"]
+    assert [row.code for row in sorted_out(rows[3:], columns_of(rows[3:]), ["a"], [])[1]] == ["empty"]
 
 
 def test_failed_rows_stand_in_the_order_of_the_batch():

@@ -7,10 +7,10 @@ of a column without time zone. So the forms below look before it does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
@@ -27,13 +27,19 @@ from loom_connectors.values import (
 )
 
 Write = Callable[[Any], str]
-"""A value as text that Postgres reads. Raises `UnfitValue`."""
+"""A value as text that Postgres reads, before it is escaped. Raises `UnfitValue`."""
 
 _ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 """Says what is written for a character; the backslash is the first, because the others are written with one."""
 _ESCAPES = str.maketrans(_ESCAPED)
+_ESCAPED_BYTES = tuple((character.encode(), escaped.encode()) for character, escaped in _ESCAPED.items())
 _TEXTS = frozenset((str, type(None)))
 _NULL = "\\N"
+
+_VALUE_END, _NULL_MARK = "\0", "\1"
+"""Stand for the tab between two values, and for a null, until the texts are escaped. Almost no text holds either."""
+_LINE_END = b"\xff"
+"""Stands for the line break between two rows until then. No text in UTF-8 holds this byte."""
 
 
 def copy_text(
@@ -44,30 +50,58 @@ def copy_text(
     `numbered` puts the row's place in the batch before it, as one column more. Raises `UnfitValue`."""
     if not rows:
         return b""
-    texts: list[Iterable[str]] = [map(str, range(len(rows)))] if numbered else []
+    records = [row.values for row in rows]
+    texts = [_Texts(list(map(str, range(len(rows)))))] if numbered else []
     for name in columns:
         try:
-            texts.append(_column([row.values.get(name) for row in rows], _writer(forms[name])))
+            texts.append(_texts([record.get(name) for record in records], _writer(forms[name])))
         except UnfitValue as error:
             raise UnfitValue(str(error), name) from None
-    lines = map("\t".join, zip(*texts, strict=True))
-    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+    return _escaped_together(texts, len(rows)) or _escaped_apart(texts)
 
 
-def _column(values: Sequence[Any], write: Write) -> Sequence[str]:
-    """Write the values of one column. Texts are escaped all at once, which takes half of the time. Between them stands
-    NUL, which Postgres takes in no text: where a value holds one, each is written by itself, so that it is refused."""
-    if write is not _text or not _TEXTS.issuperset(map(type, values)):
-        return [_NULL if value is None else write(value) for value in values]
-    together = "\0".join([value or "" for value in values])
-    if together.count("\0") >= len(values):
-        return [_NULL if value is None else write(value) for value in values]
-    for character, escaped in _ESCAPED.items():
-        together = together.replace(character, escaped)
-    texts = together.split("\0")
-    if None not in values:
-        return texts
-    return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Holds the texts of one column, before they are escaped."""
+
+    of_rows: Sequence[str | None]
+    nulls: int = 0
+    """Counts those that are None."""
+
+    @property
+    def marked(self) -> Sequence[str]:
+        """Return the texts, with a mark in the place of None."""
+        if not self.nulls:
+            return cast("Sequence[str]", self.of_rows)
+        return [_NULL_MARK if text is None else text for text in self.of_rows]
+
+
+def _texts(values: Sequence[Any], write: Write) -> _Texts:
+    kinds = set(map(type, values))
+    nulls = values.count(None) if type(None) in kinds else 0
+    if write is not value_text or not kinds <= _TEXTS:
+        values = [None if value is None else write(value) for value in values]
+    return _Texts(values, nulls)
+
+
+def _escaped_together(columns: Sequence[_Texts], rows: int) -> bytes:
+    """Escape all texts at once, which takes a third of the time. Empty where a text holds what stands for the end of a
+    value, or for a null."""
+    nulls = sum(each.nulls for each in columns)
+    lines = map(_VALUE_END.join, zip(*[each.marked for each in columns], strict=True))
+    data = _LINE_END.join([line.encode("utf-8", "surrogatepass") for line in lines])
+    if data.count(_VALUE_END.encode()) != rows * (len(columns) - 1) or data.count(_NULL_MARK.encode()) != nulls:
+        return b""
+    for character, escaped in _ESCAPED_BYTES:
+        data = data.replace(character, escaped)
+    data = data.replace(_NULL_MARK.encode(), _NULL.encode()).replace(_VALUE_END.encode(), b"\t")
+    return data.replace(_LINE_END, b"\n") + b"\n"
+
+
+def _escaped_apart(columns: Sequence[_Texts]) -> bytes:
+    """Escape each text by itself. Postgres refuses the row of one that holds NUL."""
+    texts = [[_NULL if text is None else text.translate(_ESCAPES) for text in each.of_rows] for each in columns]
+    return ("\n".join(map("\t".join, zip(*texts, strict=True))) + "\n").encode("utf-8", "surrogatepass")
 
 
 @cache
@@ -78,7 +112,7 @@ def _writer(form: str) -> Write:
     match name:
         case "array":
             array = _Array(_writer(rest or "text"), in_json=rest == "json", delimiter=";" if rest == "box" else ",")
-            return lambda value: array.written(value).translate(_ESCAPES)
+            return array.written
         case "numeric":
             return _scaled(int(rest))
         case "moment":
@@ -89,48 +123,39 @@ def _writer(form: str) -> Write:
             return _WRITERS[name]
 
 
-def _text(value: Any) -> str:
-    text = value_text(value)
-    return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
-
-
-def _json(value: Any) -> str:
-    return json_text(value).translate(_ESCAPES)
-
-
 def _integer(value: Any) -> str:
-    return _text(integer_of(value))
+    return value_text(integer_of(value))
 
 
 def _double(value: Any) -> str:
     see_that_it_fits_a_double(value)
-    return _text(value)
+    return value_text(value)
 
 
 def _single(value: Any) -> str:
     if not isinstance(value, bool | dict | list):
         see_that_it_fits_a_single(value)
-    return _text(value)
+    return value_text(value)
 
 
 def _scaled(scale: int) -> Write:
     def write(value: Any) -> str:
         if not isinstance(value, bool | dict | list):
             see_that_it_fits_decimals(value, scale)
-        return _text(value)
+        return value_text(value)
 
     return write
 
 
 def _date(value: Any) -> str:
     see_that_it_is_a_day(value)
-    return _text(value)
+    return value_text(value)
 
 
 def _moment(digits: int) -> Write:
     def write(value: Any) -> str:
         see_that_its_seconds_fit(value, digits)
-        return _text(value)
+        return value_text(value)
 
     return write
 
@@ -145,10 +170,10 @@ def _zoneless(write: Write) -> Write:
 
 def _bytes(value: Any) -> str:
     if (found := bytes_of(value)) is not None:
-        return f"\\\\x{found.hex()}"
+        return f"\\x{found.hex()}"
     if isinstance(value, dict | list):
         raise UnfitValue(f"{kind_word(value)} cannot be loaded into bytea.")
-    return _text(value)
+    return value_text(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,19 +209,19 @@ class _Array:
                     "a list that holds an object cannot be loaded into an array of another type than json."
                 )
             case dict():
-                text = self.write(value).replace("\\\\", "\\")
+                text = self.write(value)
             case _:
                 return self.write(value)
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 _WRITERS: dict[str, Write] = {
-    "text": _text,
-    "json": _json,
+    "text": value_text,
+    "json": json_text,
     "integer": _integer,
     "double": _double,
     "single": _single,
     "date": _date,
     "bytes": _bytes,
-    "box": _text,
+    "box": value_text,
 }

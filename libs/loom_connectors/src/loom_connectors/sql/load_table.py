@@ -16,7 +16,7 @@ from loom_common.resilience import failpoints
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch
 from loom_connectors.sql.column_fit import fits_of
-from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
+from loom_connectors.sql.columns import Kind, kinds, lacking, unknown_everywhere
 from loom_connectors.sql.dialect import TableDialect, TableSession, Target
 from loom_connectors.sql.load_modes import Adding
 from loom_connectors.sql.needs import needs_of
@@ -135,11 +135,12 @@ class LoadTable:
             *(ColumnFit(name, None, computed[name], "not written", fits=True) for name in own),
         ]
 
-    async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
-        """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,
-        created where it is missing, with columns added and widened where they may evolve. Raises `DestinationError` for
-        a column that all rows have and the table has not."""
-        names = columns_of(batch.rows)
+    async def target(
+        self, session: TableSession, batch: LoadBatch, names: Sequence[str], known: Target | None
+    ) -> Target:
+        """Return where the batch is written, whose rows have the columns `names`: `known`, unless some are beyond it;
+        else the table as it is, created where it is missing, with columns added and widened where they may evolve.
+        Raises `DestinationError` for a column that all rows have and the table has not."""
         if known is not None and known.columns.keys() >= set(names):
             return known
         wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from loom_connectors.ports.destination import FailedRow, LoadBatch, LoadResult, Row
-from loom_connectors.sql.columns import columns_of
 from loom_connectors.values import json_text
 
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -18,11 +17,14 @@ FINALIZED = "finalize"
 """The ledger's row for the exchange of a run that replaces a table: it stands for no batch."""
 
 
-def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) -> tuple[list[Row], list[FailedRow]]:
-    """The rows a table can be asked to take, and those it cannot: a column it lacks, or no value for the key."""
+def sorted_out(
+    rows: Sequence[Row], names: Sequence[str], known: Sequence[str], key: Sequence[str]
+) -> tuple[list[Row], list[FailedRow]]:
+    """The rows a table can be asked to take, and those it cannot: a column it lacks, or no value for the key. `names`
+    are the columns that the rows have (see `columns_of`)."""
     fit, failed = [], []
     columns = frozenset(known)
-    if not key and columns.issuperset(columns_of(rows)) and all(row.values for row in rows):
+    if not key and columns.issuperset(names) and all(row.values for row in rows):
         return list(rows), []
     for row in rows:
         keyless = [name for name in key if row.values.get(name) is None] if key else ()

@@ -184,9 +184,10 @@ class LedgerDestination:
         parts: dict[tuple[str, ...], list[Row]] = {}
         for each in batches:
             if each.left.rows:
-                known = await self._table.target(session, each.left, known)
-                fit, each.failed = sorted_out(each.left.rows, list(known.columns), known.key)
-                parts.setdefault(tuple(columns_of(fit)), []).extend(fit)
+                names = columns_of(each.left.rows)
+                known = await self._table.target(session, each.left, names, known)
+                fit, each.failed = sorted_out(each.left.rows, names, list(known.columns), known.key)
+                parts.setdefault(tuple(columns_of(fit) if each.failed else names), []).extend(fit)
         refused: list[FailedRow] = []
         for rows in parts.values():
             if rows and known is not None:
