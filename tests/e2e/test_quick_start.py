@@ -191,3 +191,11 @@ def test_the_client_of_models_loads_nothing_that_writes_logs():
     code = "import sys, loom_ai.providers.http_client; print({'structlog', 'rich.traceback'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "set()"
+
+
+def test_what_transforms_batches_loads_no_batches_of_providers_and_no_steps_before_a_plan_has_them():
+    those = {"loom_ai.batches.execution", "loom_ai.batches.requests.values", "loom_ai.stores.sql.batches.store"}
+    those |= {"loom_transformer.joining.join", "loom_transformer.steps.building", "loom_transformer.steps.stepping"}
+    code = f"import sys, loom_transformer.handling; print({those} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "set()"

@@ -58,7 +58,7 @@ async def process(url: str, folder: Path, clock: Clock | None = None):
     reservations = BudgetReservations(open_budgets(settings), Prices())
     batches = open_batches(settings, journal, reservations, credentials, clock)
     models = open_models(journal, credentials, clock, reservations=reservations, batches=batches)
-    models.execution = batches
+    models.execution = batches.opened()
     try:
         yield models
     finally:

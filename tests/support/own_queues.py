@@ -9,7 +9,7 @@ from loom_common.flow import Stage
 from loom_common.worker.context import Context
 from loom_common.worker.delivered import usage_of
 from loom_transformer.handler import Transformer
-from loom_transformer.steps.building import Served
+from loom_transformer.steps.served import Served
 from loom_transformer.transforms.catalog import Catalog
 from support.handling import outgoing_of, runner_of
 from support.plans import GivenPlans, batch_of, plan_of

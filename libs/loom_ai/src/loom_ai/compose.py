@@ -3,9 +3,10 @@ the first call. `stores/beside_journal.py` and `stores/beside_budgets.py` open t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from loom_ai.batches.execution import BatchExecution
+from loom_ai.batches.first_use import BatchesAtFirstUse
 from loom_ai.budget.ledger import BudgetLedger
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
@@ -26,7 +27,9 @@ from loom_common.resilience.breakers import Breakers
 from loom_common.sealing.keyring import Keyring
 
 if TYPE_CHECKING:
+    from loom_ai.batches.execution import BatchExecution
     from loom_ai.batches.owner import Owner
+    from loom_ai.batches.requests.store import BatchStore
 
 
 def open_models(
@@ -70,14 +73,20 @@ def open_batches(
     reservations: BudgetReservations,
     credentials: Credentials,
     clock: Clock,
-) -> BatchExecution | None:
+) -> BatchesAtFirstUse | None:
     """Open what has calls answered by the batches of their providers, in the database of the budgets. None where
     answers are recorded, or come from a recording. Nothing connects before the first such call."""
     if answers_are_recorded():
         return None
-    times, store = BatchSettings(), open_batch_store(settings)
+    times = BatchSettings()
 
-    def owner() -> Owner:
+    def execution() -> BatchExecution:
+        from loom_ai.batches.execution import BatchExecution
+
+        store = open_batch_store(settings)
+        return BatchExecution(store, partial(owner, store), reservations, clock)
+
+    def owner(store: BatchStore) -> Owner:
         from loom_ai.batches.forms import Forms
         from loom_ai.batches.owner import Owner
         from loom_ai.batches.reading import Reading
@@ -93,4 +102,4 @@ def open_batches(
         reading = Reading(store, journal, reservations, Prices(), forms, submission, client, clock)
         return Owner(store, submission, reading, sessions, clock, times)
 
-    return BatchExecution(store, owner, reservations, clock)
+    return BatchesAtFirstUse(execution)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from loom_ai.batches.execution import BatchExecution
+from loom_ai.batches.first_use import BatchesAtFirstUse
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.compose import open_batches, open_models
@@ -28,7 +28,7 @@ class ModelStage:
     models: JournalledModels
     isolation: Isolation
     marks: Marks
-    batches: BatchExecution | None = None
+    batches: BatchesAtFirstUse | None = None
 
     async def hear(self, said: RunEpoch) -> None:
         """Take note of a run that was paused, resumed or cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from loom_ai.stores.memory.group_members import MemoryGroupMembers
 from loom_common.contracts.v1 import (
@@ -19,6 +20,7 @@ from loom_common.contracts.v1 import (
 )
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 from loom_common.domain.definition.transforms.cascade import CASCADE
+from loom_common.domain.definition.transforms.steps import StepsTransformConfig
 from loom_common.domain.definition.transforms.transform import TransformConfig
 from loom_common.domain.run.calls import DEAR, Tier
 from loom_common.domain.run.plan import Plan
@@ -31,8 +33,10 @@ from loom_transformer.contract import held_to_schema
 from loom_transformer.grouping import Groups, made_of_groups
 from loom_transformer.outcome import Applied, Transform, TransformOutcome, with_its_key
 from loom_transformer.recovered import finished, work_of
-from loom_transformer.steps.building import Served
-from loom_transformer.steps.stepping import ChainOfSteps, StepsTransform
+from loom_transformer.steps.served import Served
+
+if TYPE_CHECKING:
+    from loom_transformer.steps.stepping import ChainOfSteps
 
 Given = ExtractedRecord | RecordInSteps
 Declare = Callable[[str], Awaitable[None]]
@@ -95,13 +99,13 @@ class Transformer:
         taken = batch.taken if isinstance(batch, BatchInSteps) else ()
         records: Sequence[Given] = batch.records
         others, wanted = Transformed(records=(), stages=visited(plan)), True
-        chain = _begun(transform, batch)
+        chain = _begun(plan, transform, batch)
         while True:
             if chain is not None and wanted and not self._takes(chain.queue):
                 await self._see_that_there_is_a_queue(chain.queue)
                 going = tuple(each for each in records if isinstance(each, RecordInSteps))
                 return HandedOn(records=going, step=chain.queue, taken=taken, others=others)
-            result, on = await self._once(plan, chain or transform, batch.header, records, taken, context)
+            result, on = await self._once(plan, transform, chain, batch.header, records, taken, context)
             others = added(counted(others, (), context.attempt.number), result)
             if chain is None or chain.following is None or not on:
                 return others
@@ -122,20 +126,21 @@ class Transformer:
         self,
         plan: Plan,
         transform: Applied,
+        chain: ChainOfSteps | None,
         header: BatchHeader,
         records: Sequence[Given],
         taken: Sequence[str],
         context: Context,
     ) -> tuple[Transformed, list[TransformOutcome]]:
-        """Apply a transform, or steps of one. Return what became of the records that leave it, and the outcomes of
-        those that go on in further steps."""
+        """Apply a transform, or a chain of its steps. Return what became of the records that leave it, and the
+        outcomes of those that go on in further steps."""
         config, keys = plan.pipeline.transform, plan.pipeline.fixed_fields
-        work = work_of(transform, header.run_id, plan.pipeline, context)
+        work = work_of(chain or transform, header.run_id, plan.pipeline, context)
         place = f"{header.batch_id}/{len(taken)}" if taken else header.batch_id
         made = await self._runner.run(place, records, work, context.attempt, context.clock)
         given = [_plain(each) for each in records]
         leaving = list(_leaving(given, made))
-        steps = transform.steps if isinstance(transform, ChainOfSteps) else ()
+        steps = () if chain is None else chain.steps
         grouped = await self._groups.keep(plan, header, given, [outcome for _, _, outcome in leaving], steps)
         gone = sum(outcome.filtered is not None for _, _, outcome in leaving)
         going = [outcome for _, _, outcome in leaving if outcome.going_on is not None]
@@ -172,8 +177,12 @@ class Transformer:
         return result, going
 
 
-def _begun(transform: Transform, batch: BatchExtracted | BatchInSteps) -> ChainOfSteps | None:
+def _begun(plan: Plan, transform: Transform, batch: BatchExtracted | BatchInSteps) -> ChainOfSteps | None:
     """Return the steps that are next for a batch; None for a transform that has none."""
+    if not isinstance(plan.pipeline.transform, StepsTransformConfig):
+        return None
+    from loom_transformer.steps.stepping import StepsTransform
+
     if not isinstance(transform, StepsTransform):
         return None
     return transform.after(batch.taken) if isinstance(batch, BatchInSteps) else transform.first

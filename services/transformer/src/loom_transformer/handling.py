@@ -25,8 +25,8 @@ from loom_transformer.grouping import Groups
 from loom_transformer.handler import Transformer
 from loom_transformer.joining.tables import OtherSources
 from loom_transformer.lookups.places import LookupPlaces
-from loom_transformer.steps.building import Served
 from loom_transformer.steps.dedupe import SeenStore
+from loom_transformer.steps.served import Served
 from loom_transformer.transforms.catalog import Catalog
 
 Transforms = Handler[BatchExtracted | BatchInSteps, Transformed | HandedOn]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -48,23 +48,11 @@ from loom_transformer.outcome import Transform, TransformOutcome
 from loom_transformer.recovered import finished, joined, may_be_tried_again
 from loom_transformer.steps.dedupe import SeenStore, dedupe_of
 from loom_transformer.steps.parts import opening_of, opening_of_entities
+from loom_transformer.steps.served import Served
 from loom_transformer.steps.stepping import Applied, Output, Step, StepsTransform
 
 Make = Callable[[Plan], Transform | None]
 """Makes the transform of a plan whose transform is one step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Says which steps a process of a cluster takes: those of the queues of its steps, or those without a queue of
-    their own."""
-
-    steps: frozenset[str] = frozenset()
-    """Names the steps whose own queues it consumes; none for the transformers' queue."""
-
-    def takes(self, queue: str | None) -> bool:
-        """Tell whether it takes what comes over the own queue of that step, or with None over the transformers'."""
-        return queue in self.steps if self.steps else queue is None
 
 
 def steps_transform(

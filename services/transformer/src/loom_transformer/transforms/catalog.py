@@ -44,8 +44,8 @@ from loom_transformer.lookups.enrich import EnrichTransform
 from loom_transformer.lookups.places import LookupPlaces
 from loom_transformer.outcome import Transform
 from loom_transformer.scoring.bounds import Bounds
-from loom_transformer.steps.building import Served, steps_transform
 from loom_transformer.steps.dedupe import SeenStore
+from loom_transformer.steps.served import Served
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.calibrated import Calibrated
 from loom_transformer.transforms.cascade import AGREEMENT, PROBABILITY, Cascade, Cheap
@@ -136,6 +136,8 @@ class Catalog:
     def _made(self, plan: Plan) -> Transform | None:  # noqa: C901 - one case for each kind
         config, folder = plan.pipeline.transform, self._project / plan.base
         if isinstance(config, StepsTransformConfig):
+            from loom_transformer.steps.building import steps_transform
+
             return steps_transform(
                 plan, config, self.transform_of, self._seen, self._sources, self._models, self._served
             )
