@@ -3,7 +3,7 @@ serves is told of, and what waits in it is cancelled, or stays within the budget
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 
 from loom.project.config import LoomConfig
 from loom.session import open_session
@@ -51,9 +51,10 @@ def stepped(folder, model, destination, name="own_queues", **settings):
     )  # fmt: skip
 
 
-@contextmanager
-def serving(cluster, *replicas):
-    """Run transformers that serve steps with queues of their own: `why`, or `why.2` for a second one."""
+@asynccontextmanager
+async def serving(cluster, *replicas):
+    """Run transformers that serve steps with queues of their own: `why`, or `why.2` for a second one. They end by
+    SIGTERM, with which they acknowledge all that they have done, so that nothing waits in their queues for others."""
     names = {f"transformer.{each}": each.partition(".")[0] for each in replicas}
     for name, step in names.items():
         cluster.begin(name, {"LOOM_TRANSFORM_STEPS": step})
@@ -61,6 +62,7 @@ def serving(cluster, *replicas):
         yield
     finally:
         for name in names:
+            await cluster.terminate(name)
             cluster.drop(name)
 
 
@@ -79,9 +81,8 @@ async def test_a_run_says_what_nothing_serves_and_then_loads_what_an_embedded_ru
             told = await until(session, accepted.run_id, lambda seen: "nothing serves" in (seen.notice or ""))
         assert told.notice.startswith("transform waits: nothing serves loom.transform.")
         assert "Start a transformer with LOOM_TRANSFORM_STEPS=" in told.notice
-        with serving(cluster, "why", "topic", "topic.2"):
-            async with within(60):
-                report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
+        async with serving(cluster, "why", "topic", "topic.2"), within(60):
+            report = (await ended(session, accepted.run_id)).report.model_dump(mode="json")
 
     assert (report["status"], report["error"]) == ("succeeded", None)
     assert_balanced(report)
@@ -122,7 +123,7 @@ async def test_batches_that_wait_for_a_step_are_dropped_when_their_run_is_cancel
             assert_balanced(report)
             assert (report["records"]["cancelled"], report["records"]["loaded"]) == (RECORDS, 0)
             assert asked == RECORDS - 1
-            with serving(cluster, "why", "topic"):
+            async with serving(cluster, "why", "topic"):
                 for step in OWN:
                     await settles(lambda step=step: bus.depth(step_queue(step)), 0)
                 # A replica that has just started may not have heard of the end yet: it asks then, and loads nothing.
@@ -136,6 +137,8 @@ async def test_batches_that_wait_for_a_step_are_dropped_when_their_run_is_cancel
                 await session.resume(run_id, budget=1)
                 report = (await ended(session, run_id)).report.model_dump(mode="json")
                 assert asked < until_then < model.calls
+                for step in OWN:  # what is left of the run as it was before, which is dropped
+                    await settles(lambda step=step: bus.depth(step_queue(step)), 0)
         assert_balanced(report)
         assert (report["status"], report["records"]["loaded"]) == ("succeeded", RECORDS - 1)
         assert report["calls"]["made"] == len(model.asked) == model.calls
