@@ -6,6 +6,7 @@ import datetime as dt
 import pytest
 
 from loom_ai.stores.beside_budgets import open_received_pages
+from loom_ai.stores.sql import received_pages
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from support.journal_tables import stored
@@ -30,6 +31,12 @@ def bodies(*names: str) -> tuple[bytes, ...]:
     return tuple(f"\0{name}\n".encode() for name in names)
 
 
+async def stands(store, number, run="stream_1"):
+    """Return whether a page is there, was there (and is forgotten), or has not been received."""
+    page = await store.page(run, number)
+    return None if page is None else "forgotten" if page.forgotten else "there"
+
+
 async def keep(store, number, *names, run="run_1", source="queue"):
     page = await store.keep(run, number, source, messages(*names), {"left": number}, end=False)
     return None if page is None else tuple(page.bodies)
@@ -41,8 +48,9 @@ async def test_pages_of_a_stream_are_forgotten_up_to_one_of_them(replicas):
         await keep(one, number, f"m{number}", run="stream_1")
     await keep(one, 0, "other", run="stream_2")
     await other.forget_before("stream_1", 2)
-    assert [await one.page("stream_1", number) is None for number in range(3)] == [True, True, False]
-    assert await one.page("stream_2", 0) is not None
+    assert [await stands(one, number) for number in range(4)] == ["forgotten", "forgotten", "there", None]
+    assert (await one.page("stream_1", 1)).bodies == ()
+    assert [await stands(one, number, "stream_2") for number in range(2)] == ["there", None]
     assert await keep(one, 3, "m0", "m3", run="stream_1") == bodies("m3")  # what was forgotten is known all the same
 
 
@@ -53,7 +61,7 @@ async def test_who_was_thought_dead_keeps_nothing_in_the_place_of_pages_that_wer
     await other.forget_before("stream_1", 9)
     for number in range(3):
         assert await keep(one, number, f"late{number}", run="stream_1") is None
-    assert [await one.page("stream_1", number) is None for number in range(3)] == [True, True, False]
+    assert [await stands(one, number) for number in range(3)] == ["forgotten", "forgotten", "there"]
     assert await keep(one, 3, "late0", "m3", run="stream_1") == bodies("late0", "m3")
 
 
@@ -139,5 +147,20 @@ async def test_the_pages_of_a_run_are_deleted_and_its_messages_stay_known(replic
     assert sorted(await other.runs()) == ["run_1", "run_2"]
     await other.forget(["run_1"])
     assert await one.runs() == ["run_2"]
-    assert await one.page("run_1", 0) is None
+    assert await stands(one, 0, "run_1") == "forgotten"
     assert await keep(one, 1, "a", run="run_2") == ()
+
+
+async def test_who_hears_late_of_a_run_that_is_over_keeps_nothing_for_it_for_some_days(replicas, monkeypatch):
+    one, other = replicas
+    await keep(one, 0, "a")
+    await other.forget(["run_1"])
+    await other.forget(["run_1"])
+    assert await one.runs() == []
+    for number in range(3):
+        assert await stands(one, number, "run_1") == "forgotten"
+        assert await keep(one, number, f"late{number}") is None
+    assert await keep(one, 0, "late0", run="run_2") == bodies("late0")
+    monkeypatch.setattr(received_pages, "_MARKED_FOR", dt.timedelta())
+    await other.forget(["run_2"])
+    assert [await stands(one, 0, run) for run in ("run_1", "run_2")] == [None, "forgotten"]

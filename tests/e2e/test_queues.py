@@ -72,7 +72,7 @@ async def test_what_a_run_that_succeeded_has_received_is_deleted_and_what_a_fail
     made.say(extract={"source": SOURCE, "options": {"until": "idle", "idle_timeout": "4s"}})
     last = await run(made, environ)
     with closing(sqlite3.connect(made.path(".loom/journal.db"))) as journal:
-        held = {run_id for (run_id,) in journal.execute("SELECT run_id FROM received_pages")}
+        held = {run_id for (run_id,) in journal.execute("SELECT run_id FROM received_pages WHERE number < 2147483647")}
     assert held == {failed.report["run_id"], last.report["run_id"]}
 
 

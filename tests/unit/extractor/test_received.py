@@ -25,6 +25,7 @@ class Queue:
     def __init__(self, *names: str) -> None:
         self.waiting = list(names)
         self.acknowledged: list[str] = []
+        self.asked = 0
 
 
 class Taken:
@@ -63,6 +64,7 @@ class QueueSource:
     async def close(self) -> None: ...
 
     async def receive(self, state: object, limit: int) -> Taken:
+        self.queue.asked += 1
         count = min(3, limit)
         names, self.queue.waiting = self.queue.waiting[:count], self.queue.waiting[count:]
         return Taken(self.queue, names, state, end=not self.queue.waiting)
@@ -133,20 +135,7 @@ async def test_a_page_that_could_not_be_kept_goes_back_to_the_queue(pages):
 async def test_of_two_that_receive_the_same_page_the_later_gives_its_messages_back(pages):
     one, other = Queue("a1", "b1"), Queue("c1", "d1")
     first = await taking(one, pages).read(None, 3)
-
-    class Blind:
-        """Sees no page of the other process before it has received one itself."""
-
-        seen = False
-
-        async def page(self, run_id: str, number: int) -> object:
-            found = await pages.page(run_id, number) if self.seen else None
-            self.seen = True
-            return found
-
-        keep = staticmethod(pages.keep)
-
-    assert await taking(other, Blind()).read(None, 3) == first
+    assert await taking(other, Blind(pages)).read(None, 3) == first
     assert (other.waiting, other.acknowledged) == (["c1", "d1"], [])
 
 
@@ -179,7 +168,19 @@ async def test_an_endless_source_that_has_nothing_leaves_nothing_and_goes_on(pag
     assert positions([(None, await taking(queue, pages, **stream).read(first.cursor, 5))]) == ["b1.0"]
 
 
-async def test_who_was_thought_dead_and_receives_for_a_stream_that_went_on_gives_all_back(pages):
+class Blind:
+    """Sees no page of the other processes before it has received one itself."""
+
+    def __init__(self, pages) -> None:
+        self.pages, self.seen, self.keep = pages, False, pages.keep
+
+    async def page(self, run_id: str, number: int) -> object:
+        found = await self.pages.page(run_id, number) if self.seen else None
+        self.seen = True
+        return found
+
+
+async def test_who_is_asked_late_for_what_a_stream_has_left_behind_leaves_its_source_alone(pages):
     stream = {"run": "stream_1", "endless": True}
     second = (await taking(Queue("a1"), pages, **stream).read(None, 5)).cursor
     third = (await taking(Queue("b1"), pages, **stream).read(second, 5)).cursor
@@ -188,7 +189,29 @@ async def test_who_was_thought_dead_and_receives_for_a_stream_that_went_on_gives
     late = Queue("d1", "e1")
     found = await taking(late, pages, **stream).read(second, 5)
     assert (list(found.records), found.cursor, found.end) == ([], second, False)
-    assert (late.waiting, late.acknowledged) == (["d1", "e1"], [])
+    assert (late.waiting, late.asked) == (["d1", "e1"], 0)
+
+
+async def test_who_is_asked_late_for_a_run_that_is_over_leaves_its_source_alone(pages):
+    await pages_of(taking(Queue("a1", "b1"), pages), Piece(), 3)
+    await pages.forget(["run_1"])
+    late = Queue("d1", "e1")
+    found = await taking(late, pages).read(None, 3)
+    assert (list(found.records), found.end) == ([], True)
+    assert (late.waiting, late.asked) == (["d1", "e1"], 0)
+    assert positions(await pages_of(taking(late, pages, "run_2"), Piece(), 3)) == ["d1.0", "e1.0"]
+
+
+async def test_who_was_thought_dead_and_receives_for_a_stream_that_went_on_gives_all_back(pages):
+    stream = {"run": "stream_1", "endless": True}
+    second = (await taking(Queue("a1"), pages, **stream).read(None, 5)).cursor
+    third = (await taking(Queue("b1"), pages, **stream).read(second, 5)).cursor
+    await taking(Queue("c1"), pages, **stream).read(third, 5)
+    await pages.forget_before("stream_1", 2)
+    late = Queue("d1", "e1")
+    found = await taking(late, Blind(pages), **stream).read(second, 5)
+    assert (list(found.records), found.cursor, found.end) == ([], second, False)
+    assert (late.waiting, late.acknowledged, late.asked) == (["d1", "e1"], [], 1)
 
 
 async def test_a_window_that_closes_takes_nothing_more_unless_somebody_has_taken_it_there(pages):

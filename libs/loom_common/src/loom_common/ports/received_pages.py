@@ -29,6 +29,8 @@ class ReceivedPage:
     """Tells whether the run takes no more."""
     known: int = 0
     """The number of messages that came beside them and were left out, because they are kept already."""
+    forgotten: bool = False
+    """Tells that there was a page here, which is not there any more. It has no messages then."""
 
 
 class ReceivedPages(Protocol):
@@ -37,7 +39,8 @@ class ReceivedPages(Protocol):
     Every method raises `DependencyUnavailable` or `PermanentError` where the store cannot be used."""
 
     async def page(self, run_id: str, number: int) -> ReceivedPage | None:
-        """Return a page of a run; None where it has not been received."""
+        """Return a page of a run; None where it has not been received. In the place of one that was there it is said to
+        be `forgotten`."""
         ...
 
     async def keep(
@@ -66,7 +69,8 @@ class ReceivedPages(Protocol):
         ...
 
     async def forget(self, run_ids: Collection[str]) -> None:
-        """Delete the pages of these runs. The identities of their messages stay."""
+        """Delete the pages of these runs, which are over. The identities of their messages stay; and for some days it
+        is known that the pages were there, so that nobody takes messages for such a run who hears of it late."""
         ...
 
     async def forget_before(self, run_id: str, number: int) -> None:

@@ -55,7 +55,10 @@ class RunsReceivedRecords:
     """Represents what one run takes from a source, as a `Source` that can be read from every cursor.
 
     A message is acknowledged once its page is kept. A process that dies in between leaves the message to be delivered
-    again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice."""
+    again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice.
+
+    Who is asked late, for a page that the others have left behind and forgotten, leaves the source alone: it would take
+    messages that nobody waits for, and a stream that once began elsewhere would begin there again."""
 
     def __init__(
         self,
@@ -102,12 +105,10 @@ class RunsReceivedRecords:
         known = 0
         while True:
             page = await self._pages.page(self._run_id, place.page)
-            if page is None and not self._taking:
-                return Page((), place.cursor, end=True)
-            if page is None:
+            if page is None and self._taking:
                 page = await self._received(place, limit)
-            if page is None:
-                return Page((), place.cursor, end=False)
+            if page is None or page.forgotten:
+                return Page((), place.cursor, end=not (self._endless and self._taking))
             records = self._records_of(page, place.page)
             known += 0 if place.record else page.known
             found = records[place.record : place.record + limit]
@@ -128,7 +129,7 @@ class RunsReceivedRecords:
 
     async def _received(self, place: _Place, limit: int) -> ReceivedPage | None:
         """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts.
-        Return None where an endless source gives nothing now, and where its pages at this place were forgotten."""
+        Return None where an endless source gives nothing now."""
         if self._closing:
             page = await self._pages.keep(self._run_id, place.page, None, (), place.state, end=False)
             return page or await self._pages.page(self._run_id, place.page)
@@ -159,9 +160,7 @@ class RunsReceivedRecords:
                 log.info("messages that were delivered again are left out", run_id=self._run_id, messages=again)
         if page is not None:
             return page
-        kept = await self._pages.page(self._run_id, place.page)
-        assert self._endless or kept is not None, "a page that is there is not taken away from a run that reads"
-        return kept  # None where the stream has gone on without this process, which was thought dead
+        return await self._pages.page(self._run_id, place.page)
 
 
 class ReceivedRecords:

@@ -19,9 +19,17 @@ from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 
 _WHAT = "The messages taken from queues"
 _LENGTH_BYTES = 4
-_PAGE = sa.select(received_pages.c.bodies, received_pages.c.state, received_pages.c.ends, received_pages.c.known).where(
-    received_pages.c.run_id == sa.bindparam("of_run"), received_pages.c.number == sa.bindparam("at")
+_MARK = 2**31 - 1
+"""Stands for the number of a page of a run that is over: whatever else its pages were, they came before it."""
+_MARKED_FOR = dt.timedelta(days=7)
+"""Says how long a mark stays. A message that asks for a page of the run may wait so long for somebody who reads it."""
+_PAGE = (
+    sa.select(*[received_pages.c[name] for name in ("number", "bodies", "state", "ends", "known")])
+    .where(received_pages.c.run_id == sa.bindparam("of_run"), received_pages.c.number >= sa.bindparam("at"))
+    .order_by(received_pages.c.number)
+    .limit(1)
 )
+_FORGOTTEN = ReceivedPage((), None, end=False, forgotten=True)
 
 
 class SqlReceivedPages:
@@ -40,8 +48,8 @@ class SqlReceivedPages:
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
                 row = (await connection.execute(_PAGE, {"of_run": run_id, "at": number})).one_or_none()
-        if row is None:
-            return None
+        if row is None or row.number > number:
+            return None if row is None else _FORGOTTEN
         return ReceivedPage(tuple(_split(row.bodies)), orjson.loads(row.state), bool(row.ends), row.known)
 
     async def keep(
@@ -61,15 +69,7 @@ class SqlReceivedPages:
                 new = messages if source is None else await self._new(connection, source, messages, now, again)
                 bodies = [each.body for each in new]
                 known = len(messages) - len(new)
-                page = {
-                    "of_run": run_id,
-                    "at": number,
-                    "joined": b"".join(_joined(bodies)),
-                    "said": orjson.dumps(state).decode(),
-                    "last": end,
-                    "now": now,
-                    "left_out": known,
-                }
+                page = _page(run_id, number, bodies, state, now, end=end, known=known)
                 if not (await connection.execute(self._enter_page, page)).rowcount:
                     await connection.rollback()
                     return None
@@ -85,13 +85,18 @@ class SqlReceivedPages:
     async def runs(self) -> Sequence[str]:
         with trouble(_WHAT, self._place, "read"):
             async with self._engine.connect() as connection:
-                return list((await connection.execute(sa.select(received_pages.c.run_id).distinct())).scalars())
+                held = sa.select(received_pages.c.run_id).where(received_pages.c.number < _MARK).distinct()
+                return list((await connection.execute(held)).scalars())
 
     async def forget(self, run_ids: Collection[str]) -> None:
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
+                columns, now = received_pages.c, self._clock.now()
+                old = sa.and_(columns.number == _MARK, columns.created_at < now - _MARKED_FOR)
+                await connection.execute(sa.delete(received_pages).where(old))
                 for run_id in run_ids:
-                    await connection.execute(sa.delete(received_pages).where(received_pages.c.run_id == run_id))
+                    await connection.execute(sa.delete(received_pages).where(columns.run_id == run_id))
+                    await connection.execute(self._enter_page, _page(run_id, _MARK, (), None, now, end=True))
 
     async def forget_before(self, run_id: str, number: int) -> None:
         columns = received_pages.c
@@ -130,6 +135,21 @@ class SqlReceivedPages:
             if digest is not None:
                 known.add(digest)  # a second one of the same page
         return new
+
+
+def _page(
+    run_id: str, number: int, bodies: Sequence[bytes], state: Any, now: dt.datetime, *, end: bool, known: int = 0
+) -> dict[str, Any]:
+    """Return what the statement that enters a page is given."""
+    return {
+        "of_run": run_id,
+        "at": number,
+        "joined": b"".join(_joined(bodies)),
+        "said": orjson.dumps(state).decode(),
+        "last": end,
+        "now": now,
+        "left_out": known,
+    }
 
 
 def _entering(insert: Any) -> Any:
