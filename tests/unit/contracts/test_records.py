@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from loom_common import flow
 from loom_common.contracts.encoding.codec import RECORDS_AT, decode, encode
 from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.plain_records import decoded_plain
 from loom_common.contracts.records import EncodedRecords, encoded
 from loom_common.contracts.v1 import (
     BatchEvaluated,
@@ -188,3 +189,50 @@ def test_values_that_the_quicker_encoder_refuses_or_writes_otherwise_are_written
     records = [ExtractedRecord("1", {"a": 1}), ExtractedRecord("2", {"a": value})]
     to_json = TypeAdapter(ExtractedRecord).serializer.to_json
     assert encoded(records, ExtractedRecord) == b"[" + b",\n".join(map(to_json, records)) + b"]"
+
+
+def by_pydantic(kind, text):
+    """Return the records in a JSON array as pydantic decodes them."""
+    return TypeAdapter(tuple[kind, ...]).validate_json(text)
+
+
+@given(st.lists(CONTENTS, min_size=1), st.sampled_from([EvaluatedRecord, TransformedRecord, ExtractedRecord]))
+def test_records_are_decoded_as_pydantic_decodes_them(contents, kind):
+    more = {} if kind is ExtractedRecord else {"output": None}
+    text = encoded([kind(str(at), each, **more) for at, each in enumerate(contents)], kind)
+    read = EncodedRecords(kind, text)[:]
+    assert repr(read) == repr(by_pydantic(kind, text))  # tells 1 from 1.0, and -0.0 from 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[{"id":"1","input":{},"output":{"a":1},"answered_by":"small","scores":{"exact":1}}]',
+        b'[{"id":"1","input":{"a":[1e5,-0.0,-0]},"output":null}]',
+        b'[ {"output" : null, "input" : {"a" : "\\u00e4"}, "id" : "1"} ]',
+    ],
+)
+def test_most_records_are_decoded_without_pydantic(text):
+    read = decoded_plain(text, EvaluatedRecord)
+    assert (read, repr(read)) == (by_pydantic(EvaluatedRecord, text), repr(by_pydantic(EvaluatedRecord, text)))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"id":"1","input":{"a":NaN},"output":null}',
+        b'{"id":"1","input":{"a":1e400},"output":null}',
+        b'{"id":"1","input":{},"output":null,"scores":{"exact":"0.5"}}',
+        b'{"id":"1","input":{},"output":null,"derived":{"parent":"0","step":"split"}}',
+    ],
+)
+def test_records_that_the_quicker_decoder_refuses_are_decoded_by_pydantic(record):
+    text = b"[" + record + b"]"
+    assert decoded_plain(text, EvaluatedRecord) is None
+    assert repr(EncodedRecords(EvaluatedRecord, text)[:]) == repr(by_pydantic(EvaluatedRecord, text))
+
+
+@pytest.mark.parametrize("value", [b'"\\ud800"', b'"\xff"', b'"\x01"', b"01", b"9" * 5000, b"[" * 9999 + b"]" * 9999])
+def test_records_that_no_decoder_takes_say_so_in_the_words_of_one(value):
+    with pytest.raises(UnreadableMessage, match=r"^records"):
+        EncodedRecords(EvaluatedRecord, b'[{"id":"1","output":null,"input":{"a":' + value + b"}}]")[:]

@@ -14,6 +14,7 @@ import orjson
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from loom_common.contracts.plain_records import decoded_plain
 from loom_common.contracts.validation_errors import in_words
 from loom_common.errors import UnreadableMessage
 
@@ -79,14 +80,20 @@ class EncodedRecords(Sequence[R]):
 
     def _read(self) -> tuple[R, ...]:
         if self._decoded is None:
-            try:
-                found: tuple[R, ...] = self._adapter.validator.validate_json(self.json)
-            except ValidationError as error:
-                raise UnreadableMessage(in_words(error, within="records")) from error
+            found = decoded_plain(self.json, self.kind)
+            if found is None:
+                found = self._validated()
             if len(found) != self._number:
                 raise UnreadableMessage(f"records: {len(found)} on {self._number} lines; expected one record a line")
             self._decoded = found
         return self._decoded
+
+    def _validated(self) -> tuple[R, ...]:
+        try:
+            read: tuple[R, ...] = self._adapter.validator.validate_json(self.json)
+        except ValidationError as error:
+            raise UnreadableMessage(in_words(error, within="records")) from error
+        return read
 
 
 def encoded(records: Sequence[Any], kind: type[Any]) -> bytes:
