@@ -14,6 +14,7 @@ from loom_coordinator.db import run_rows, run_totals
 from loom_coordinator.db.tables.work import batches as batches_table
 from loom_coordinator.db.tables.work import run_totals as run_totals_table
 from loom_coordinator.db.tables.work import slices
+from loom_coordinator.flow_control.windows import Awaited
 from loom_coordinator.lifecycle import partitions as lifecycle_partitions
 from loom_coordinator.lifecycle import slices as lifecycle_slices
 from loom_coordinator.lifecycle.slices import Extraction
@@ -59,8 +60,8 @@ async def take(unit, *facts: SliceExtracted) -> None:
 async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
     await lifecycle_partitions.begin(unit, RUN, None)
 
-    assert await release(unit) == Extraction(ended=False)
-    assert await release(unit) == Extraction(ended=False)
+    await release(unit)
+    await release(unit)
     assert await asked(unit) == [0]
 
 
@@ -70,9 +71,25 @@ async def test_slices_are_asked_for_while_the_window_has_room(unit):
         await release(unit)
         await take(unit, answer(number, records=10))
 
-    assert await release(unit) == Extraction(ended=False, awaited=BATCHES)
+    assert await release(unit) == Extraction(ended=False, awaited=Awaited(BATCHES))
     assert await asked(unit) == [0, 1]
     assert (await run_totals.read(unit, [RUN]))[RUN].underway == WINDOW
+
+
+async def test_beside_the_answer_so_many_ends_are_awaited_as_the_next_slice_lacks_room(unit):
+    await lifecycle_partitions.begin(unit, RUN, None)
+    assert (await release(unit)).awaited == Awaited(0, answer=True, asked=BATCHES)
+    await take(unit, answer(0, records=10))
+
+    lacking = Awaited(BATCHES, answer=True, asked=BATCHES)
+    assert [(await release(unit)).awaited, (await release(unit)).awaited] == [lacking, lacking]
+
+
+async def test_the_answers_of_a_run_in_sequence_wait_for_no_ends(unit):
+    await run_rows.change(unit, RUN, definition={"order_by": ["customer"]})
+    await lifecycle_partitions.begin(unit, RUN, None)
+
+    assert [(await release(unit)).awaited, (await release(unit)).awaited] == [None, None]
 
 
 async def test_an_answer_counts_once(unit):

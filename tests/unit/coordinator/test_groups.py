@@ -2,22 +2,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
-from loom_common import flow
 from loom_common.adapters.memory.bus import MemoryBus
-from loom_common.flow import Queue, Stage, Topology
+from loom_common.flow import Queue, Topology
 from loom_common.ports.bus import Delivery, Wire
-from loom_coordinator.intake.fact_consumer import may_end_a_batch
 from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 from loom_dev.waiting import within
 
 QUEUE = "facts"
 LONG = 60.0
 """The number of seconds: a test that waits so long fails by its timeout."""
+
+
+class Urgent:
+    """Finds a fact urgent by its type, and so many of them as are `enough`."""
+
+    def __init__(self) -> None:
+        self.enough = 2 * GROUP
+        self.waiting: list[str | None] = []
+
+    def arrived(self, delivery: Delivery) -> bool:
+        self.waiting.append(delivery.type)
+        return self.hurries
+
+    def begin_anew(self, waiting: Iterable[Delivery]) -> None:
+        self.waiting = [delivery.type for delivery in waiting]
+
+    @property
+    def hurries(self) -> bool:
+        return "urgent" in self.waiting or len(self.waiting) >= self.enough
 
 
 class Facts:
@@ -31,11 +47,9 @@ class Facts:
     async def say(self, *types: str) -> None:
         await self.bus.publish([Wire("", QUEUE, b"{}", type=each) for each in types])
 
-    async def grouped(
-        self, pace: float, enough: int = GROUP, counts: Callable[[Delivery], bool] = lambda _: True
-    ) -> AsyncIterator[list[str]]:
-        subscription = await self.bus.subscribe(QUEUE, prefetch=GROUP)
-        async for group in groups(subscription, self.stop, Pace(pace, {"urgent"}, enough, counts)):
+    async def grouped(self, pace: float, urgent: Urgent | None = None) -> AsyncIterator[list[str]]:
+        subscription = await self.bus.subscribe(QUEUE, prefetch=2 * GROUP)
+        async for group in groups(subscription, self.stop, Pace(pace, urgent or Urgent())):
             for delivery in group:
                 await delivery.ack()
             yield [delivery.type or "" for delivery in group]
@@ -92,35 +106,25 @@ async def test_a_full_group_waits_for_nobody(facts):
     assert len(await soon(coming)) == GROUP
 
 
-async def test_as_many_facts_as_are_enough_wait_for_nobody(facts):
-    coming = facts.grouped(pace=LONG, enough=3)
+async def test_what_has_become_urgent_by_the_group_before_waits_for_nobody(facts):
+    urgent = Urgent()
+    coming = facts.grouped(pace=LONG, urgent=urgent)
     await facts.say("plain")
     await soon(coming)
-    await facts.say(*["plain"] * 3)
+    urgent.enough = 2
+    await facts.say("plain", "plain")
 
-    assert len(await soon(coming)) == 3
+    assert await soon(coming) == ["plain", "plain"]
 
 
-async def test_only_facts_that_count_are_enough(facts):
-    coming = facts.grouped(pace=LONG, enough=2, counts=lambda delivery: delivery.type == "end")
+async def test_what_is_left_of_a_group_that_was_too_large_is_looked_at_again(facts):
+    coming = facts.grouped(pace=LONG)
     await facts.say("plain")
     await soon(coming)
-    await facts.say("plain", "plain", "end", "plain", "end")
+    await facts.say(*["plain"] * GROUP, "urgent", "plain")
+    assert len(await soon(coming)) == GROUP
 
-    assert await soon(coming) == ["plain", "plain", "end", "plain", "end"]
-
-
-@pytest.mark.parametrize(
-    ("route", "ends"),
-    [
-        (flow.fact("batch", Stage.LOAD.done, "p"), True),
-        (flow.fact("records", "kept", "p"), True),
-        (flow.fact("batch", Stage.TRANSFORM.done, "p"), False),
-        (flow.fact("batch", Stage.EVALUATE.done, "p"), False),
-    ],
-)
-def test_a_batch_may_end_with_its_load_or_with_what_the_quarantine_keeps(route, ends):
-    assert may_end_a_batch(SimpleNamespace(routing_key=route.key)) is ends
+    assert await soon(coming) == ["urgent", "plain"]
 
 
 async def test_a_group_that_waits_is_given_when_told_to_stop(facts):

@@ -10,6 +10,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.ids import canary_run_id
 from loom_coordinator.db import run_rows, streams
+from loom_coordinator.flow_control.windows import Awaited
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import slices as slices_of_runs
 from loom_coordinator.lifecycle import stream_windows
@@ -47,7 +48,7 @@ async def test_in_sequence_nothing_is_read_while_a_batch_is_at_work(unit):
     await in_sequence(unit)
     await take(unit, answer(records=3, cursor=NEXT))
     extraction = await slices_of_runs.release(unit, await the_run(unit, first()))
-    assert (extraction.ended, extraction.awaited, len(sent(unit, ExtractSlice))) == (False, 1, 1)
+    assert (extraction.ended, extraction.awaited, len(sent(unit, ExtractSlice))) == (False, Awaited(1), 1)
     await apply(unit, loaded(0))
     await slices_of_runs.release(unit, await the_run(unit, first()))
     assert [each.slice for each in sent(unit, ExtractSlice)] == [0, 1]

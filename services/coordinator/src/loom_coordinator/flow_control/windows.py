@@ -131,6 +131,19 @@ def slice_size(*, batches_per_slice: int, credit_window: int, partitions: int = 
     return max(1, min(batches_per_slice, credit_window // 2, share, soon))
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Says what has to come before anything more follows for a run."""
+
+    ends: int
+    """The number of batches that must end."""
+    answer: bool = False
+    """Tells whether a slice must be answered besides. Else each answer may be followed by something, too."""
+    asked: int = 0
+    """The number of batches that the slices were asked for with which are not answered. Where an answer brings fewer,
+    there is room for the next slice earlier than `ends` says."""
+
+
 def ends_awaited(*, in_flight: int, outstanding: int, wanted: int, credit_window: int) -> int:
     """Return how many batches must end before a slice of `wanted` batches fits into the window: 0 where it fits.
     `outstanding` batches are asked for and not yet answered."""

@@ -35,6 +35,7 @@ from loom_coordinator.db.outputs import record_answers, record_outputs
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.flow_control.windows import Awaited
 from loom_coordinator.lifecycle import budget_pause, completion, partitions, preflight, slices, stream_windows
 
 ACCEPTED: tuple[type[Message], ...] = (
@@ -52,10 +53,10 @@ ACCEPTED: tuple[type[Message], ...] = (
 )
 
 
-async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
+async def take(unit: UnitOfWork, messages: Sequence[Message]) -> dict[str, Awaited | None]:
     """Apply a group of facts. Those that were taken before change nothing, and neither do those that a later one of the
-    same batch has overtaken. Return how many batches must end before anything more follows for one of their runs; None
-    where nothing will follow from the end of batches alone."""
+    same batch has overtaken. Return, by run, what has to come before anything more follows; None where that is not
+    known."""
     named = {message.correlation_id for message in messages}
     # What has ended beside a window of a stream makes room for its next slice.
     known = await run_rows.lock(unit, named | {window for each in named if (window := window_beside(each)) is not None})
@@ -85,12 +86,12 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
         elif isinstance(fact, SourceChecked | DestinationChecked):
             await preflight.answered(unit, known[fact.run_id], fact)
     await _keep_rows(unit, known, [fact for fact in of_batches if fact.rows])
-    awaited = []
+    awaited = {}
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
         told = await _told_of_waits(unit, run, mine)
-        awaited.append(await _go_on(unit, told, mine, applied.counted.get(run_id, {})))
-    return min((ends for ends in awaited if ends is not None), default=None)
+        awaited[run_id] = await _go_on(unit, told, mine, applied.counted.get(run_id, {}))
+    return awaited
 
 
 def saying_more(facts: Sequence[Message]) -> list[Message]:
@@ -104,9 +105,11 @@ def _of_a_stream(run: Run, fact: SliceExtracted) -> bool:
     return run.stream is not None and fact.partition == 0
 
 
-async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> int | None:
-    """Let a run take its next step: fail, finish, or ask for more. Return how many of its batches must end before the
-    step after it; None where it does not depend on them."""
+async def _go_on(
+    unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]
+) -> Awaited | None:
+    """Let a run take its next step: fail, finish, or ask for more. Return what has to come before the step after it;
+    None where that is not known."""
     if run.status in run_rows.TERMINAL:
         if facts:
             await completion.correct(unit, run, facts)
@@ -148,9 +151,9 @@ async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str |
     return await quality.broken(unit, run, Stage.EXTRACT) if await slices.exhausted(unit, run.run_id) else None
 
 
-async def advance(unit: UnitOfWork, run: Run) -> int | None:
+async def advance(unit: UnitOfWork, run: Run) -> Awaited | None:
     """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time. Return
-    how many batches must end before there is more to do; None where it waits for something else."""
+    what has to come before there is more to do; None where that is not known."""
     if run.canary_of is not None:
         extraction = await stream_windows.release_beside(unit, run)
     else:
@@ -159,7 +162,7 @@ async def advance(unit: UnitOfWork, run: Run) -> int | None:
     if not extraction.ended:
         return extraction.awaited
     await completion.finalize_if_ended(unit, run)
-    return run.totals.underway or None
+    return Awaited(run.totals.underway) if run.totals.underway else None
 
 
 async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> None:

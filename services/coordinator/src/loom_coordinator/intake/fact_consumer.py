@@ -11,13 +11,12 @@ from loom_common.contracts.v1 import (
     DestinationChecked,
     LoadFinalized,
     PlaceFound,
-    SliceExtracted,
     SourceChecked,
     SourceSplit,
     StageFailed,
 )
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
-from loom_common.flow import FACTS_QUEUE, Stage
+from loom_common.flow import FACTS_QUEUE
 from loom_common.logs.logger import log
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.tracing import tracer
@@ -29,6 +28,7 @@ from loom_coordinator.db.unit_of_work import NAME
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 from loom_coordinator.intake.place_answers import PlaceAnswers
+from loom_coordinator.intake.urgency import Urgency
 
 PACE_SECONDS = 0.2
 """The time from one group to the next, unless something follows from the next. A transaction costs as much as some
@@ -41,13 +41,11 @@ _URGENT = frozenset(
         DestinationChecked,
         SourceSplit,
         PlaceFound,
-        SliceExtracted,
         LoadFinalized,
         StageFailed,
     )
 )
-"""Says what somebody waits for: the extractor for its next slice, a user for the end."""
-_BEFORE_THE_LOAD = tuple(f"batch.{stage.done}." for stage in Stage if stage is not Stage.LOAD)
+"""Says what somebody always waits for: a first slice, or the end."""
 _PAUSE_SECONDS = 1.0
 
 
@@ -58,13 +56,13 @@ class FactConsumer:
         self._bus = bus
         self._outbox = outbox
         self._places = places
-        self._pace = Pace(PACE_SECONDS, _URGENT, counts=may_end_a_batch)
+        self._urgency = Urgency(_URGENT)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume facts until `stop`. While the database is away, keep the facts in flight and take no more."""
         subscription = await self._bus.subscribe(FACTS_QUEUE, prefetch=GROUP)
         try:
-            async for group in groups(subscription, stop, self._pace):
+            async for group in groups(subscription, stop, Pace(PACE_SECONDS, self._urgency)):
                 await self._take(group)
         finally:
             await subscription.close()
@@ -90,11 +88,12 @@ class FactConsumer:
     async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
         try:
             sent_in = (delivery.headers for delivery, _ in readable)
+            messages = [message for _, message in readable]
             with tracer().together(f"process {FACTS_QUEUE}", sent_in):
                 async with self._outbox.unit() as unit:
-                    awaited = await apply_facts.take(unit, [message for _, message in readable])
+                    awaited = await apply_facts.take(unit, messages)
                     await failpoints.reach("before_commit")
-            self._pace.enough = GROUP if awaited is None else awaited
+            self._urgency.follows(messages, awaited)
             await failpoints.reach("after_commit")
         except (DependencyUnavailable, StateUnusable):
             raise
@@ -118,9 +117,3 @@ class FactConsumer:
                 log.warning("unreadable fact set aside", reason=str(error))
                 await self._bus.publish([dead_letter(delivery, str(error), NAME)])
         return readable
-
-
-def may_end_a_batch(delivery: Delivery) -> bool:
-    """Tell whether the fact may be the last of its batch: a stage before the load, with records that go on, has told
-    nothing that anyone waits for."""
-    return not delivery.routing_key.startswith(_BEFORE_THE_LOAD)

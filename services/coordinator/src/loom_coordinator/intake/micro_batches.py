@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 from loom_common.ports.bus import Delivery, Subscription
 
@@ -13,18 +13,43 @@ GROUP = 200
 """The number of deliveries in a group at most; a subscription's prefetch should be as many."""
 
 
-@dataclass(slots=True)
+class Urgent(Protocol):
+    """Decides which deliveries wait for no others."""
+
+    def arrived(self, delivery: Delivery) -> bool:
+        """Take note of a delivery. Return whether it, and what has arrived before it, waits no more."""
+        ...
+
+    def begin_anew(self, waiting: Iterable[Delivery]) -> None:
+        """Take note that all was taken but what is `waiting`."""
+        ...
+
+    @property
+    def hurries(self) -> bool:
+        """Tell whether what has arrived waits no more. It is asked after each group, which may have changed it."""
+        ...
+
+
+class NothingUrgent:
+    """Lets all deliveries wait as long as the pace says."""
+
+    hurries = False
+
+    def arrived(self, delivery: Delivery) -> bool:
+        return False
+
+    def begin_anew(self, waiting: Iterable[Delivery]) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """Says how a group that follows another closely waits and grows."""
 
     seconds: float = 0.0
     """The time from the end of one group to the next; the first delivery after a silence waits for nobody."""
-    urgent: Collection[str] = ()
-    """Types of messages that do not wait, and take along what has arrived."""
-    enough: int = GROUP
-    """So many deliveries that count do not wait for more. It may be changed between two groups."""
-    counts: Callable[[Delivery], bool] = lambda _: True
-    """Tells whether a delivery counts for `enough`."""
+    urgent: Urgent = field(default_factory=NothingUrgent)
+    """Tells which deliveries do not wait, and take along what has arrived."""
 
 
 async def groups(
@@ -67,25 +92,22 @@ class _Arrivals:
         self.hurry = asyncio.Event()
         self._subscription = subscription
         self._waiting: list[Delivery] = []
-        self._counted = 0
 
     async def pump(self) -> None:
         async for delivery in self._subscription:
             self._waiting.append(delivery)
-            self._counted += self.pace.counts(delivery)
             self.anything.set()
-            if delivery.type in self.pace.urgent:
+            if self.pace.urgent.arrived(delivery) or len(self._waiting) >= GROUP:
                 self.hurry.set()
-            self.see_whether_it_is_enough()
 
     def see_whether_it_is_enough(self) -> None:
-        if self._counted >= self.pace.enough or len(self._waiting) >= GROUP:
+        if self.pace.urgent.hurries or len(self._waiting) >= GROUP:
             self.hurry.set()
 
     def taken(self) -> list[Delivery]:
         group = self._waiting[:GROUP]
         del self._waiting[:GROUP]
-        self._counted = sum(map(self.pace.counts, self._waiting))
+        self.pace.urgent.begin_anew(self._waiting)
         self.hurry.clear()
         if not self._waiting:
             self.anything.clear()

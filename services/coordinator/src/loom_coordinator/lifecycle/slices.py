@@ -26,7 +26,7 @@ from loom_coordinator.db.slice_rows import EXTRACTED, HELD, IS_ISSUED, ISSUED, O
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows, windows
-from loom_coordinator.flow_control.windows import ends_awaited
+from loom_coordinator.flow_control.windows import Awaited, ends_awaited
 from loom_coordinator.lifecycle import partitions as partitions_of_runs
 from loom_coordinator.lifecycle import preflight
 from loom_coordinator.lifecycle.partitions import SPLITTING
@@ -57,9 +57,8 @@ class Extraction:
 
     ended: bool
     """Tells whether nothing is left to extract, and no slice is on its way."""
-    awaited: int | None = None
-    """The number of batches that must end before there is room for the next slice; None where it waits for the answer
-    of the last one."""
+    awaited: Awaited | None = None
+    """What has to come before the next slice is asked for; None where every answer may be followed by something."""
 
 
 Count = Callable[[UnitOfWork, Run], Awaitable[int]]
@@ -82,19 +81,23 @@ async def release(
         wanted = size(credit_window=run.credit_window)
         return Extraction(
             ended=False,
-            awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
+            awaited=Awaited(
+                ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window)
+            ),
         )
     places = await slice_rows.open_partitions(unit, run_id) if known is None else known
     if any(place.is_question for place in places):
         return Extraction(ended=False)
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
+    outstanding = sum(place.asked or 0 for place in places)
     if not waiting:
-        return Extraction(ended=not places)
+        wanted = size(credit_window=run.credit_window, partitions=max(1, len(places)))
+        following = _with_an_answer(run, outstanding, wanted, run.credit_window)
+        return Extraction(ended=not places, awaited=following if places else None)
     if beside is not None and any((place.piece or {}).get("share") for place in places):
         in_flight += await beside(unit, run)
     if run.keeps_order and (in_flight or await slice_rows.holds_any(unit, canary_run_id(run_id))):
-        return Extraction(ended=False, awaited=in_flight or None)
-    outstanding = sum(place.asked or 0 for place in places)
+        return Extraction(ended=False, awaited=Awaited(in_flight) if in_flight else None)
     credit_window = (await run_windows.shared(unit))[run_id]
     # The first slice is young however long the run waited for the answers to its questions.
     age = (unit.now - run.started_at).total_seconds() if any(place.released for place in places) else 0.0
@@ -107,13 +110,23 @@ async def release(
     for at, partition in enumerate(waiting):
         awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit_window)
         if awaited:
-            return Extraction(ended=False, awaited=awaited)
+            return Extraction(ended=False, awaited=Awaited(awaited))
         outstanding += wanted
         budget = budget if at else await budget_of(unit, run)
         asked = partition.next_one(wanted)
         await slice_rows.enter(unit, run_id, asked, ISSUED)
         _ask(unit, run, asked, budget=budget)
-    return Extraction(ended=False)
+    return Extraction(ended=False, awaited=_with_an_answer(run, outstanding, wanted, credit_window))
+
+
+def _with_an_answer(run: Run, outstanding: int, wanted: int, credit_window: int) -> Awaited | None:
+    """Return what has to come, besides the answer of a slice, before the next one has room. What the answer of a
+    stream's slice is followed by does not depend on room alone."""
+    if run.stream is not None or run.canary_of is not None or run.keeps_order:
+        return None
+    in_flight = run.totals.underway
+    ends = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit_window)
+    return Awaited(ends, answer=True, asked=wanted)
 
 
 async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
