@@ -108,6 +108,8 @@ def _keep(name: str, results: dict[int, list[Pair]], records: int) -> None:
     for batch, pairs in results.items():
         if f"{name}.{batch}" in figures.FIGURES:
             figures.keep(f"{name}.{batch}", report.ratio(pairs), f"{records:,} records")
+        if f"{name}.{batch}.moving" in figures.FIGURES:
+            figures.keep(f"{name}.{batch}.moving", report.ratio_while_moving(pairs), f"{records:,} records")
 
 
 def _see_that_none_is_below(least: float, results: dict[int, list[Pair]]) -> None:

@@ -176,7 +176,7 @@ async def loom_passage(
     columns: str = _REVIEWS,
 ) -> Passage:
     """Measure one run into the table `loom_reviews` of these columns, from the publishing of its request to
-    `run.finished`. Raises `BenchError`."""
+    `run.finished`; and, as its rows tell, how long records were moved meanwhile. Raises `BenchError`."""
     async with _emptied(dsn, "loom_reviews", columns), await aio_pika.connect(amqp) as connection:
         channel = await connection.channel()
         ends = await channel.declare_queue(exclusive=True)
@@ -194,7 +194,21 @@ async def loom_passage(
         if report["status"] != "succeeded":
             raise BenchError(f"the run ended {report['status']}: {report['error']}")
         await _see_that_all_are_there(dsn, "loom_reviews", records)
-    return Passage(records, seconds, used, machine)
+    return Passage(records, seconds, used, machine, await _moving(dsn, report["run_id"]))
+
+
+async def _moving(dsn: str, run_id: str) -> float:
+    """Return the seconds from the request for the first slice of a run to the fact about its last batch."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        seconds = await connection.fetchval(
+            "SELECT extract(epoch FROM (SELECT max(updated_at) FROM batches WHERE run_id = $1)"
+            " - (SELECT min(issued_at) FROM slices WHERE run_id = $1 AND slice >= 0))::float8",
+            run_id,
+        )
+    finally:
+        await connection.close()
+    return float(seconds)
 
 
 async def _report(ends: aio_pika.abc.AbstractQueue) -> dict[str, Any]:

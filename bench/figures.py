@@ -46,6 +46,14 @@ FIGURES: Mapping[str, Figure] = {
     "model_bound.cpu": Figure("CPU of that job, embedded, a record", "ms", 1.0, less=True),
     **{f"hops.{n}": Figure(f"CSV over RabbitMQ into Postgres, every hop, batch {n}: share", "", 0.6) for n in _BATCHES},
     **{f"as_run.{n}": Figure(f"the same as a user runs it, batch {n}: share", "", 1.0) for n in _BATCHES},
+    **{
+        f"{way}.{n}.moving": Figure(f"{words}, batch {n}, by the bare loop's clock: share")
+        for way, words in {
+            "hops": "CSV over RabbitMQ into Postgres, every hop",
+            "as_run": "CSV over RabbitMQ into Postgres, as a user runs it",
+        }.items()
+        for n in _BATCHES
+    },
     **{f"sqlite.{n}": Figure(f"CSV into SQLite, embedded, batch {n}: share", "", 0.35) for n in _BATCHES},
     "model_calls.times": Figure("CPU of the dearest kind of call, as a multiple of bare aiohttp's", "times"),
     "arbiter": Figure("evaluations of Arbiter by Loom's client, as a multiple of its own", "times", 20),

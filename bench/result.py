@@ -19,11 +19,19 @@ class Passage:
     """CPU seconds by process."""
     machine: float = float("nan")
     """CPU seconds of the whole machine meanwhile."""
+    moving: float = float("nan")
+    """The seconds that records were moved for, without what a run does before it reads the first and after it has
+    loaded the last."""
 
     @property
     def rate(self) -> float:
         """Return the records a second."""
         return self.records / self.seconds
+
+    @property
+    def rate_while_moving(self) -> float:
+        """Return the records a second while records were moved."""
+        return self.records / self.moving
 
     @property
     def cpu_seconds(self) -> float:

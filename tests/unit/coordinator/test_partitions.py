@@ -41,7 +41,7 @@ async def unit():
     async with run_state(definition={**DEFINITION, "extract": extract}, credit_window=16) as unit:
         run = await the_run(unit)
         await partitions.begin(unit, RUN, None)
-        await partitions.ask(unit, run, plan_with(partitions=3).pipeline.extract)
+        await partitions.ask(unit, run)
         yield unit
 
 

@@ -112,8 +112,7 @@ async def divisible():
     async with run_state(definition=DEFINITION, credit_window=16) as unit:
         run = await the_run(unit)
         await partitions.begin(unit, RUN, None)
-        await partitions.ask(unit, run, plan_with().pipeline.extract, held=True)
-        await preflight.ask(unit, run)
+        await preflight.ask(unit, run, splits=True)
         await apply_facts.advance(unit, run)
         yield unit
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
 from loom_common.caching.plan_cache import PlanCache
-from loom_common.config.credentials import Credentials
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import CheckDestination, DestinationChecked, PreflightCheck, PreflightColumn
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.columns import prompted_fields, with_fits
@@ -20,22 +21,28 @@ from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_connectors.ports import readiness
 from loom_connectors.ports.destination import Destination
-from loom_loader.handler import fallen_back
+from loom_loader.handler import fallen_back, second_key
 
 OpenPlanned = Callable[[Plan], Awaitable[Destination]]
 
 
 class DestinationCheck:
-    """Checks destinations. Each check opens a destination of its own, because what one found may have changed by the
-    time that batches are loaded."""
+    """Checks destinations, as they are open for batches or will be: one that does what it should stays open, so that
+    the first batches find its connection. One that does not is checked once more after it was opened anew, and closed
+    again: what was wrong may have been mended, or be a connection that was lost."""
 
     def __init__(
-        self, plans: PlanCache, open_destination: OpenPlanned, breakers: Breakers, credentials: Credentials
+        self,
+        plans: PlanCache,
+        destinations: ResourceCache[Destination],
+        open_destination: OpenPlanned,
+        breakers: Breakers,
     ) -> None:
+        """`destinations` are those that batches are loaded into."""
         self._plans = plans
+        self._destinations = destinations
         self._open_destination = open_destination
         self._breakers = breakers
-        self._credentials = credentials
 
     async def __call__(self, request: CheckDestination, _: Context) -> DestinationChecked:
         """Check the destination of a plan, and its second one. Raises `TransientError` where one is away, and
@@ -43,11 +50,12 @@ class DestinationCheck:
         is a second destination, nothing of the first stands in the way of the run."""
         plan = await self._plans.get(request.plan)
         if plan.pipeline.load.second is None:
-            checks = await self._checked(plan, "destination")
+            checks = await self._checked(request.plan, plan, "destination")
         else:
+            first = await self._checked(request.plan, plan, "destination", away=True)
             checks = [
-                *[replace(each, doubtful=not each.ok) for each in await self._checked(plan, "destination", away=True)],
-                *await self._checked(fallen_back(plan), "second destination"),
+                *[replace(each, doubtful=not each.ok) for each in first],
+                *await self._checked(second_key(request.plan), fallen_back(plan), "second destination"),
             ]
         fits = [fit for check in checks if check.what == "destination" for fit in check.fits]
         return DestinationChecked(
@@ -58,22 +66,34 @@ class DestinationCheck:
             columns=tuple(map(PreflightColumn.of, with_fits((), fits, prompted_fields(prompt_text(plan))))),
         )
 
-    async def _checked(self, plan: Plan, what: str, *, away: bool = False) -> list[Check]:
-        """With `away`, nothing is raised of a destination that is away."""
-        load = plan.pipeline.load
-        ordered = bool(plan.pipeline.order_by)
-        look = partial(readiness.of_destination, load=load, what=what, tell=str, in_sequence=ordered)
+    async def _checked(self, key: str, plan: Plan, what: str, *, away: bool = False) -> list[Check]:
+        """Check the destination that is kept under `key`. With `away`, nothing is raised of one that is away."""
         seconds = durations.seconds(plan.pipeline.timeouts.load)
-        async with within(seconds, "Checking the destination", "timeouts.load"):
+        look = partial(self._looked_at, key=key, plan=plan, what=what)
+        async with within(seconds, "Checking the destination", "timeouts.load"), AsyncExitStack() as lent:
+            if key in self._destinations:
+                async with self._lent(key, plan) as known:
+                    checks = await look(known)
+                if all(check.ok for check in checks):
+                    return checks
             try:
-                await self._credentials.fetch(load.destination)
-                destination = await self._open_destination(plan)
+                destination = await lent.enter_async_context(self._lent(key, plan))
             except LoomError as error:
                 return self._raised([readiness.not_ready(what, error, str)], away=away)
             if away:
                 return await look(destination)
             async with self._breakers.guarding(f"destination {destination.location}"):
                 return self._raised(await look(destination), away=away)
+
+    async def _looked_at(self, destination: Destination, *, key: str, plan: Plan, what: str) -> list[Check]:
+        load, ordered = plan.pipeline.load, bool(plan.pipeline.order_by)
+        checks = await readiness.of_open_destination(destination, load, what, str, in_sequence=ordered)
+        if not all(check.ok for check in checks):
+            await self._destinations.discard(key)
+        return checks
+
+    def _lent(self, key: str, plan: Plan) -> AbstractAsyncContextManager[Destination]:
+        return self._destinations.of(key, partial(self._open_destination, plan), (plan.pipeline.load.destination,))
 
     def _raised(self, checks: list[Check], *, away: bool) -> list[Check]:
         for check in checks:

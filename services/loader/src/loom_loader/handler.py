@@ -124,12 +124,12 @@ class Loader:
             result = await self._try_again(load_batch, result, plan_hash, plan, context.clock)
         if load.fallback is not None and result.failed:
             rest = rows_that_failed(load_batch, result.failed)
-            result += (await self._write(rest, _second(plan_hash), fallen_back(plan))).as_second
+            result += (await self._write(rest, second_key(plan_hash), fallen_back(plan))).as_second
         return result
 
     async def _write_to_second(self, load_batch: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Written:
         log.warning("batch goes to the second destination", batch_id=load_batch.batch_id, error=str(error))
-        return (await self._write(load_batch, _second(plan_hash), fallen_back(plan))).as_second
+        return (await self._write(load_batch, second_key(plan_hash), fallen_back(plan))).as_second
 
     async def _try_again(
         self, load_batch: LoadBatch, result: Written, plan_hash: str, plan: Plan, clock: Clock
@@ -165,7 +165,7 @@ class Loader:
         plan = await self._plans.get(message.plan)
         second = None
         if plan.pipeline.load.fallback is not None:
-            second = await self._finalize_one(message, _second(message.plan), fallen_back(plan), keep=False)
+            second = await self._finalize_one(message, second_key(message.plan), fallen_back(plan), keep=False)
         first = await self._finalize_one(message, message.plan, plan, keep=message.keep, batches=message.batches)
         return LoadFinalized(
             run_id=message.run_id,
@@ -210,5 +210,6 @@ def fallen_back(plan: Plan) -> Plan:
     return plan.model_copy(update={"pipeline": plan.pipeline.model_copy(update={"load": plan.pipeline.load.second})})
 
 
-def _second(plan_hash: str) -> str:
+def second_key(plan_hash: str) -> str:
+    """Return the key under which the second destination of a plan is kept open."""
     return f"{plan_hash}/fallback"

@@ -69,6 +69,20 @@ class ResourceCache(Generic[T]):
         lease.users += 1
         return lease
 
+    def __contains__(self, key: str) -> bool:
+        """Tell whether a resource is open under `key`."""
+        return key in self._leases
+
+    async def discard(self, key: str) -> None:
+        """Have the next one who asks for `key` get a resource that is opened anew. Who uses this one goes on with
+        it."""
+        lease = self._leases.pop(key, None)
+        if lease is None:
+            return
+        lease.refused = True
+        if not lease.users:
+            await lease.thing.close()
+
     async def take_back(
         self, lease: _Lease[T], key: str, locations: Sequence[str], error: BaseException | None
     ) -> None:

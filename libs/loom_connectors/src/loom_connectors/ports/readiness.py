@@ -71,15 +71,25 @@ def of_fields(found: Compared) -> list[Check]:
 async def of_destination(
     destination: Destination, load: LoadConfig, what: str, tell: Tell, *, in_sequence: bool = False
 ) -> list[Check]:
-    """Check the destination, compare its columns with those that are written, and close it. `what` is which one it
-    is; `in_sequence` tells whether records of one key have to be loaded one after the other. Raises nothing of
-    `LoomError`."""
+    """Do what `of_open_destination` does, and close the destination."""
     try:
         try:
-            await destination.check()
-            fits = await destination.fits() if isinstance(destination, ComparableDestination) else ()
+            return await of_open_destination(destination, load, what, tell, in_sequence=in_sequence)
         finally:
             await destination.close()
+    except LoomError as error:
+        return [not_ready(what, error, tell)]
+
+
+async def of_open_destination(
+    destination: Destination, load: LoadConfig, what: str, tell: Tell, *, in_sequence: bool = False
+) -> list[Check]:
+    """Check the destination, and compare its columns with those that are written. `what` is which one it is;
+    `in_sequence` tells whether records of one key have to be loaded one after the other. Raises nothing of
+    `LoomError`."""
+    try:
+        await destination.check()
+        fits = await destination.fits() if isinstance(destination, ComparableDestination) else ()
     except LoomError as error:
         return [not_ready(what, error, tell)]
     words = f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}"

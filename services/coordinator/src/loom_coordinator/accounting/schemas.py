@@ -44,14 +44,15 @@ async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
     nothing of the source."""
     from loom_common.domain.run.plan import contract_of
 
+    held = [stage for stage in HELD if contract_of(plan, stage) is not None]
+    if not held or plan.replay is not None:
+        return
     stored = await schema_versions.current(unit.connection, plan.pipeline.state_name)
     rows = [
         {"run_id": run_id, "stage": stage, "version": stored[stage].version if stage in stored else None}
-        for stage in HELD
-        if contract_of(plan, stage) is not None and plan.replay is None
+        for stage in held
     ]
-    if rows:
-        await unit.connection.execute(schema_observations.insert(), rows)
+    await unit.connection.execute(schema_observations.insert(), rows)
 
 
 async def begin_as(unit: UnitOfWork, run_id: str, other: str) -> None:

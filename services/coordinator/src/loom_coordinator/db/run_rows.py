@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, or_, select, update
@@ -51,6 +51,13 @@ _RUNNING = RUNS.where(_MINE, pipeline_runs.c.status == RUNNING)
 _ACTIVE = RUNS.where(_MINE, (pipeline_runs.c.status == RUNNING) | _GOES_ON)
 """Statements over so many columns that building one takes longer than carrying it out."""
 _FOUND = RUNS.where(pipeline_runs.c.run_id == bindparam("run_id"))
+_ENTER = pipeline_runs.insert().returning(pipeline_runs)
+
+
+async def enter(unit: UnitOfWork, columns: Mapping[str, Any]) -> Run:
+    """Enter a run with these columns, which nobody else knows before the unit ends, and return it. It is locked."""
+    row = (await unit.connection.execute(_ENTER, columns)).mappings().one()
+    return Run.of(row, NOTHING)
 
 
 async def count_known(unit: UnitOfWork, run_id: str, more: int) -> None:

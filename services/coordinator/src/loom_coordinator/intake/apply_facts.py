@@ -74,6 +74,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> dict[str, Await
     await _keep_evaluations(unit, [fact for fact in of_batches if fact.evaluations])
     await record_answers.keep(unit, [fact for fact in of_batches if fact.answered])
     await record_outputs.keep(unit, [fact for fact in of_batches if fact.outputs])
+    looked_at: set[str] = set()
     for fact in saying:
         if isinstance(fact, SliceExtracted) and _of_a_stream(known[fact.run_id], fact):
             beside = await stream_windows.answered(unit, known[fact.run_id], fact)
@@ -84,13 +85,17 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> dict[str, Await
         elif isinstance(fact, SourceSplit):
             await partitions.answered(unit, known[fact.run_id], fact)
         elif isinstance(fact, SourceChecked | DestinationChecked):
-            await preflight.answered(unit, known[fact.run_id], fact)
+            answered = await preflight.answered(unit, known[fact.run_id], fact)
+            if answered is not None:
+                known[fact.run_id] = answered
+                looked_at.add(fact.run_id)
     await _keep_rows(unit, known, [fact for fact in of_batches if fact.rows])
     awaited = {}
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
         told = await _told_of_waits(unit, run, mine)
-        awaited[run_id] = await _go_on(unit, told, mine, applied.counted.get(run_id, {}))
+        counted = applied.counted.get(run_id, {})
+        awaited[run_id] = await _go_on(unit, told, mine, counted, checked=run_id in looked_at)
     return awaited
 
 
@@ -106,10 +111,11 @@ def _of_a_stream(run: Run, fact: SliceExtracted) -> bool:
 
 
 async def _go_on(
-    unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]
+    unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count], *, checked: bool
 ) -> Awaited | None:
-    """Let a run take its next step: fail, finish, or ask for more. Return what has to come before the step after it;
-    None where that is not known."""
+    """Let a run take its next step: fail, finish, or ask for more. `checked` tells whether its source or its
+    destination was looked at just now. Return what has to come before the step after it; None where that is not
+    known."""
     if run.status in run_rows.TERMINAL:
         if facts:
             await completion.correct(unit, run, facts)
@@ -123,7 +129,6 @@ async def _go_on(
         return None
     if run.status != run_rows.RUNNING:
         return None
-    checked = any(isinstance(fact, SourceChecked | DestinationChecked) for fact in facts)
     if checked and (standing := await preflight.settle(unit, run)) is not None:
         await completion.fail(unit, run, standing)
         return None

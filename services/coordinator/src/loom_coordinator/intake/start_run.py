@@ -26,11 +26,11 @@ from loom_coordinator.db import ingest_keys, run_rows, streams
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
-from loom_coordinator.intake import apply_facts, begin_at
+from loom_coordinator.intake import begin_at
 from loom_coordinator.intake.definitions.given_records import definition_of_run, keeping_rows
 from loom_coordinator.intake.definitions.prompt_versions import contexts_of, prompt_version, version_of
 from loom_coordinator.intake.definitions.registered import definition_meant, enter, see_what_it_spawns
-from loom_coordinator.lifecycle import partitions, stalls
+from loom_coordinator.lifecycle import partitions, slices, stalls
 from loom_coordinator.lifecycle import preflight as preflight_questions
 
 _LARGEST_SAMPLE = 2**31 - 1
@@ -64,7 +64,7 @@ async def accept(
 
     Raises `InvalidDefinition` with every mistake, and `ConfigurationError` for a key of another pipeline's run."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
-    if (known := await _status(unit, run_id)) is not None:
+    if request.idempotency_key and (known := await _status(unit, run_id)) is not None:
         asked = request.pipeline or (request.definition or {}).get("name")
         if asked != known[0]:
             raise ConfigurationError(
@@ -155,35 +155,32 @@ async def start(
     lineage_parent: LineageParent | None = None,
 ) -> None:
     """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
-    pipeline = plan.pipeline
     plan_hash = await payloads.put(plan.encoded())
     columns = await columns_of(unit, plan, definition, requested_by=requested_by, priority=priority, budget=budget)
-    await unit.connection.execute(
-        pipeline_runs.insert().values(
-            **columns,
-            run_id=run_id,
-            plan=plan_hash,
-            execution_date=unit.now,
-            started_at=unit.now,
-            status=run_rows.RUNNING,
-            preflight=None if preflight is None else preflight.model_dump(mode="json"),
-            idempotency_key=idempotency_key,
-            lineage_parent=None if lineage_parent is None else lineage_parent.model_dump(),
-            epoch=1,
-            owner=unit.owner,
-            deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),
-        )
-    )
+    begun = {
+        "run_id": run_id,
+        "plan": plan_hash,
+        "execution_date": unit.now,
+        "started_at": unit.now,
+        "status": run_rows.RUNNING,
+        "preflight": None if preflight is None else preflight.model_dump(mode="json"),
+        "idempotency_key": idempotency_key,
+        "lineage_parent": None if lineage_parent is None else lineage_parent.model_dump(),
+        "epoch": 1,
+        "owner": unit.owner,
+        "deadline": unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_in(definition).run)),
+    }
+    run = await run_rows.enter(unit, {**columns, **begun})
     await schemas.begin(unit, run_id, plan)
-    run = (await run_rows.lock(unit, [run_id]))[run_id]
-    await partitions.begin(unit, run_id, plan.limit)
+    whole = await partitions.begin(unit, run_id, plan.limit)
     embedded = unit.owner is not None
-    checked = preflight_questions.is_wanted(plan, embedded=embedded)
-    if partitions.may_be_split(plan, embedded=embedded):
-        await partitions.ask(unit, run, pipeline.extract, held=checked)
-    if checked:
-        await preflight_questions.ask(unit, run)
-    await apply_facts.advance(unit, run)
+    splits = partitions.may_be_split(plan, embedded=embedded)
+    if preflight_questions.is_wanted(plan, embedded=embedded):
+        await preflight_questions.ask(unit, run, splits=splits)
+    elif splits:
+        await partitions.ask(unit, run)
+    else:
+        await slices.release(unit, run, known=[whole])
 
 
 async def columns_of(

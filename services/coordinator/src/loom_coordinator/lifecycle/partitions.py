@@ -18,6 +18,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
+from loom_coordinator.db import slice_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.slice_rows import EXTRACTED, HELD, ISSUED, OpenPartition
 from loom_coordinator.db.tables.work import partitions, slices
@@ -48,6 +49,14 @@ async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
 
 _OF_RUN = select(partitions.c.sealed, partitions.c.piece).where(partitions.c.run_id == bindparam("run_id"))
 _INSERT = partitions.insert()
+_HERE = (slices.c.run_id == bindparam("run"), slices.c.slice == SPLITTING)
+_HELD_HERE = select(slices.c.slice).where(*_HERE, slices.c.state == HELD)
+_ASK_HELD = (
+    update(slices)
+    .where(*_HERE, slices.c.state == HELD)
+    .values(state=ISSUED, issued_at=bindparam("now", type_=slices.c.issued_at.type))
+)
+_SPLIT = update(slices).where(*_HERE, slices.c.state.in_((ISSUED, HELD))).values(state=EXTRACTED)
 
 
 async def begin(unit: UnitOfWork, run_id: str, limit: int | None, piece: Piece | None = None) -> OpenPartition:
@@ -99,45 +108,38 @@ def may_be_split(plan: Plan, *, embedded: bool) -> bool:
     return parts != "auto" or not embedded
 
 
-async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig, *, held: bool = False) -> None:
-    """Ask into which pieces the source is split; where it is `held`, another question asks it, too."""
-    row = {"run_id": run.run_id, "partition": 0, "slice": SPLITTING, "max_batches": 0, "issued_at": unit.now}
-    await unit.connection.execute(slices.insert().values(**row, state=HELD if held else ISSUED))
-    if not held:
-        _send(unit, run, extract)
+async def ask(unit: UnitOfWork, run: Run) -> None:
+    """Ask into which pieces the source is split."""
+    await slice_rows.enter_questions(unit, run.run_id, {SPLITTING: ISSUED})
+    ask_again(unit, run)
 
 
 async def ask_held(unit: UnitOfWork, run: Run) -> None:
     """Ask the question that was held, where the other one did not answer it."""
-    changed = await unit.connection.execute(
-        update(slices)
-        .where(slices.c.run_id == run.run_id, slices.c.slice == SPLITTING, slices.c.state == HELD)
-        .values(state=ISSUED, issued_at=unit.now)
-    )
+    changed = await unit.connection.execute(_ASK_HELD, {"run": run.run_id, "now": unit.now})
     if changed.rowcount:
         ask_again(unit, run)
 
 
 async def held(unit: UnitOfWork, run: Run) -> dict[str, Any]:
     """Return what `CheckSource` says of the question that is held; nothing where none is."""
-    found = await unit.connection.execute(
-        select(slices.c.slice).where(slices.c.run_id == run.run_id, slices.c.slice == SPLITTING, slices.c.state == HELD)
-    )
-    return {} if found.first() is None else {"split": True, "parts": _parts(tallies.definition(run).extract)}
+    found = await unit.connection.execute(_HELD_HERE, {"run": run.run_id})
+    return {} if found.first() is None else with_split(run)
+
+
+def with_split(run: Run) -> dict[str, Any]:
+    """Return what `CheckSource` says where it asks how the source is split, too."""
+    return {"split": True, "parts": _parts(tallies.definition(run).extract)}
 
 
 def ask_again(unit: UnitOfWork, run: Run) -> None:
     """Ask into which pieces the source is split, as it was asked before."""
-    _send(unit, run, tallies.definition(run).extract)
-
-
-def _send(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
     message = v1.SplitSource(
         run_id=run.run_id,
         pipeline=run.pipeline_name,
         plan=run.plan,
         epoch=run.epoch,
-        parts=_parts(extract),
+        parts=_parts(tallies.definition(run).extract),
     )
     unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), message))
 
@@ -151,11 +153,7 @@ async def answered(unit: UnitOfWork, run: Run, fact: v1.SourceSplit) -> None:
     before may be of a source that was mended since."""
     if fact.epoch != run.epoch:
         return
-    changed = await unit.connection.execute(
-        update(slices)
-        .where(slices.c.run_id == fact.run_id, slices.c.slice == SPLITTING, slices.c.state.in_((ISSUED, HELD)))
-        .values(state=EXTRACTED)
-    )
+    changed = await unit.connection.execute(_SPLIT, {"run": fact.run_id})
     if not changed.rowcount or len(fact.pieces) == 1:
         return
     first, *others = map(_columns, fact.pieces)

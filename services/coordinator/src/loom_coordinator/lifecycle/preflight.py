@@ -8,9 +8,10 @@ it, and a replay writes where its run wrote."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -30,10 +31,9 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.fields import ColumnFit, Fields
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, slice_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.slice_rows import EXTRACTED, ISSUED
-from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.slice_rows import EXTRACTED, HELD, ISSUED
 from loom_coordinator.db.tables.work import slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions
@@ -48,6 +48,12 @@ _AWAITED = "awaited"
 _SAME_FIELDS = "same_fields"
 """Tells, in one of which the source's is there, whether all of its records have the same fields."""
 
+_ANSWERED = (
+    update(slices)
+    .where(slices.c.run_id == bindparam("run"), slices.c.slice == bindparam("number"), slices.c.state == ISSUED)
+    .values(state=EXTRACTED)
+)
+
 Answer = SourceChecked | DestinationChecked
 
 
@@ -56,61 +62,58 @@ def is_wanted(plan: Plan, *, embedded: bool) -> bool:
     return not embedded and plan.replay is None
 
 
-async def ask(unit: UnitOfWork, run: Run) -> None:
-    """Ask an extractor and a loader at the same time. Where the source may be split, the extractor is asked for that,
-    too: it is one way to it instead of two."""
-    rows = [
-        {
-            "run_id": run.run_id,
-            "partition": 0,
-            "slice": number,
-            "max_batches": 0,
-            "state": ISSUED,
-            "issued_at": unit.now,
-        }
-        for number in _BOTH
-    ]
-    await unit.connection.execute(slices.insert(), rows)
-    for number in _BOTH:
-        await ask_again(unit, run, number)
+async def ask(unit: UnitOfWork, run: Run, *, splits: bool = False) -> None:
+    """Ask an extractor and a loader at the same time. Where the source `splits`, the extractor is asked into which
+    pieces, too: it is one way to it instead of two."""
+    held = {partitions.SPLITTING: HELD} if splits else {}
+    await slice_rows.enter_questions(unit, run.run_id, {**held, **dict.fromkeys(_BOTH, ISSUED)})
+    _ask_source(unit, run, partitions.with_split(run) if splits else {})
+    _ask_destination(unit, run)
 
 
 async def ask_again(unit: UnitOfWork, run: Run, number: int) -> None:
     """Ask one of the questions, as it was asked before."""
-    about = {"run_id": run.run_id, "pipeline": run.pipeline_name, "plan": run.plan, "epoch": run.epoch}
     if number == CHECKING_SOURCE:
-        split = await partitions.held(unit, run)
-        unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), CheckSource(**about, **split)))
+        _ask_source(unit, run, await partitions.held(unit, run))
     else:
-        unit.send(Outgoing(flow.work(Stage.LOAD, run.pipeline_name), CheckDestination(**about)))
+        _ask_destination(unit, run)
 
 
-async def answered(unit: UnitOfWork, run: Run, fact: Answer) -> None:
-    """Keep an answer. The first to the newest question counts."""
+def _ask_source(unit: UnitOfWork, run: Run, split: Mapping[str, Any]) -> None:
+    unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), CheckSource(**_about(run), **split)))
+
+
+def _ask_destination(unit: UnitOfWork, run: Run) -> None:
+    unit.send(Outgoing(flow.work(Stage.LOAD, run.pipeline_name), CheckDestination(**_about(run))))
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {"run_id": run.run_id, "pipeline": run.pipeline_name, "plan": run.plan, "epoch": run.epoch}
+
+
+async def answered(unit: UnitOfWork, run: Run, fact: Answer) -> Run | None:
+    """Keep an answer, and return the run with it; None for one that does not count. The first to the newest question
+    does."""
     number = CHECKING_SOURCE if isinstance(fact, SourceChecked) else CHECKING_DESTINATION
     if fact.epoch != run.epoch:
-        return
-    changed = await unit.connection.execute(
-        update(slices)
-        .where(slices.c.run_id == run.run_id, slices.c.slice == number, slices.c.state == ISSUED)
-        .values(state=EXTRACTED)
-    )
+        return None
+    changed = await unit.connection.execute(_ANSWERED, {"run": run.run_id, "number": number})
     if not changed.rowcount:
-        return
-    stored = select(pipeline_runs.c.preflight).where(pipeline_runs.c.run_id == run.run_id)
-    before = (await unit.connection.execute(stored)).scalar_one()
-    await run_rows.change(unit, run.run_id, preflight=joined(before, fact, lambda: tallies.definition(run)))
+        return None
+    found = joined(run.preflight, fact, lambda: tallies.definition(run))
+    await run_rows.change(unit, run.run_id, preflight=found)
+    return replace(run, preflight=found)
 
 
 async def settle(unit: UnitOfWork, run: Run) -> str | None:
-    """Once both have answered, return what stands in the way of the run, and have a resume ask both again. Where
-    nothing does, ask how the source is split unless that is known, and return None."""
-    mine = (slices.c.run_id == run.run_id, slices.c.slice.in_(_BOTH))
-    waiting = await unit.connection.execute(select(func.count()).where(*mine, slices.c.state == ISSUED))
-    if waiting.scalar_one():
+    """Once the last of both has answered, return what stands in the way of the run, and have a resume ask both again.
+    Where nothing does, ask how the source is split unless that is known, and return None. The run is as `answered` has
+    returned it."""
+    assert run.preflight is not None, "one has answered"
+    if _AWAITED in run.preflight:
         return None
-    stored = select(pipeline_runs.c.preflight).where(pipeline_runs.c.run_id == run.run_id)
-    if words := in_the_way((await unit.connection.execute(stored)).scalar_one()):
+    if words := in_the_way(run.preflight):
+        mine = (slices.c.run_id == run.run_id, slices.c.slice.in_(_BOTH))
         await unit.connection.execute(update(slices).where(*mine).values(state=ISSUED))
         await partitions.forget(unit, run.run_id)
         return "\n".join(words)

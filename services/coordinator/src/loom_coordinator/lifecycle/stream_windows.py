@@ -23,7 +23,6 @@ from loom_common.domain.values.ids import canary_run_id, window_beside, window_r
 from loom_coordinator.accounting import schemas, tallies
 from loom_coordinator.db import run_rows, run_totals, slice_rows, streams
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.run_totals import NOTHING
 from loom_coordinator.db.slice_rows import SliceRow
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -40,8 +39,6 @@ one key stay in sequence, a window begins when the one before it has ended."""
 START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
 
-
-_ENTER = pipeline_runs.insert().returning(pipeline_runs)
 _LOOKED_AT = select(
     exists().where(
         pipeline_runs.c.stream == bindparam("stream_id"),
@@ -263,8 +260,7 @@ async def _begun(
         "canary_of": canary_of,
         "began_at": began_at,
     }
-    row = (await unit.connection.execute(_ENTER, {**template, **values})).mappings().one()
-    return Run.of(row, NOTHING)
+    return await run_rows.enter(unit, {**template, **values})
 
 
 async def _looked_at(unit: UnitOfWork, stream_id: str, plan: str) -> bool:
