@@ -18,6 +18,17 @@ async def test_a_run_is_shown_when_it_is_finalized(at):
 
 
 @places(*EVERY)
+async def test_what_was_checked_loads_and_can_be_checked_again(at):
+    async with at.opened() as destination:
+        await destination.check()
+        first = await destination.load(batch(0, row(1)))
+        await destination.check()
+        assert [first, await destination.load(batch(1, row(2)))] == [LoadResult(1), LoadResult(1)]
+    await at.finalize()
+    assert await at.rows() == [row(1), row(2)]
+
+
+@places(*EVERY)
 async def test_finalizing_twice_is_once(at):
     await at.load(batch(0, row(1)))
     await at.finalize()

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import StageCalls
@@ -15,16 +15,20 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 
 KEPT = dt.timedelta(days=7)
 """An older estimate is not the one that was made for this run."""
+_NEWEST = (
+    select(cost_estimates.c.cost, cost_estimates.c.records)
+    .where(
+        cost_estimates.c.pipeline_name == bindparam("pipeline"),
+        cost_estimates.c.created_at > bindparam("since", type_=cost_estimates.c.created_at.type),
+    )
+    .order_by(cost_estimates.c.id.desc())
+    .limit(1)
+)
 
 
 async def newest(unit: UnitOfWork, pipeline: str) -> dict[str, Any] | None:
     """Return the last estimate of the pipeline, for a run that begins now: its `cost` in USD for so many `records`."""
-    rows = await unit.connection.execute(
-        select(cost_estimates.c.cost, cost_estimates.c.records)
-        .where(cost_estimates.c.pipeline_name == pipeline, cost_estimates.c.created_at > unit.now - KEPT)
-        .order_by(cost_estimates.c.id.desc())
-        .limit(1)
-    )
+    rows = await unit.connection.execute(_NEWEST, {"pipeline": pipeline, "since": unit.now - KEPT})
     row = rows.mappings().one_or_none()
     return dict(row) if row else None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, bindparam, func, insert, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
@@ -17,6 +17,14 @@ from loom_common.flow import Stage
 from loom_coordinator.db.tables.schemas import schema_versions
 
 _TABLE = schema_versions.c
+_MINE = _TABLE.pipeline_name == bindparam("pipeline")
+_NEWEST = select(_TABLE.stage, func.max(_TABLE.version).label("version")).where(_MINE).group_by(_TABLE.stage).subquery()
+_CURRENT = (
+    select(schema_versions)
+    .join(_NEWEST, (_TABLE.stage == _NEWEST.c.stage) & (_TABLE.version == _NEWEST.c.version))
+    .where(_MINE)
+)
+"""A statement that every run asks for at its beginning, made once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +44,7 @@ class SchemaVersion(Shown):
 
 async def current(connection: AsyncConnection, pipeline: str) -> dict[Stage, SchemaVersion]:
     """Return the newest version of each stage of a pipeline that has one."""
-    newest = (
-        select(_TABLE.stage, func.max(_TABLE.version).label("version"))
-        .where(_TABLE.pipeline_name == pipeline)
-        .group_by(_TABLE.stage)
-        .subquery()
-    )
-    same = (_TABLE.stage == newest.c.stage) & (_TABLE.version == newest.c.version)
-    query = select(schema_versions).join(newest, same).where(_TABLE.pipeline_name == pipeline)
-    rows = await connection.execute(query)
+    rows = await connection.execute(_CURRENT, {"pipeline": pipeline})
     return {found.stage: found for found in map(_version, rows.mappings())}
 
 

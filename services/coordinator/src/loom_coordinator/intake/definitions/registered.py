@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunRequest
 from loom_common.domain.checks.plan_check import plan_mistakes
@@ -19,6 +19,8 @@ from loom_common.errors import InvalidDefinition, Problem
 from loom_coordinator.db.tables.runs import pipelines
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake.definitions.prompt_versions import register_contexts, register_prompt
+
+_DEFINITION = select(pipelines.c.definition).where(pipelines.c.name == bindparam("pipeline"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,5 @@ async def enter(unit: UnitOfWork, plan: Plan, given: Registered, *, explicit: bo
 
 async def _is_of_target(unit: UnitOfWork, pipeline: Pipeline) -> bool:
     """Tell whether what is registered under the pipeline's name was made for the same target, or nothing is."""
-    query = select(pipelines.c.definition).where(pipelines.c.name == pipeline.name)
-    row = (await unit.connection.execute(query)).one_or_none()
+    row = (await unit.connection.execute(_DEFINITION, {"pipeline": pipeline.name})).one_or_none()
     return row is None or row[0].get("target") == pipeline.target
