@@ -11,7 +11,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import PrefetchLimit, RunAccepted, RunEpoch
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Wire
-from loom_common.service.control_channel import ControlChannel
+from loom_common.service.control.channel import ControlChannel
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard

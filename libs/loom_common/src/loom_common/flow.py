@@ -191,6 +191,11 @@ def beat(service: str) -> Route:
     return fact("worker", "beat", service)
 
 
+def started(service: str) -> Route:
+    """Return the route of what a replica asks that has just started."""
+    return fact("worker", "started", service)
+
+
 def run_command(verb: str) -> Route:
     """Return the route of a command to the coordinator: `request`, `register`, `cancel`, `pause`, `resume`,
     `priority`, `replay`, `discard`."""

@@ -22,6 +22,7 @@ from loom_coordinator.intake.request_consumer import RequestConsumer
 from loom_coordinator.queries.metrics import Gauges
 from loom_coordinator.settings import CoordinatorSettings
 from loom_coordinator.sweeping.broker_loss import BrokerLoss
+from loom_coordinator.sweeping.epoch_answers import EpochAnswers
 from loom_coordinator.sweeping.payload_cleanup import PayloadCleanup
 from loom_coordinator.sweeping.received_cleanup import ReceivedCleanup
 from loom_coordinator.sweeping.sweeper import Sweeper
@@ -118,7 +119,7 @@ def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
     patience = CoordinatorSettings().stuck_seconds
     bus = platform.bus
     lost = BrokerLoss(bus, outbox, platform.clock, patience)
-    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), lost, Unserved(bus, outbox)
+    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), lost, Unserved(bus, outbox), EpochAnswers(bus, outbox)
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:

@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.service.bootstrap import Platform
-from loom_common.service.control_channel import ControlChannel
+from loom_common.service.control.channel import ControlChannel
+from loom_common.service.control.epochs_at_start import EpochsAtStart
 from loom_common.worker.consumer_spec import ConsumerSpec, Handler
 from loom_common.worker.context import Context
 from loom_common.worker.epoch_guard import EpochGuard
@@ -92,6 +93,7 @@ class StageService:
         self._close = close or contextlib.nullcontext
 
     async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`. A replica of a cluster first asks which runs have ended whose messages may wait for it."""
         guard = EpochGuard()
         settings = self._platform.settings
         drain = settings.worker.drain_seconds
@@ -112,9 +114,12 @@ class StageService:
         control = ControlChannel(self._platform.bus, self._name)
         control.on(RunEpoch, partial(_both_hear, guard, self._hear))
         control.on(PrefetchLimit, lambda limit: _all_heed(workers, limit))
+        asking = None if settings.embedded else EpochsAtStart(self._name, self._platform.bus, control, guard)
         following = asyncio.create_task(control.follow())
         async with self._close():
             try:
+                if asking is not None:
+                    await asking.learn(stop)
                 async with asyncio.TaskGroup() as tasks:
                     for worker in workers:
                         tasks.create_task(self._platform.watchdog.watched(worker.run(stop)))

@@ -12,7 +12,8 @@ _REMEMBERED_RUNS = 10_000
 
 
 class EpochGuard:
-    """Keeps the highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
+    """Keeps the highest epoch seen of every run. Knows by what the coordinator answers when the replica starts, by its
+    broadcast, and by the messages themselves.
 
     A replica that missed a broadcast does stale work until it is told again, within seconds; that costs calls, and is
     otherwise harmless: ids are derived and the load is ledgered."""

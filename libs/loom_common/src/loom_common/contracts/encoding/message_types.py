@@ -41,6 +41,8 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.PipelineRegistered,
     v1.RunRejected,
     v1.RunEpoch,
+    v1.EpochsAsked,
+    v1.EpochsTold,
     v1.WorkerBeat,
     v1.WorkUnderWay,
     v1.PrefetchLimit,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loom_common.contracts.v1.answers import (
+        EpochsAsked,
+        EpochsTold,
         Mistake,
         PipelineRegistered,
         PrefetchLimit,
@@ -111,6 +113,8 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "EpochsAsked": "answers",
+    "EpochsTold": "answers",
     "Mistake": "answers",
     "PipelineRegistered": "answers",
     "PrefetchLimit": "answers",
@@ -213,6 +217,8 @@ __all__ = [
     "DestinationChecked",
     "DiscardRequest",
     "EndInSteps",
+    "EpochsAsked",
+    "EpochsTold",
     "EvaluatedRecord",
     "Evaluation",
     "EvaluatorSummary",

@@ -77,6 +77,32 @@ class RunEpoch(Message):
         return message_id("epoch", self.run_id, self.epoch)
 
 
+class EpochsAsked(Message):
+    """Asks the coordinators which epochs a replica of a service has to know before it takes work:
+    `worker.started.<service>`. It is asked again until it is answered."""
+
+    type: ClassVar[str] = "loom.epochs.asked.v1"
+
+    service: str
+
+    @property
+    def message_id(self) -> str:
+        return message_id("epochs asked", self.service)
+
+
+class EpochsTold(Message):
+    """Answers replicas of a service that have started: messages of these runs with a lower epoch are stale.
+    `loom.control` / `control.<service>`."""
+
+    type: ClassVar[str] = "loom.epochs.told.v1"
+
+    epochs: dict[str, int] = Field(description="The epoch of each run that may have messages of an earlier one.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("epochs told", *(f"{run_id}/{epoch}" for run_id, epoch in self.epochs.items()))
+
+
 class PrefetchLimit(Message):
     """Sets the prefetch limit of a queue in every replica of a service. `loom.control` / `control.<service>`.
 

@@ -1,4 +1,4 @@
-"""Receives the coordinator's messages to every replica: a run's epoch and prefetch limits.
+"""Receives the coordinator's messages to every replica: the epochs of runs and prefetch limits.
 
 They arrive in a queue of this replica, which is deleted with the process: each message is repeated, or may be missed
 without harm."""
@@ -30,6 +30,8 @@ class ControlChannel:
         self._service = service
         self._hearers: dict[type[Message], Callable[[Message], Awaitable[None]]] = {}
         self._subscription: Subscription | None = None
+        self.listens = asyncio.Event()
+        """Is set once what is published for this replica reaches it."""
 
     def on(self, kind: type[Heard], hear: Callable[[Heard], Awaitable[None]]) -> None:
         """Call `hear` with every message of this kind, one at a time."""
@@ -38,6 +40,7 @@ class ControlChannel:
     async def follow(self) -> None:
         """Hand on every message of the channel to those who hear its kind, until `stop` is called."""
         self._subscription = await self._subscribed()
+        self.listens.set()
         async for delivery in self._subscription:
             await self._hand_on(delivery)
             await delivery.ack()

@@ -1,0 +1,1 @@
+"""Receives what the coordinator tells every replica, and asks it what a replica has to know when it starts."""
