@@ -98,18 +98,27 @@ def test_an_absent_value_is_null_and_rows_can_be_numbered():
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "written"),
     [
-        ("a", None, "\\N", "b\tc", "", "\r\n", "\\"),
-        ("a", "b\0c", None),
-        ("\0", "\0\0"),
-        ("\1", None, "a\1\tb"),
-        ("é\t", "\ud800", "…\\", None),
-        (None, None),
-        ("a", 1, {"b": "\t"}),
+        pytest.param(
+            ("a", None, "\\N", "b\tc", "", "\r\n", "\\"),
+            (b"a", rb"\N", rb"\\N", rb"b\tc", b"", rb"\r\n", rb"\\"),
+            id="what Postgres would read otherwise",
+        ),
+        pytest.param(("a", "b\0c", None), (b"a", b"b\0c", rb"\N"), id="what stands for the end of a value"),
+        pytest.param(("\0", "\0\0"), (b"\0", b"\0\0"), id="that alone"),
+        pytest.param(("\1", None, "a\1\tb"), (b"\1", rb"\N", b"a\1\\tb"), id="what stands for a null"),
+        pytest.param(
+            ("é\t", "\ud800", "…\\", None),
+            (b"\xc3\xa9\\t", b"\xed\xa0\x80", b"\xe2\x80\xa6\\\\", rb"\N"),
+            id="letters of several bytes",
+        ),
+        pytest.param((None, None), (rb"\N", rb"\N"), id="nulls alone"),
+        pytest.param(("a", 1, {"b": "\t"}), (b"a", b"1", rb'{"b":"\\t"}'), id="what is no text"),
     ],
 )
-def test_texts_that_are_escaped_together_come_out_as_each_by_itself(values):
+def test_texts_of_many_rows_are_escaped_as_each_is_by_itself(values, written):
     rows = [Row("r", {"c": value, "d": "e\\f"}) for value in values]
-    apart = b"".join(copy_text([row], ["c", "d"], {"c": "text", "d": "text"}) for row in rows)
-    assert copy_text(rows, ["c", "d"], {"c": "text", "d": "text"}) == apart
+    lines = [each + b"\t" + rb"e\\f" + b"\n" for each in written]
+    assert copy_text(rows, ["c", "d"], {"c": "text", "d": "text"}) == b"".join(lines)
+    assert [copy_text([row], ["c", "d"], {"c": "text", "d": "text"}) for row in rows] == lines

@@ -66,6 +66,19 @@ async def test_why_batches_are_loaded_one_by_one_is_told_as_a_warning_once():
     assert logged[0]["reason"] == "refused: batch-1"
 
 
+async def test_what_a_driver_says_may_hold_values_and_is_not_written_down():
+    class Driver(Database):
+        async def write(self, batches):
+            if len(batches) > 1:
+                raise ValueError("duplicate key (ssn)=(078-05-1120)")
+            return await super().write(batches)
+
+    with capture_logs() as logged:
+        await load_all(Driver(), *map(batch, range(3)))
+    assert [each["reason"] for each in logged] == ["ValueError"]
+    assert "078-05-1120" not in str(logged)
+
+
 async def test_what_comes_while_a_transaction_runs_shares_the_next():
     database = Database()
     results = await load_all(database, batch(0), batch(1, rows=2), batch(2, rows=3))

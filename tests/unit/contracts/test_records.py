@@ -236,3 +236,8 @@ def test_records_that_the_quicker_decoder_refuses_are_decoded_by_pydantic(record
 def test_records_that_no_decoder_takes_say_so_in_the_words_of_one(value):
     with pytest.raises(UnreadableMessage, match=r"^records"):
         EncodedRecords(EvaluatedRecord, b'[{"id":"1","output":null,"input":{"a":' + value + b"}}]")[:]
+
+
+def test_where_no_records_came_none_go_on():
+    transformed = EncodedRecords(ExtractedRecord, b"[]").completed(TransformedRecord, b'"output":null')
+    assert (transformed.json, len(transformed), tuple(transformed)) == (b"[]", 0, ())

@@ -8,13 +8,16 @@ import pytest
 from sqlalchemy import select
 
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.tally import Tally
 from loom_coordinator.db import run_rows, streams
 from loom_coordinator.db.streams import Stream
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_answers, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, partitions, slices
+from loom_coordinator.lifecycle.partitions import begin as begin_partition
 from loom_coordinator.lifecycle.streams import old_scores
-from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact
+from loom_coordinator.lifecycle.streams.compaction import KEPT_WHOLE, compact, is_compacted
 from loom_coordinator.queries.streams.shown import shown
 from support.run_rows import DEFINITION, NOW, add_run
 from support.stream_windows import (
@@ -55,6 +58,26 @@ async def test_old_windows_keep_their_run_alone_and_are_added_up(unit):
         assert [await rows(unit, table) for table in (batches, partitions, slices, pipeline_runs)] == [0, 1, 1, 2]
         after = await shown(unit.connection, STREAM, 5)
         assert (after.records, after.passed, after.cost) == (before.records, before.passed, before.cost) == (10, 9, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows_stay", "compacted"),
+    [
+        pytest.param({}, False, True, id="a window whose rows are removed"),
+        pytest.param({}, True, False, id="a window that has its rows"),
+        pytest.param({"tally": None}, False, False, id="a window that has not ended"),
+        pytest.param({"stream": None}, False, False, id="a run that is no window"),
+        pytest.param({"replay_of": "w"}, False, False, id="a replay of a window"),
+    ],
+)
+async def test_only_windows_that_have_ended_and_lost_their_rows_are_known_by_their_run_alone(
+    unit, columns, rows_stay, compacted
+):
+    over = {"status": "succeeded", "stream": STREAM, "stream_window": 2, "tally": Tally().model_dump()}
+    run = await add_run(unit, run_id="w2", **{**over, **columns})
+    if rows_stay:
+        await begin_partition(unit, "w2", None, Piece())
+    assert await is_compacted(unit.connection, run) is compacted
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from loom_common.contracts.v1 import RunEpoch
 from loom_common.errors import DependencyUnavailable
 from loom_common.flow import Binding, Exchange, Topology
 from loom_common.ports.clock import SystemClock
+from loom_coordinator.db import outbox_relay
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import begin
@@ -78,7 +79,12 @@ async def leave_behind(state, epoch, *, seconds_ago):
 
 
 async def epochs(heard, count):
-    return [(await asyncio.wait_for(anext(heard), 30)).headers["loom-epoch"] for _ in range(count)]
+    found = []
+    for _ in range(count):
+        delivery = await asyncio.wait_for(anext(heard), 30)
+        found.append(delivery.headers["loom-epoch"])
+        await delivery.ack()
+    return found
 
 
 @pytest.mark.parametrize("owner", [ENGINE, None])
@@ -137,6 +143,30 @@ async def test_what_another_coordinator_left_behind_is_published_and_removed(sta
     await leave_behind(state, 1, seconds_ago=60)
     async with relaying(state, None) as (_, heard):
         assert await epochs(heard, 1) == [1]
+    assert await rows(state) == 0
+
+
+async def test_all_that_was_left_behind_is_published_at_one_look_in_its_order(state):
+    count = outbox_relay._GROUP + 5
+    for epoch in range(1, count + 1):
+        await leave_behind(state, epoch, seconds_ago=60 + epoch % 7)
+    async with relaying(state, None) as (relay, heard):
+        async with within(30):
+            while not relay._looks_at:
+                await asyncio.sleep(INTERVAL)
+        assert await rows(state) == 0
+        assert await epochs(heard, count) == list(range(1, count + 1))
+
+
+async def test_the_row_of_what_was_published_last_is_removed_when_the_coordinator_ends(state):
+    async with relaying(state, None) as (relay, heard):
+        async with within(10):
+            while not relay._looks_at:
+                await asyncio.sleep(INTERVAL)
+        async with relay.unit() as unit:
+            unit.send(told(1))
+        assert await epochs(heard, 1) == [1]
+        assert await rows(state) == 1
     assert await rows(state) == 0
 
 

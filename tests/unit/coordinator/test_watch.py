@@ -4,17 +4,14 @@ import datetime as dt
 
 import pytest
 
-from loom_common.contracts.v1 import BudgetSpent, StageCalls
+from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.run.calls import Calls
-from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
 from loom_coordinator.accounting.batch import Batch, BatchUsage
 from loom_coordinator.alerts import messages, sender
 from loom_coordinator.alerts.rules import Figures, findings
-from loom_coordinator.lifecycle import budget_pause
-from support.run_rows import a_run
 
 CALL = Calls(purpose="transform", provider="openai", model="m", made=1, cost=0.5)
 
@@ -90,39 +87,6 @@ def test_an_estimate_is_held_against_what_was_paid_for(spent, records, error):
     ]
     compared = estimates.compared({"cost": 1.0, "records": 100}, calls, records)
     assert compared.get("error") == (None if error is None else pytest.approx(error))
-
-
-def test_a_pause_says_what_was_done_and_what_is_left():
-    spent = BudgetSpent(run_id="r", epoch=1, stage=Stage.TRANSFORM, limit=1.0, gone=0.95, needed=0.1)
-    words = budget_pause.said("r", spent, 20, 300)
-    assert "$0.9500 of the budget of $1.0000" in words
-    tiny = spent.model_copy(update={"limit": 0.000_05, "gone": 0.000_041, "needed": 0.000_012})
-    assert "$0.000041 of the budget of $0.000050" in budget_pause.said("r", tiny, 20, 300)
-    assert "20 of 300 records are through, 280 are left" in words
-    assert "loom resume r --budget USD" in words
-    assert "20 records are through, and more are left" in budget_pause.said("r", spent, 20, None)
-    assert "1 record is through, and more are left" in budget_pause.said("r", spent, 1, None)
-    assert "1 of 2 records is through, 1 is left" in budget_pause.said("r", spent, 1, 2)
-    dead = spent.model_copy(update={"lost": 0.3})
-    owed = spent.model_copy(update={"owed": 0.1})
-    assert "is spent, $0.1000 is kept to judge what was answered, and" in budget_pause.said("r", owed, 20, None)
-    assert "is spent ($0.3000 of it maybe: calls that died with their process)" in budget_pause.said(
-        "r", dead, 20, None
-    )
-
-
-@pytest.mark.parametrize(
-    ("reason", "given", "booked", "budget"),
-    [(None, None, 3.0, 2.0), (None, 5.0, 3.0, 5.0), ("budget_exhausted", 5.0, 3.0, 5.0), (None, 2.0, 3.0, "no use"),
-     ("budget_exhausted", None, 1.9, "no use")],
-)  # fmt: skip
-def test_a_run_is_resumed_with_a_budget_that_lets_it_do_something(reason, given, booked, budget):
-    run = a_run(run_id="r", reason=reason, budget=2.0)
-    if budget == "no use":
-        with pytest.raises(ConfigurationError, match="loom resume r --budget"):
-            budget_pause.resumed(run, given, booked)
-    else:
-        assert budget_pause.resumed(run, given, booked) == {"reason": None, "budget": budget}
 
 
 def test_an_alert_that_cannot_be_sent_is_tried_again_and_then_given_up_with_its_reason():
