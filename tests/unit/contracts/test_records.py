@@ -241,3 +241,7 @@ def test_records_that_no_decoder_takes_say_so_in_the_words_of_one(value):
 def test_where_no_records_came_none_go_on():
     transformed = EncodedRecords(ExtractedRecord, b"[]").completed(TransformedRecord, b'"output":null')
     assert (transformed.json, len(transformed), tuple(transformed)) == (b"[]", 0, ())
+
+
+def test_the_quicker_decoder_refuses_a_field_that_it_does_not_know():
+    assert decoded_plain(b'[{"id":"1","input":{},"new":1}]', ExtractedRecord) is None

@@ -36,3 +36,27 @@ def test_the_declared_shape_is_checked_once_for_all_batches_and_is_no_part_of_th
         assert contract_of(plan, Stage.TRANSFORM) is not None
     assert len(checked) == 2  # for each field once
     assert plan.hash == name
+
+
+def passed_on(record, **load):
+    """Return the row of a record with the key `id` that is passed on."""
+    transform, load = {"type": "passthrough"}, {"destination": "out.csv", **load}
+    pipeline = parse({**PIPELINE, "transform": transform, "load": load})
+    [row], failed = rows_of([EvaluatedRecord("1", record, None)], pipeline)
+    assert failed == []
+    return row.values
+
+
+def test_the_row_of_a_record_that_begins_with_its_key_is_the_record_itself():
+    record = {"id": "1", "text": "t"}
+    assert passed_on(record) is record
+
+
+def test_a_row_begins_with_the_key_and_the_included_fields_wherever_the_record_has_them():
+    assert list(passed_on({"text": "t", "id": "1"}).items()) == [("id", "1"), ("text", "t")]
+    assert list(passed_on({"n": 1, "id": "1", "text": "t"}, include=["text"])) == ["id", "text", "n"]
+    assert list(passed_on({"id": "1", "n": 1, "text": "t"}, include=["text", "id"])) == ["id", "text", "n"]
+
+
+def test_a_record_that_lacks_its_key_gets_a_row_without_a_value_for_it():
+    assert passed_on({"text": "t"}) == {"id": None, "text": "t"}

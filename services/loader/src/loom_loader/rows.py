@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.checks.record_checks import see_fields
@@ -19,24 +20,30 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     """Make of each record a row: key fields and `load.include` fields of the input, then the output, which wins where
     names meet.
 
-    A row whose record has nothing of its own beside its output shares it with the record: nobody changes either.
+    A row that is the same as its record's output, as that of a record that is passed on and begins with its key, is
+    that output: nobody changes either.
 
     What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
     field neither in its input nor in its output is no row: it would be loaded empty."""
     whole = pipeline.transform.whole_numbers
     keys, included = pipeline.carried_key, pipeline.load.include
-    carried = (*keys, *included)
+    carried = tuple(dict.fromkeys((*keys, *included)))
     if not carried and whole is None:
         return [Row(each.id, each.input if each.output is None else each.output) for each in records], []
     rows, failed = [], []
     for record in records:
-        output = record.result if whole is None else whole(record.result)
-        try:
-            see_fields(record.input, [name for name in included if name not in output], record.id)
-        except RecordError as error:
-            failed.append(FailedRow(record.id, error.code, str(error)))
-            continue
-        rows.append(Row(record.id, {**{name: record.input.get(name) for name in carried}, **output}))
+        output = record.input if record.output is None else record.output
+        if whole is not None:
+            output = whole(output)
+        if included:
+            try:
+                see_fields(record.input, [name for name in included if name not in output], record.id)
+            except RecordError as error:
+                failed.append(FailedRow(record.id, error.code, str(error)))
+                continue
+        if output is not record.input or tuple(islice(output, len(carried))) != carried:
+            output = {name: record.input.get(name) for name in carried} | output
+        rows.append(Row(record.id, output))
     return rows, failed
 
 
