@@ -2,7 +2,9 @@
 bench.extractors`.
 
 The source waits 2 ms for each record and computes nothing, so that the result says what Loom adds, and not how many
-cores there are. Its rate alone is 500 records a second for each page that is read at the same time."""
+cores there are. Its rate alone is 500 records a second for each page that is read at the same time. `--ahead` measures
+one partition of which each record takes 10 us, as of a database behind a network, in batches of 500: what is lost of
+the 100,000 a second that its pages allow, one after the other."""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from bench.result import BenchError
 from loom_dev.errors import SetupError
 
 _BATCH = 100
+_AHEAD_BATCH, _AHEAD_US = 500, 10
 _WAYS = (("shared", 1, 1), ("shared", 4, 1), ("alone", 4, 1), ("alone", 4, 2))
 """Says of each measurement how a process reads the source, into how many pieces it is split, and how many extractors
 there are."""
@@ -31,6 +34,7 @@ def main() -> None:
     """Exit code 1 where the measurement is worth nothing, or two extractors bring less than asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.extractors", description=__doc__.partition(":")[0])
     parser.add_argument("--records", type=int, default=6_000)
+    parser.add_argument("--ahead", action="store_true", help="measure one partition whose pages take 10 us a record")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--least", type=float, default=0.0, help="fail where two extractors are less than so many times one"
@@ -38,6 +42,9 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=180.0, help="seconds a single passage may take")
     options = parser.parse_args()
     try:
+        if options.ahead:
+            print(f"{asyncio.run(_ahead(options)):,.0f} records/s of {1_000_000 // _AHEAD_US:,}")
+            return
         rates = asyncio.run(_measured(options))
     except (BenchError, SetupError) as error:
         sys.exit(f"bench: {error}")
@@ -61,6 +68,21 @@ async def _measured(options: argparse.Namespace) -> dict[tuple[str, int, int], l
                 for extractors in (1, 2):
                     await _with(extractors, backends, dsn, Path(folder), options, rates)
     return rates
+
+
+async def _ahead(options: argparse.Namespace) -> float:
+    """Return the best rate of some passages over a source whose pages take their time."""
+    rates: list[float] = []
+    with servers() as backends, tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        async with backends.postgres.database() as dsn:
+            with backends.rabbitmq.vhost() as amqp:
+                async with cluster(amqp, dsn, Path(folder), every_hop=False) as services:
+                    for records in (1_000, *[options.records] * options.rounds):
+                        source = f"bench.waiting_source:Records://shared/{records}/{_AHEAD_US}"
+                        moved = definition(source, f"{DATABASE}?table=loom_reviews", _AHEAD_BATCH, 1)
+                        passage = await loom_passage(amqp, dsn, moved, records, services, options.patience)
+                        rates.append(passage.rate)
+    return max(rates[1:])
 
 
 async def _with(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import Page, ReadRecord
 from loom_extractor.sources.bounded_reading import BoundedReading, RecordSizes
 from loom_extractor.sources.received import RunsReceivedRecords
@@ -12,6 +13,10 @@ BOUND = 64 * KIB
 
 def records_of(*sizes: int) -> list[ReadRecord]:
     return [ReadRecord(f"row {at}", {"text": "x" * (size - len('{"text":""},'))}) for at, size in enumerate(sizes)]
+
+
+def identify(records) -> list[SliceRecord]:
+    return [SliceRecord(each.position, each.data) for each in records]
 
 
 class CountingSource:
@@ -33,7 +38,8 @@ async def slices_of(source, sizes: RecordSizes, limit: int = 4_000) -> list[tupl
     """Return the number of records, the bytes and the end of each slice."""
     cursor, end, found = None, False, []
     while not end:
-        page, size = await BoundedReading(sizes, "plan", BOUND).read(source, cursor, limit, None)
+        page, records, size = await BoundedReading(sizes, "plan", BOUND, identify).read(source, cursor, limit, None)
+        assert [each.id for each in records] == [each.position for each in page.records]
         assert [each.position for each in page.records] == [f"row {at}" for at in range(cursor or 0, page.cursor)]
         found.append((len(page.records), size, page.end))
         cursor, end = page.cursor, page.end
@@ -97,5 +103,6 @@ async def test_a_slice_of_received_records_goes_no_further_than_what_was_receive
 async def test_received_records_that_are_large_are_several_slices():
     found = await slices_of(Kept(records_of(*[30 * KIB] * 4)), RecordSizes())
     assert [count for count, _, _ in found] == [2, 2]
-    page, _ = await BoundedReading(RecordSizes(), "plan", BOUND).read(Kept(records_of(*[30 * KIB] * 4)), None, 9, None)
+    reading = BoundedReading(RecordSizes(), "plan", BOUND, identify)
+    page, _, _ = await reading.read(Kept(records_of(*[30 * KIB] * 4)), None, 9, None)
     assert page.known == 7

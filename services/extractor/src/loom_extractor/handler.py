@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from time import perf_counter
-from typing import NamedTuple
 
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, ExtractSlice, SplitSource
-from loom_common.domain.checks.record_checks import carried_from_input, key_of
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, ExtractSlice, RunEpoch, SplitSource
+from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan, contract_of
-from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.run.stages import visited
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.schema.contract import shaped
-from loom_common.domain.sequence import Lanes
 from loom_common.domain.values import durations, ids
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
-from loom_common.ports.clock import Clock
 from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.stage_runner import Plans
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice, SliceRecord, cut, wanted, wanted_bytes
+from loom_common.worker.slices import Slice, SliceRecord, cut
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
-from loom_connectors.ports.source import Page, Source, VersionedSource
+from loom_connectors.ports.source import Source
 from loom_extractor import shares
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.groups import GroupReader
-from loom_extractor.identity import all_identified
-from loom_extractor.incremental import is_incremental, point_taken, taken
-from loom_extractor.sources.bounded_reading import BoundedReading, RecordSizes
+from loom_extractor.incremental import taken
+from loom_extractor.slice_reader import SliceReader
 from loom_extractor.sources.planned import OpenSource, PlannedSources
 from loom_extractor.sources.received import ReceivedRecords
 from loom_extractor.versions import Versions
 
 _WHOLE = -1
 """Stands for the position of a batch where a slice is checked as a whole."""
-
-
-class _Read(NamedTuple):
-    """Holds what was read for a slice."""
-
-    page: Page
-    records: Sequence[SliceRecord]
-    """Holds those of the page that are wanted."""
-    lanes: Lanes | None = None
-    """Says how they are cut into batches where records of one key stay in sequence."""
-    size: int = 0
-    """The number of bytes of all records of the page as JSON."""
 
 
 class Extractor:
@@ -79,9 +59,12 @@ class Extractor:
         self._groups = groups
         self._plans = plans
         self._sources = PlannedSources(sources, open_source, breakers or Breakers(), received)
-        self._duplicates = duplicates
-        self._versions = versions or Versions()
-        self._sizes = RecordSizes()
+        self._reader = SliceReader(plans, self._sources, duplicates, versions or Versions())
+        self.closing = self._reader.closing
+
+    async def hear(self, said: RunEpoch) -> None:
+        """Take note of a run that was paused, resumed or cancelled: what was read ahead for it is dropped."""
+        self._reader.forget(said.run_id)
 
     async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
         """Split the source. Where nobody says into how many pieces, a source whose keys may stand anywhere remains one:
@@ -107,9 +90,10 @@ class Extractor:
             async with within(seconds, "Reading groups of records", "timeouts.extract"):
                 return await self._groups.read(request, plan, request.piece.group)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
-            page, records, lanes, size = await self._read_until_good(request, plan, context.clock)
-            others = 0 if shares.of_slice(request) is None else len(page.records) - len(records)
-            records, window = taken(records, plan)
+            read = await self._reader.read(request, plan, context.clock)
+            page = read.page
+            others = 0 if shares.of_slice(request) is None else len(page.records) - len(read.records)
+            records, window = taken(read.records, plan)
             records, columns = _shaped(records, plan)
             part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
             checked = await self._check_quality(records, plan, request.plan, request.run_id, part, context)
@@ -126,8 +110,8 @@ class Extractor:
             window=window,
             others=others,
             known=page.known,
-            lanes=lanes,
-            size=size,
+            lanes=read.lanes,
+            size=read.size,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
@@ -193,63 +177,6 @@ class Extractor:
             return NOTHING_CHECKED
         free = [CheckedRecord(each.id, each.input) for each in records if each.error is None]
         return await self._checker().check(plan_hash, run_id, part, free, context.attempt, context.clock)
-
-    async def _read_until_good(self, request: ExtractSlice, plan: Plan, clock: Clock) -> _Read:
-        """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being
-        written."""
-        extract = plan.pipeline.extract
-        read = await self._read(request, plan)
-        for attempt in range(1, extract.max_attempts if extract.on_failure == "retry" else 1):
-            if not any(record.error for record in read.records):
-                break
-            await clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
-            read = await self._read(request, plan)
-        return read
-
-    async def _read(self, request: ExtractSlice, plan: Plan) -> _Read:
-        limit = wanted(request, plan.pipeline.extract.batch_size)
-        if not limit:
-            return _Read(Page((), request.cursor, end=True), [])
-        extract, order_by = plan.pipeline.extract, plan.pipeline.order_by
-        keys, bounded = extract.keys, BoundedReading(self._sizes, request.plan, wanted_bytes(request, extract))
-        async with self._sources.for_slice(request, plan, bounded.at_once) as source:
-            until = None if request.piece is None else request.piece.until
-            page, size = await bounded.read(source, request.cursor, limit, until)
-            lanes = Lanes.of(order_by, len(page.records), extract.batch_size, math.ceil(size / extract.batch_bytes))
-            if lanes is not None:
-                fitting = lanes.fitting([each.data for each in page.records], extract.batch_size)
-                if fitting < len(page.records):
-                    page = await pieces.read(source, request.cursor, fitting, until)
-            carried = carried_from_input(plan.pipeline)
-            sensitive = plan.pipeline.sensitive_fields
-            records = all_identified(page.records, keys, carried, sensitive, order_by)
-            if keys:
-                records = await self._told_apart(request, plan, source, page, records, bounded.at_once)
-        return _Read(page, shares.wanted(shares.of_slice(request), page.records, records), lanes, size)
-
-    async def _told_apart(
-        self,
-        request: ExtractSlice,
-        plan: Plan,
-        source: Source,
-        page: Page,
-        records: Sequence[SliceRecord],
-        at_once: int,
-    ) -> list[SliceRecord]:
-        """Return the records with duplicates marked, and an incremental run's without those that a newer version of
-        the same row replaces. A trial looks at the first records alone, and not at all of the source. Where keys before
-        the page are looked for, `at_once` records are read."""
-        keys, endless = plan.pipeline.extract.keys, plan.stream is not None
-        if not is_incremental(plan):
-            return await self._duplicates.marked(request, source, page, records, keys, at_once, endless=endless)
-        point = partial(point_taken, plan=plan)
-        if isinstance(source, VersionedSource) and not plan.beside:
-            return await self._versions.newest(request, source, page, records, keys, point, at_once)
-
-        def takes(record: SliceRecord) -> bool:
-            return point(record) is not None
-
-        return await self._duplicates.marked(request, source, page, records, keys, at_once, takes=takes)
 
 
 def _shaped(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Columns | None]:

@@ -62,13 +62,6 @@ def build(platform: Platform) -> Service:
 
     groups = GroupReader(lambda: open_group_members(platform.settings), platform.sealed.sealer)
 
-    @asynccontextmanager
-    async def closing() -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for each in (sources, duplicates, versions, quality, received, groups):
-                await stack.enter_async_context(each.closing())
-            yield
-
     extractor = Extractor(
         platform.plans,
         sources,
@@ -80,6 +73,13 @@ def build(platform: Platform) -> Service:
         groups,
         versions,
     )
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for each in (sources, duplicates, versions, quality, received, groups, extractor):
+                await stack.enter_async_context(each.closing())
+            yield
 
     async def look(plan: Plan) -> Sequence[Check]:
         return await of_lookups(plan.pipeline, context_of(plan, platform), str)
@@ -94,7 +94,7 @@ def build(platform: Platform) -> Service:
         Accepts(BatchExtracted, platform.sealed.of(extractor.check), router.extracted),
     )
     consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
-    return StageService("extractor", [consumer], platform, closing)
+    return StageService("extractor", [consumer], platform, closing, extractor.hear)
 
 
 def context_of(plan: Plan, platform: Platform) -> ConnectorContext:

@@ -100,6 +100,13 @@ class VersionedSource(Source, Protocol):
     holds_versions: bool
 
 
+@runtime_checkable
+class NearSource(Source, Protocol):
+    """Lies on this machine, where it `is_near`: whoever reads it waits for nobody, and only computes."""
+
+    is_near: bool
+
+
 class Received(Protocol):
     """Holds messages that were taken from a queue and are not acknowledged yet."""
 

@@ -38,6 +38,8 @@ _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 class SqliteSource:
     """Reads a query or a table."""
 
+    is_near = True
+
     def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
         self._timeouts = options.timeouts

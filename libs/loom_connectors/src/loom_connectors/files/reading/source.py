@@ -54,7 +54,7 @@ class FileSource:
         self._keys = config.keys
         self._inputs = inputs
         self._reader = TextReading(reader) if isinstance(reader, RecordReader) else reader
-        self._near = near
+        self.is_near = near
         self._compression = compression
         self._partitions = partitions
         self._cursors = Cursors(inputs)
@@ -130,7 +130,7 @@ class FileSource:
     ) -> Sequence[FilePosition]:
         """Return where records begin near these offsets of a file; nothing where that is not known, or costs too
         much."""
-        if self._compression is not None or (isinstance(self._reader, TextReading) and not (self._near or told)):
+        if self._compression is not None or (isinstance(self._reader, TextReading) and not (self.is_near or told)):
             return ()
         with self._files.open(file, state) as opened:
             return self._reader.record_starts(opened, offsets) or ()
