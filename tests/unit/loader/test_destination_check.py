@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loom_common.caching.resource_cache import ResourceCache
+from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import CheckDestination
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import DependencyUnavailable, DestinationError
@@ -44,9 +45,12 @@ class Plant:
         self.destinations: ResourceCache[Place] = ResourceCache()
         self.opened: list[Place] = []
         self.next: list[Exception] = []
-        self.check = DestinationCheck(GivenPlans(self.plan), self.destinations, self._open, Breakers())
+        self.refused: Exception | None = None
+        self.check = DestinationCheck(GivenPlans(self.plan), self.destinations, self._open, Breakers(), Credentials())
 
     async def _open(self, plan) -> Place:
+        if self.refused is not None:
+            raise self.refused
         self.opened.append(Place())
         self.opened[-1].trouble = self.next.pop(0) if self.next else None
         return self.opened[-1]
@@ -76,7 +80,15 @@ async def test_batches_are_loaded_into_what_was_checked(plant):
 async def test_what_is_open_for_batches_is_what_is_checked_for_the_next_run(plant):
     place = await plant.loads_into()
     assert await plant.looked_at() == [True]
-    assert plant.opened == [place]
+    assert await plant.loads_into() is place
+    assert [each.open for each in plant.opened] == [True, False]
+
+
+async def test_settings_that_are_refused_by_now_are_found_although_a_destination_is_open(plant):
+    place = await plant.loads_into()
+    plant.refused = DestinationError("it is the source")
+    assert await plant.looked_at() == [False]
+    assert place.open
 
 
 async def test_what_does_not_do_is_closed_and_the_next_one_is_opened_anew(plant):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
+from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import CheckDestination, DestinationChecked, PreflightCheck, PreflightColumn
 from loom_common.domain.checks.check import Check
 from loom_common.domain.checks.columns import prompted_fields, with_fits
@@ -37,12 +38,14 @@ class DestinationCheck:
         destinations: ResourceCache[Destination],
         open_destination: OpenPlanned,
         breakers: Breakers,
+        credentials: Credentials,
     ) -> None:
         """`destinations` are those that batches are loaded into."""
         self._plans = plans
         self._destinations = destinations
         self._open_destination = open_destination
         self._breakers = breakers
+        self._credentials = credentials
 
     async def __call__(self, request: CheckDestination, _: Context) -> DestinationChecked:
         """Check the destination of a plan, and its second one. Raises `TransientError` where one is away, and
@@ -68,32 +71,37 @@ class DestinationCheck:
 
     async def _checked(self, key: str, plan: Plan, what: str, *, away: bool = False) -> list[Check]:
         """Check the destination that is kept under `key`. With `away`, nothing is raised of one that is away."""
-        seconds = durations.seconds(plan.pipeline.timeouts.load)
-        look = partial(self._looked_at, key=key, plan=plan, what=what)
-        async with within(seconds, "Checking the destination", "timeouts.load"), AsyncExitStack() as lent:
-            if key in self._destinations:
-                async with self._lent(key, plan) as known:
-                    checks = await look(known)
-                if all(check.ok for check in checks):
-                    return checks
-            try:
-                destination = await lent.enter_async_context(self._lent(key, plan))
+        location, seconds = plan.pipeline.load.destination, durations.seconds(plan.pipeline.timeouts.load)
+        async with within(seconds, "Checking the destination", "timeouts.load"), AsyncExitStack() as unused:
+            try:  # also where one is open: its settings may be refused by now
+                await self._credentials.fetch(location)
+                opened = await self._open_destination(plan)
             except LoomError as error:
                 return self._raised([readiness.not_ready(what, error, str)], away=away)
+            unused.push_async_callback(opened.close)
+            look = partial(self._looked_at, key, plan, what, opened, unused)
+            if key in self._destinations:
+                checks = await look()
+                if all(check.ok for check in checks):
+                    return checks
             if away:
-                return await look(destination)
-            async with self._breakers.guarding(f"destination {destination.location}"):
-                return self._raised(await look(destination), away=away)
+                return await look()
+            async with self._breakers.guarding(f"destination {opened.location}"):
+                return self._raised(await look(), away=away)
 
-    async def _looked_at(self, destination: Destination, *, key: str, plan: Plan, what: str) -> list[Check]:
+    async def _looked_at(
+        self, key: str, plan: Plan, what: str, opened: Destination, unused: AsyncExitStack
+    ) -> list[Check]:
+        """Look at the destination under `key`, which is the one that was just `opened` where there is none. It is
+        `unused` until then."""
         load, ordered = plan.pipeline.load, bool(plan.pipeline.order_by)
-        checks = await readiness.of_open_destination(destination, load, what, str, in_sequence=ordered)
-        if not all(check.ok for check in checks):
-            await self._destinations.discard(key)
+        async with self._destinations.of(key, lambda: opened, (load.destination,)) as destination:
+            if destination is opened:
+                unused.pop_all()
+            checks = await readiness.of_open_destination(destination, load, what, str, in_sequence=ordered)
+            if not all(check.ok for check in checks):
+                await self._destinations.discard(key)
         return checks
-
-    def _lent(self, key: str, plan: Plan) -> AbstractAsyncContextManager[Destination]:
-        return self._destinations.of(key, partial(self._open_destination, plan), (plan.pipeline.load.destination,))
 
     def _raised(self, checks: list[Check], *, away: bool) -> list[Check]:
         for check in checks:

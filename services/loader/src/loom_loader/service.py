@@ -52,7 +52,7 @@ def build(platform: Platform) -> Service:
             yield
 
     loader = Loader(platform.plans, destinations, open_planned, platform.breakers, quality.checker)
-    check = DestinationCheck(platform.plans, destinations, open_planned, platform.breakers)
+    check = DestinationCheck(platform.plans, destinations, open_planned, platform.breakers, platform.credentials)
     queue = flow.work_queue(Stage.LOAD)
     accepts = (
         Accepts(CheckDestination, check, router.checked_destination),

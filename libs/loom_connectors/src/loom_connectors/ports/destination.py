@@ -133,7 +133,8 @@ class Destination(Protocol):
         ...
 
     async def check(self) -> None:
-        """Reach the destination, and see that it can be written. Raises `DestinationError`, `AccessRefused`,
+        """Reach the destination, and see that it can be written as it is at this moment, whatever was found before.
+        Batches may have been loaded before, and may be loaded after it. Raises `DestinationError`, `AccessRefused`,
         `DependencyUnavailable`, each with place and remedy."""
         ...
 
