@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from loom_common import flow
+from loom_common.adapters.wrapped.facts_together import COUNT
 from loom_common.contracts.v1 import SlicedBatch, SliceExtracted, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Route, Stage
@@ -16,7 +17,7 @@ LOADED = flow.fact("batch", Stage.LOAD.done, "p")
 
 
 def told(route: Route, kind: str = "", run: str = "run_1") -> SimpleNamespace:
-    return SimpleNamespace(routing_key=route.key, type=kind, correlation_id=run)
+    return SimpleNamespace(routing_key=route.key, type=kind, correlation_id=run, headers={})
 
 
 def an_end(run: str = "run_1") -> SimpleNamespace:
@@ -74,6 +75,15 @@ def test_ends_of_another_run_do_not_count():
     assert not urgency.arrived(an_end())
     assert not urgency.arrived(an_end("run_2"))
     assert urgency.arrived(an_end("run_2"))
+
+
+def test_each_of_several_facts_in_a_message_counts():
+    urgency = waiting_for(Awaited(4))
+    several = an_end()
+    several.headers = {COUNT: 3}
+
+    assert not urgency.arrived(several)
+    assert urgency.arrived(an_end())
 
 
 def test_stages_before_the_load_do_not_count():

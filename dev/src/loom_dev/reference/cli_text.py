@@ -59,7 +59,8 @@ agree, and a resumed run keeps it.
 
 `LOOM_API_...` are those of the REST API ([api.md](api.md#who-may-ask)). `LOOM_COORDINATOR_ACCESS_FILE`,
 `LOOM_COORDINATOR_TRUSTED_USERS` and `LOOM_BUS_NAMES_USER` say who may ask over AMQP
-([wire-format.md](wire-format.md#who-may-ask)).
+([wire-format.md](wire-format.md#who-may-ask)). `LOOM_COORDINATOR_FACTS_TOGETHER=false` has each batch told of
+by a message of its own ([wire-format.md](wire-format.md#follow-a-run)).
 
 Limits of a process; times are in seconds:
 """

@@ -116,10 +116,17 @@ def _of_lineage(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
 
 def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Loop, ...]:
     """Add what only a broker and replicas of their own make necessary."""
-    patience = CoordinatorSettings().stuck_seconds
+    settings = CoordinatorSettings()
+    patience = settings.stuck_seconds
     bus = platform.bus
     lost = BrokerLoss(bus, outbox, platform.clock, patience)
-    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), lost, Unserved(bus, outbox), EpochAnswers(bus, outbox)
+    return (
+        Fleet(bus, outbox),
+        PrefetchLoop(bus, outbox, facts_together=settings.facts_together),
+        lost,
+        Unserved(bus, outbox),
+        EpochAnswers(bus, outbox),
+    )
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:

@@ -18,6 +18,11 @@ class CoordinatorSettings(EnvironmentSettings):
         gt=0,
         description="Of silence, while nothing is on the bus, until what a run waits for is asked for again.",
     )
+    facts_together: bool = Field(
+        True,
+        description="Lets services tell of several batches by one message, `loom.batch.facts.v1`. False before a "
+        "coordinator of an earlier version is started, and where others read `batch.loaded.<pipeline>`.",
+    )
     access_file: Path | None = Field(
         None, description="A loom.yaml whose `access.policies` hold for run requests and commands over AMQP."
     )

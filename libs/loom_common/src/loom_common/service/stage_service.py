@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from loom_common.adapters.wrapped.facts_together import FactsTogether, Readers
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.service.bootstrap import Platform
@@ -97,11 +98,13 @@ class StageService:
         guard = EpochGuard()
         settings = self._platform.settings
         drain = settings.worker.drain_seconds
+        readers = Readers()
+        bus = FactsTogether(self._platform.bus, readers)
         workers = [
             Worker(
                 self._name,
                 consumer,
-                self._platform.bus,
+                bus,
                 guard,
                 drain,
                 stats,
@@ -112,6 +115,7 @@ class StageService:
             for consumer, stats in zip(self._consumers, self._stats, strict=True)
         ]
         control = ControlChannel(self._platform.bus, self._name)
+        control.overheard = readers.hear
         control.on(RunEpoch, partial(_both_hear, guard, self._hear))
         control.on(PrefetchLimit, lambda limit: _all_heed(workers, limit))
         asking = None if settings.embedded else EpochsAtStart(self._name, self._platform.bus, control, guard)

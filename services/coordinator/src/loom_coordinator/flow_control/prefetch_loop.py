@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from sqlalchemy import bindparam, delete, select, update
 
 from loom_common import flow
+from loom_common.adapters.wrapped.facts_together import READS_TOGETHER
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
@@ -47,8 +48,10 @@ _UNDECIDED = (
 class PrefetchLoop:
     """Runs beside the coordinator's other loops."""
 
-    def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
+    def __init__(self, bus: Bus, outbox: OutboxRelay, *, facts_together: bool = True) -> None:
+        """`facts_together` says whether replicas may publish facts of several batches as one message."""
         self._bus = bus
+        self._facts_together = facts_together
         self._outbox = outbox
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,7 +76,8 @@ class PrefetchLoop:
             await _forget(unit)
             await run_windows.follow_the_fleet(unit, loads)
             rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
-        await self._bus.publish([told(row["queue"], row["prefetch"]) for row in rows])
+        together = self._facts_together
+        await self._bus.publish([told(row["queue"], row["prefetch"], facts_together=together) for row in rows])
 
 
 def signals_of(each: FleetLoad, ready: int) -> Signals:
@@ -90,11 +94,13 @@ def signals_of(each: FleetLoad, ready: int) -> Signals:
     )
 
 
-def told(queue: str, prefetch: int) -> Wire:
-    """Tell every replica that consumes the queue."""
+def told(queue: str, prefetch: int, *, facts_together: bool = False) -> Wire:
+    """Tell every replica that consumes the queue, also whether facts may be put together. That is a header, because an
+    earlier version takes no message with a field that it does not know."""
     service = flow.consumer_of(queue)
     message = PrefetchLimit(service=service, queue=queue, prefetch=prefetch)
-    return encode(Outgoing(flow.control(service), message, mandatory=False), NAME)
+    wire = encode(Outgoing(flow.control(service), message, mandatory=False), NAME)
+    return replace(wire, headers={**wire.headers, READS_TOGETHER: 1}) if facts_together else wire
 
 
 async def set_by_hand(unit: UnitOfWork, queue: str, prefetch: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
+    BatchFacts,
     DestinationChecked,
     LoadFinalized,
     PlaceFound,
@@ -87,7 +88,7 @@ class FactConsumer:
 
     async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
         try:
-            sent_in = (delivery.headers for delivery, _ in readable)
+            sent_in = {id(delivery): delivery.headers for delivery, _ in readable}.values()
             messages = [message for _, message in readable]
             with tracer().together(f"process {FACTS_QUEUE}", sent_in):
                 async with self._outbox.unit() as unit:
@@ -109,11 +110,17 @@ class FactConsumer:
                 await self._bus.publish([dead_letter(delivery, reason, NAME)])
 
     async def _readable(self, group: Sequence[Delivery]) -> list[tuple[Delivery, Message]]:
-        readable = []
+        readable: list[tuple[Delivery, Message]] = []
         for delivery in group:
             try:
-                readable.append((delivery, decode(delivery, *apply_facts.ACCEPTED, PlaceFound)))
+                message = decode(delivery, *apply_facts.ACCEPTED, BatchFacts, PlaceFound)
             except UnreadableMessage as error:
                 log.warning("unreadable fact set aside", reason=str(error))
                 await self._bus.publish([dead_letter(delivery, str(error), NAME)])
+            else:
+                readable += [(delivery, each) for each in _apart(message)]
         return readable
+
+
+def _apart(message: Message) -> Sequence[Message]:
+    return message.facts if isinstance(message, BatchFacts) else (message,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from loom_common.adapters.wrapped.facts_together import COUNT
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import SliceExtracted
 from loom_common.flow import Stage
@@ -39,7 +40,8 @@ class Urgency:
         elif delivery.type == SliceExtracted.type:
             self._answered.add(run_id)
         elif may_end_a_batch(delivery):
-            self._ends[run_id] += 1
+            together = delivery.headers.get(COUNT)
+            self._ends[run_id] += together if isinstance(together, int) else 1
         return self._is_urgent or self._due(run_id)
 
     def begin_anew(self, waiting: Iterable[Delivery]) -> None:

@@ -29,6 +29,7 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.SourceSplit,
     v1.SliceExtracted,
     v1.BatchFact,
+    v1.BatchFacts,
     v1.CallsPaid,
     v1.BudgetSpent,
     v1.RecordsKept,

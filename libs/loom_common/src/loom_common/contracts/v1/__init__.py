@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from loom_common.contracts.v1.facts import (
         BatchFact,
+        BatchFacts,
         BudgetSpent,
         CallsPaid,
         CheckCount,
@@ -141,6 +142,7 @@ _HOMES = {
     "RunCommand": "commands",
     "RunRequest": "commands",
     "BatchFact": "facts",
+    "BatchFacts": "facts",
     "BudgetSpent": "facts",
     "CallsPaid": "facts",
     "CheckCount": "facts",
@@ -200,6 +202,7 @@ __all__ = [
     "BatchEvaluated",
     "BatchExtracted",
     "BatchFact",
+    "BatchFacts",
     "BatchHeader",
     "BatchInSteps",
     "BatchTransformed",

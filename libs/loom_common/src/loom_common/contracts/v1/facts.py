@@ -154,6 +154,23 @@ class BatchFact(Message):
         return self.counts_only
 
 
+class BatchFacts(Message):
+    """A stage has finished several batches of a run at the same moment, on the route of their facts. Stages publish it
+    only while all coordinators say that they read it (`adapters/wrapped/facts_together.py`)."""
+
+    type: ClassVar[str] = "loom.batch.facts.v1"
+
+    facts: tuple[BatchFact, ...] = Field(min_length=1)
+
+    @property
+    def correlation_id(self) -> str:
+        return self.facts[0].correlation_id
+
+    @property
+    def message_id(self) -> str:
+        return message_id(self.type, *(fact.message_id for fact in self.facts))
+
+
 class CallsPaid(Message):
     """Tells what a stage has paid for a batch that it has not finished: `batch.paid.<pipeline>`. The batch's fact
     replaces it, and so does a later message of this kind with more calls."""

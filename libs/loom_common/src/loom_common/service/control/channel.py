@@ -32,6 +32,8 @@ class ControlChannel:
         self._subscription: Subscription | None = None
         self.listens = asyncio.Event()
         """Is set once what is published for this replica reaches it."""
+        self.overheard: Callable[[Delivery], None] = lambda _: None
+        """Is called with each message before it is decoded."""
 
     def on(self, kind: type[Heard], hear: Callable[[Heard], Awaitable[None]]) -> None:
         """Call `hear` with every message of this kind, one at a time."""
@@ -61,6 +63,7 @@ class ControlChannel:
 
     async def _hand_on(self, delivery: Delivery) -> None:
         """Decode a message and call its listeners. An unknown type is ignored: a newer coordinator may send it."""
+        self.overheard(delivery)
         try:
             message = decode(delivery, *self._hearers)
         except UnreadableMessage as error:
