@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, exists, select
-
 from loom_common.contracts.v1 import SliceExtracted
 from loom_common.domain.run.piece import Piece, Share
 from loom_common.domain.values.durations import seconds
@@ -25,12 +23,11 @@ from loom_coordinator.db import run_rows, run_totals, slice_rows, streams
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.slice_rows import SliceRow
 from loom_coordinator.db.streams import Stream
-from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import partitions, preflight, slices, stalls
 from loom_coordinator.lifecycle.run_progress import paused
 from loom_coordinator.lifecycle.slices import Extraction
-from loom_coordinator.lifecycle.streams import canaries, decisions, moves, old_scores
+from loom_coordinator.lifecycle.streams import canaries, decisions, moves, old_scores, window_runs
 from loom_coordinator.lifecycle.streams.compaction import COMPACTED_TOGETHER, KEPT_WHOLE, compact
 
 MOST_OPEN = 3
@@ -38,14 +35,6 @@ MOST_OPEN = 3
 one key stay in sequence, a window begins when the one before it has ended."""
 START: dict[str, Any] = {"page": 0, "record": 0, "state": None}
 """The cursor of the first window."""
-
-_LOOKED_AT = select(
-    exists().where(
-        pipeline_runs.c.stream == bindparam("stream_id"),
-        pipeline_runs.c.plan == bindparam("plan"),
-        pipeline_runs.c.preflight.is_not(None),
-    )
-)
 
 
 async def answered(unit: UnitOfWork, run: Run, fact: SliceExtracted) -> Run | None:
@@ -161,7 +150,7 @@ async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[st
         return {}
     number = stream.number + 1
     name, begins = window_run_id(stream_id, number), stream.begins
-    run = await _begun(unit, stream, name, stream.plan, stream.template, number, began_at=begins)
+    run = await window_runs.begun(unit, stream, name, stream.plan, stream.template, number, began_at=begins)
     await schemas.begin_as(unit, run.run_id, window_run_id(stream_id, stream.number))
     if number - stream.counted > KEPT_WHOLE + COMPACTED_TOGETHER:
         await compact(unit, stream, number)
@@ -169,7 +158,7 @@ async def _open_next(unit: UnitOfWork, stream: Stream, *, look: bool) -> dict[st
     cursor = START if stream.cursor is None else stream.cursor
     piece = Piece(start=cursor, whole_keys=True, share=canaries.share_of(stream))
     whole = await partitions.begin(unit, run.run_id, stream.records, piece)
-    asks = unit.owner is None and (look or not await _looked_at(unit, stream_id, stream.plan))
+    asks = unit.owner is None and (look or not await window_runs.looked_at(unit, stream_id, stream.plan))
     if asks:
         await preflight.ask(unit, run)
     await slices.release(unit, run, known=None if asks else [whole])
@@ -222,9 +211,9 @@ async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> 
     run_id = canary_run_id(window.run_id)
     canary = canaries.of_stream(stream)
     plan, template = (stream.plan, stream.template) if canary is None else (canary.plan, canary.template)
-    is_new = unit.owner is None and not await _looked_at(unit, stream.stream_id, plan)
+    is_new = unit.owner is None and not await window_runs.looked_at(unit, stream.stream_id, plan)
     number = window.stream_window or 0
-    run = await _begun(unit, stream, run_id, plan, template, number, canary_of=window.run_id)
+    run = await window_runs.begun(unit, stream, run_id, plan, template, number, canary_of=window.run_id)
     await schemas.begin_as(unit, run_id, window.run_id)
     assert piece.share is not None, "a slice leaves records where they are shared"
     share = piece.share.model_copy(update={"on_trial": True})
@@ -233,39 +222,6 @@ async def _open(unit: UnitOfWork, stream: Stream, window: Run, piece: Piece) -> 
     if is_new:
         await preflight.ask(unit, run)
     return run
-
-
-async def _begun(
-    unit: UnitOfWork,
-    stream: Stream,
-    run_id: str,
-    plan: str,
-    template: Mapping[str, Any],
-    number: int,
-    *,
-    canary_of: str | None = None,
-    began_at: Mapping[str, Any] | None = None,
-) -> Run:
-    """Enter a run of a stream, which nobody else knows before the unit ends, and return it."""
-    values = {
-        "run_id": run_id,
-        "plan": plan,
-        "execution_date": unit.now,
-        "started_at": unit.now,
-        "status": run_rows.RUNNING,
-        "epoch": 1,
-        "owner": unit.owner,
-        "stream": stream.stream_id,
-        "stream_window": number,
-        "canary_of": canary_of,
-        "began_at": began_at,
-    }
-    return await run_rows.enter(unit, {**template, **values})
-
-
-async def _looked_at(unit: UnitOfWork, stream_id: str, plan: str) -> bool:
-    """Tell whether source and destination were looked at before a window of this plan read."""
-    return bool((await unit.connection.execute(_LOOKED_AT, {"stream_id": stream_id, "plan": plan})).scalar_one())
 
 
 async def release_beside(unit: UnitOfWork, run: Run) -> Extraction:
