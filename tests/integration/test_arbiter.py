@@ -17,7 +17,7 @@ from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.gates import Verdict
-from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, PermanentError, Timeout
+from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, Timeout
 from loom_common.worker.context import Context
 from loom_evaluator.runner import EvaluatorRunner
 from support.scripted_model import ScriptedModel, answer_of
@@ -221,46 +221,6 @@ async def test_tried_again_only_what_failed_is_asked_anew(tmp_path):
 
 def _fitting(call):
     return saying("semantic" if "key_differences" in call.schema["properties"] else "factuality")
-
-
-async def test_pairwise_compares_with_what_the_run_before_made_of_the_record(tmp_path):
-    client = ScriptedModel(saying("pairwise", winner="output_b"))
-    settings = {"type": "pairwise", "threshold": 0.3, "baseline": "previous_run"}
-    runner = panel_of(client, tmp_path, settings)
-    [first] = await runner.judge("run_1", [record("1", "Paris.")], Context())
-    [again] = await runner.judge("run_1", [record("1", "Paris.")], Context())
-    assert [each.evaluations[0].score for each in (first, again)] == [0.5, 0.5]
-    assert not client.calls
-    for run in ("run_2", "run_2"):
-        [second] = await runner.judge(run, [record("1", "Lyon.")], Context())
-        assert second.outcome.reason == "pairwise evaluator below threshold (0.18 < 0.3)"
-    [question] = {call.messages[1].content for call in client.calls}
-    assert "OUTPUT A:\nLyon." in question
-    assert "OUTPUT B (REFERENCE):\nParis." in question
-    await runner.judge("run_3", [record("1", "Nice.")], Context())
-    assert "OUTPUT B (REFERENCE):\nLyon." in client.calls[-1].messages[1].content
-
-
-async def test_pairwise_compares_with_what_a_run_that_is_named_made_of_the_record(tmp_path):
-    client = ScriptedModel(lambda _: saying("pairwise", winner="output_b"))
-    models = JournalledModels(client, MemoryJournal())
-
-    def against(baseline):
-        settings = {"type": "pairwise", "threshold": 0.3, "baseline": baseline}
-        section = EvaluateConfig.model_validate({"model": "gpt-4o-mini", "evaluators": [settings]})
-        return EvaluatorRunner(section, tmp_path, models=models, pipeline=f"against {baseline}")
-
-    first, second, third = (f"run_{number:012x}" for number in range(3))
-    await against("previous_run").judge(first, [record("1", "Paris.")], Context())
-    await against("previous_run").judge(second, [record("1", "Lyon.")], Context())
-    for _ in range(2):
-        [judged, new] = await against(first).judge(third, [record("1", "Nice."), record("2", "Nice.")], Context())
-        assert (judged.evaluations[0].score, new.evaluations[0].score) == (pytest.approx(0.18), 0.5)
-    assert "OUTPUT A:\nNice.\n\nOUTPUT B (REFERENCE):\nParis." in client.calls[-1].messages[1].content
-    assert len(client.calls) == 2
-
-    with pytest.raises(PermanentError, match="run_00000000000f has kept no outputs to compare with"):
-        await against("run_00000000000f").judge(third, [record("1", "Nice.")], Context())
 
 
 IMPORTING = """
