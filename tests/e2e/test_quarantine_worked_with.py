@@ -9,7 +9,6 @@ import json
 import pytest
 
 from loom import Loom
-from loom.cli.root_command import application
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
@@ -18,7 +17,6 @@ from loom_common.errors import InvalidDefinition
 from loom_dev.waiting import within
 from loom_quarantine.queries import RecordFilter
 from support.clients import ended, request_of
-from support.command import commands_given_a_run
 from support.projects import ai, project
 from support.simulated_model import simulated_process
 
@@ -83,6 +81,12 @@ def test_records_are_found_by_what_is_known_of_them(loom, ran, options, ids):
     assert listed(loom, *options) == ids
 
 
+def test_show_finds_a_record_of_the_newest_run(loom, ran):
+    _, run_id = ran
+    shown = json.loads(loom("quarantine", "show", "b", "--run-id", "latest", "--format", "json").out)
+    assert (shown["record_id"], shown["run_id"]) == ("b", run_id)
+
+
 def test_show_tells_all_that_is_known(loom, ran):
     _, run_id = ran
     record = json.loads(loom("quarantine", "show", "b", "--format", "json").out)
@@ -115,57 +119,6 @@ def test_options_that_match_no_record_are_told_with_the_place_and_what_is_there(
         ended = loom("quarantine", verb, "run_000000000000", "--record-ids", "a")
         assert ended.code == 2
         assert ended.err.startswith(f"error: There is no run run_000000000000 in {state}. ")
-
-
-UNKNOWN = "run_000000000000"
-OF_A_RUN = {
-    ("status",): (UNKNOWN,),
-    ("resume",): (UNKNOWN,),
-    ("drain",): (UNKNOWN,),
-    ("promote",): (UNKNOWN,),
-    ("rollback",): (UNKNOWN,),
-    ("cancel",): (UNKNOWN,),
-    ("cost",): ("scored", "--run-id", UNKNOWN),
-    ("metrics",): ("scored", "--run-id", UNKNOWN),
-    ("lineage",): ("scored", "--run-id", UNKNOWN),
-    ("graph",): ("pipeline.yaml", "--run-id", UNKNOWN),
-    ("label",): (UNKNOWN, "--report"),
-    ("evaluate",): (UNKNOWN,),
-    ("diff",): (UNKNOWN, UNKNOWN),
-    ("compare",): (UNKNOWN, UNKNOWN),
-    ("show",): (UNKNOWN,),
-    ("report",): (UNKNOWN, "--html", "run.html"),
-    ("prompt", "try"): (UNKNOWN, "pipeline.yaml"),
-    ("quarantine", "list"): ("--run-id", UNKNOWN),
-    ("quarantine", "show"): ("b", "--run-id", UNKNOWN),
-    ("quarantine", "export"): ("kept.csv", "--run-id", UNKNOWN),
-    ("quarantine", "retry"): (UNKNOWN,),
-    ("quarantine", "discard"): (UNKNOWN, "--all"),
-    ("quarantine", "stats"): ("--run-id", UNKNOWN),
-}
-"""Names every command that may be given a run, with arguments that name one that does not exist."""
-
-
-def test_every_command_that_may_be_given_a_run_is_in_the_table():
-    assert commands_given_a_run(application()) == set(OF_A_RUN)
-
-
-def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loom, ran, tmp_path):
-    for command, arguments in OF_A_RUN.items():
-        ended = loom(*command, *arguments)
-        assert (ended.code, ended.out) == (2, ""), command
-        assert f"There is no run {UNKNOWN} in the state file {tmp_path}/.loom/loom.db. `loom history`" in ended.err
-    assert not (tmp_path / "kept.csv").exists()
-
-
-def test_a_run_of_another_pipeline_is_told(loom, ran):
-    made, run_id = ran
-    made.say(name="other")
-    of_another = ("lineage", "other"), ("cost", "other"), ("graph", "pipeline.yaml")
-    for command in (*of_another, ("quarantine", "list", "--pipeline", "other")):
-        ended = loom(*command, "--run-id", run_id)
-        assert (ended.code, ended.out) == (2, ""), command
-        assert f"Run {run_id} is one of 'scored', not of 'other'. `loom history other`" in ended.err
 
 
 def test_where_no_record_is_meant_the_quarantine_is_not_called_empty(loom, ran):

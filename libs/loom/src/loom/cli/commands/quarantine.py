@@ -90,6 +90,7 @@ def show(
     from loom_common.errors import ConfigurationError
 
     settings = common.configuration()
+    run_id = None if run_id is None else follow.wait_for(state.named_run(settings, run_id))
     follow.wait_for(state.refuse_other(settings, run_id, None))
     record = follow.wait_for(
         state.ask(
