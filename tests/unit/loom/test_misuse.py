@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from loom.cli.app import main, tell
+from loom.cli.app import tell
 from loom.cli.root_command import command
 from loom_common.domain.values.durations import Duration
 from loom_coordinator.admin.app import command as coordinator_command
@@ -16,22 +16,6 @@ from loom_coordinator.admin.app import command as coordinator_command
 DAYS = ("--param", "day", "--from", "2024-01-01", "--to", "2024-01-02")
 BEYOND = str(2**63)
 """Does not fit into an integer of a database."""
-
-
-@pytest.fixture
-def loom(tmp_path, monkeypatch, capsys):
-    """Runs `loom ...` in an empty folder; gives (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LOOM_BUS_URL", raising=False)
-    monkeypatch.delenv("LOOM_STATE_URL", raising=False)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import typer
 from loom.cli.commands.benchmarks.options import Confidence, Field, File, Files, Measuring
 from loom.cli.options.common import Form
 from loom.cli.options.groups import grouped
+from loom.cli.options.thresholds import Risk
 from loom.cli.output.formats import Format
 from loom.cli.output.stdout import App
 
@@ -128,12 +129,7 @@ def score(
             "what is right to pass, so much does).",
         ),
     ] = None,
-    delta: Annotated[
-        float,
-        typer.Option(
-            "--delta", metavar="P", min=1e-6, max=0.5, help="The probability with which that threshold may miss it."
-        ),
-    ] = 0.05,
+    delta: Risk = 0.05,
     form: Form = Format.TABLE,
     *,
     measuring: Measuring,

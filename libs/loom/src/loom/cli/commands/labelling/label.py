@@ -9,6 +9,7 @@ import typer
 
 from loom.cli.options.common import Form, WithFiles
 from loom.cli.options.groups import grouped
+from loom.cli.options.thresholds import Risk
 from loom.cli.output.formats import Format
 
 if TYPE_CHECKING:
@@ -78,12 +79,7 @@ def label(
             "precision=0.9.",
         ),
     ] = None,
-    delta: Annotated[
-        float,
-        typer.Option(
-            "--delta", metavar="P", min=1e-6, max=0.5, help="The probability with which that threshold may miss it."
-        ),
-    ] = 0.05,
+    delta: Risk = 0.05,
     form: Form = Format.TABLE,
     *,
     common: WithFiles,
