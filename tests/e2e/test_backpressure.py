@@ -15,7 +15,7 @@ from support.books import assert_complete
 from support.clients import request_of
 from support.projects import project, review_ids
 
-BATCH_SIZE = 500
+BATCH_SIZE = 1_000
 BATCHES = 40
 WINDOW = windows.full_window(windows.slice_batches(BATCH_SIZE))
 # One batch after the other, so that the destination is the slowest part on any machine.

@@ -2,8 +2,10 @@
 
 import pytest
 
+from loom_common.domain.record_bytes import bytes_of
 from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports.source import Page, ReadRecord
+from loom_extractor.identity import Identified
 from loom_extractor.sources.bounded_reading import BoundedReading, RecordSizes
 from loom_extractor.sources.received import RunsReceivedRecords
 
@@ -15,8 +17,9 @@ def records_of(*sizes: int) -> list[ReadRecord]:
     return [ReadRecord(f"row {at}", {"text": "x" * (size - len('{"text":""},'))}) for at, size in enumerate(sizes)]
 
 
-def identify(records) -> list[SliceRecord]:
-    return [SliceRecord(each.position, each.data) for each in records]
+def identify(records) -> Identified:
+    found = [SliceRecord(each.position, each.data) for each in records]
+    return Identified(found, bytes_of([each.data for each in records]))
 
 
 class CountingSource:

@@ -3,11 +3,12 @@
 import pytest
 
 from loom_common.domain.checks.record_checks import key_of
+from loom_common.domain.record_bytes import bytes_of
 from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_connectors.ports.source import ReadRecord
-from loom_extractor.identity import duplicate, identified
+from loom_extractor.identity import all_identified, duplicate, identified
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,13 @@ def test_what_no_message_can_carry_is_kept_out_and_nothing_else(value, keys):
 def test_the_id_of_a_record_without_a_key_stays_what_earlier_versions_made(data):
     known = {1: "e009de6f1d665f6715fe35d608ec643d", 2**70: "fe7287ca5b0fe2118893d6727e880b2f"}
     assert identified(ReadRecord("line 7", data), []).id == known[data["b"]]
+
+
+def test_records_are_counted_in_bytes_as_where_none_has_an_id():
+    data = [{"b": 1, "a": "…"}, {"b": 2**70}, {"b": 9**5000}, {}]
+    records = [ReadRecord(f"line {at}", each) for at, each in enumerate(data)]
+    records.append(ReadRecord("line 9", {"b": "cut"}, RecordError("ragged", code="ragged_row")))
+    assert all_identified(records, []).size == bytes_of([each.data for each in records])
 
 
 def test_without_a_key_equal_rows_are_two_records():

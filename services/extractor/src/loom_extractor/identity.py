@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from loom_common.domain import record_bytes
 from loom_common.domain.checks.record_checks import key_of, see_fields, see_order_key
 from loom_common.domain.sealing.fields import SensitiveFields
 from loom_common.domain.values.ids import bounded, record_hash, sorted_json
@@ -17,6 +19,14 @@ _LIST, _OBJECT = b"[{"
 """The bytes that open a level. Bytes are searched much faster for one of them as a number than as bytes."""
 
 
+class Identified(NamedTuple):
+    """Holds records with their ids, in their order."""
+
+    records: list[SliceRecord]
+    size: int
+    """The number of bytes that they have as JSON, as `record_bytes` counts them."""
+
+
 def identified(
     record: ReadRecord,
     keys: Sequence[str],
@@ -25,7 +35,7 @@ def identified(
     order_by: Sequence[str] = (),
 ) -> SliceRecord:
     """Return one record as `all_identified` does."""
-    return all_identified((record,), keys, carried, sensitive, order_by)[0]
+    return all_identified((record,), keys, carried, sensitive, order_by).records[0]
 
 
 def all_identified(
@@ -34,25 +44,26 @@ def all_identified(
     carried: Sequence[str] = (),
     sensitive: SensitiveFields = NOTHING_SENSITIVE,
     order_by: Sequence[str] = (),
-) -> list[SliceRecord]:
+) -> Identified:
     """Return each record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
     field among those `carried` to the destination or those by which it is in sequence (`order_by`). An id holds nothing
     of `sensitive` fields, by which their values could be guessed."""
     by_content = not (keys or carried or sensitive or order_by)
     found: list[SliceRecord] = []
+    size = 0
     for record in records:
         data, error = record.data, record.error
-        if error is None:
-            written = sorted_json(data)
-            if not _shows_storable(written) and (why := unstorable(data)) is not None:
-                error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
+        written = sorted_json(data)
+        size += record_bytes.of_written(data, written)
+        if error is None and not _shows_storable(written) and (why := unstorable(data)) is not None:
+            error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
         if error is not None:
             found.append(_kept_out(record, keys, error, sensitive))
         elif by_content:
             found.append(SliceRecord(record_hash(data, record.position, written), data))
         else:
             found.append(_identified(record, written, keys, carried, sensitive, order_by))
-    return found
+    return Identified(found, size)
 
 
 def _identified(

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from loom_common.domain.values.ids import sorted_json
+from loom_common.text import storable_value
 
 MIB = 1024 * 1024
 _BETWEEN = 1
@@ -25,9 +26,16 @@ def bytes_of(records: Sequence[Mapping[str, Any]]) -> int:
 
 
 def bytes_of_one(record: Mapping[str, Any]) -> int:
-    """Return the bytes of a record. One that the encoder refuses counts as it is shown."""
-    written = sorted_json(record)
-    return (len(repr(record).encode("utf-8", "backslashreplace")) if written is None else len(written)) + _BETWEEN
+    """Return the bytes of a record."""
+    return of_written(record, sorted_json(record))
+
+
+def of_written(record: Mapping[str, Any], written: bytes | None) -> int:
+    """Return the bytes of a record of which the caller has the `sorted_json`. One that the encoder refuses counts as it
+    is shown where it is kept back."""
+    if written is None:
+        written = repr(storable_value(record)).encode("utf-8", "backslashreplace")
+    return len(written) + _BETWEEN
 
 
 def fitting(records: Sequence[Mapping[str, Any]], room: int) -> int:

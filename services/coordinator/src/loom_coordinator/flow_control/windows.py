@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transforms.ai import AiTransformConfig
 
-SLICE_RECORDS = 4_000
+SLICE_RECORDS = 8_000
 """A slice is about so many records: large enough that asking for it costs little beside reading it. A cluster takes 12
-ms to ask for the next one, in which no extractor reads; 4,000 records of 200 bytes are read in 40 ms."""
+ms to ask for the next one, in which no extractor reads; 8,000 records of 200 bytes are read in 80 ms. How many bytes it
+may have is said by the pipeline (`extract.slice_mb`)."""
 MOST_BATCHES = 64
 SLOW_BATCHES = 32
 """A slice has no more batches than that while the run ends no more in `SLICE_SECONDS`. So its window is filled up

@@ -17,13 +17,14 @@ from loom_common.domain.record_bytes import bytes_of, fitting
 from loom_common.worker.slices import SliceRecord
 from loom_connectors import pieces
 from loom_connectors.ports.source import Page, ReadRecord, Source
+from loom_extractor.identity import Identified
 from loom_extractor.sources.received import RunsReceivedRecords
 
 _FIRST = 100
 """The number of records that are read at once of a source of which none was read yet."""
 _SHARE = 4
 """What is read at once is expected to have this part of a slice's bytes, so that little is read beyond its end."""
-Identify = Callable[[Sequence[ReadRecord]], list[SliceRecord]]
+Identify = Callable[[Sequence[ReadRecord]], Identified]
 """Gives records their ids, in their order."""
 
 
@@ -134,9 +135,9 @@ class BoundedReading:
             return found
         most = limit if _is_kept_page(source) else min(limit, self.at_once)
         page = await pieces.read(source, cursor, most, until)
-        size = bytes_of([each.data for each in page.records])
-        self._sizes.learn(self._plan, len(page.records), size)
-        return IdentifiedPage(page, self._identify(page.records), size)
+        records, size = self._identify(page.records)
+        self._sizes.learn(self._plan, len(records), size)
+        return IdentifiedPage(page, records, size)
 
 
 def _is_kept_page(source: Source) -> bool:
