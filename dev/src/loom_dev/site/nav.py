@@ -75,7 +75,14 @@ NAV: Entries = {
         "Embeddings": "docs/embeddings.md",
         "Streaming": "docs/streaming.md",
         "Plugins": "docs/plugins.md",
-        "Performance": "docs/performance.md",
+        "Performance": {
+            "What is measured and reached": "docs/performance.md",
+            "Models": "docs/performance/models.md",
+            "Records that are only moved": "docs/performance/moving-records.md",
+            "Streams and steps": "docs/performance/streams-and-steps.md",
+            "API and console": "docs/performance/api-and-console.md",
+            "Start-up and memory": "docs/performance/start-up-and-memory.md",
+        },
         "Security": "docs/security.md",
     },
     "Reference": {
