@@ -14,6 +14,7 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("docs/how-to/*.md"),
+        *ROOT.glob("docs/performance/*.md"),
         *ROOT.glob("examples/**/README.md"),
     ]
 )
