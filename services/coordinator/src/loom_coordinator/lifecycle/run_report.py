@@ -65,8 +65,6 @@ async def of_run(connection: AsyncConnection, run: Run) -> RunReport:
 
 
 async def _scores(connection: AsyncConnection, run: Run) -> dict[str, EvaluatorSummary]:
-    if not run.definition.get("evaluate"):
-        return {}
     rows = await connection.execute(_SCORES, {"run_id": run.run_id})
     return {row["evaluator_name"]: summary(row) for row in rows.mappings()}
 
