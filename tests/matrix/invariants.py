@@ -114,8 +114,8 @@ async def _left(system: ClusterUnderTest, run_id: str, dead_letters: int) -> lis
     except Exception as error:  # noqa: BLE001 - the broker may still be on its way back
         return [f"the broker does not answer: {error}"]
     found = []
-    if ready_messages.pop(DEAD_QUEUE, 0) != dead_letters:
-        found.append(f"loom.dead does not hold {dead_letters}")
+    if (held := ready_messages.pop(DEAD_QUEUE, 0)) != dead_letters:
+        found.append(f"loom.dead holds {held} and not {dead_letters}")
     if ready_messages:
         found.append(f"messages left: {ready_messages}")
     for what, query in (

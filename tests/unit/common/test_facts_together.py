@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -24,7 +25,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchFact, BatchFacts, BatchHeader, PrefetchLimit, RunEpoch
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import DependencyUnavailable
-from loom_common.flow import Stage
+from loom_common.flow import Exchange, Stage
 from loom_common.ports.bus import Wire
 
 READS = SimpleNamespace(type=PrefetchLimit.type, headers={READS_TOGETHER: 1})
@@ -83,6 +84,13 @@ async def test_facts_of_one_moment_are_one_message_with_all_that_each_says():
     (message,) = below.published
     assert facts_in(message) == facts
     assert (message.routing_key, message.correlation_id, message.headers[COUNT]) == ("batch.loaded.p", "run_1", 3)
+
+
+async def test_facts_that_are_set_aside_stay_as_they_came():
+    below, bus = together()
+    aside = [replace(wire(fact(number)), exchange=Exchange.DEAD, body=b'{"header') for number in range(3)]
+    await asyncio.gather(*(bus.publish([each]) for each in aside))
+    assert below.published == aside
 
 
 async def test_its_id_is_that_of_the_message_it_encodes():

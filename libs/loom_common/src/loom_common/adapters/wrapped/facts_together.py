@@ -14,6 +14,7 @@ from time import monotonic
 from loom_common.adapters.wrapped.wrapped_bus import WrappedBus
 from loom_common.contracts.v1 import BatchFact, BatchFacts, PrefetchLimit
 from loom_common.domain.values.ids import message_id
+from loom_common.flow import Exchange
 from loom_common.ports.bus import Bus, Delivery, Wire
 
 MOST = 16
@@ -77,7 +78,9 @@ class FactsTogether(WrappedBus):
         await asyncio.shield(self._last)
 
     def _may_wait(self, message: Wire) -> bool:
-        return message.type == BatchFact.type and 0 < len(message.body) <= LARGEST and self._readers.all_read
+        """Tell whether it is a small fact on its way to the coordinators, and no one that is set aside as it came."""
+        is_fact = message.type == BatchFact.type and message.exchange == Exchange.EVENTS
+        return is_fact and 0 < len(message.body) <= LARGEST and self._readers.all_read
 
     async def _publish(self, waiting: list[Wire]) -> None:
         await asyncio.sleep(0)  # those that are about to be published join
