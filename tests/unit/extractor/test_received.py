@@ -180,14 +180,22 @@ class Blind:
         return found
 
 
-async def test_who_is_asked_late_for_what_a_stream_has_left_behind_leaves_its_source_alone(pages):
-    stream = {"run": "stream_1", "endless": True}
-    second = (await taking(Queue("a1"), pages, **stream).read(None, 5)).cursor
-    third = (await taking(Queue("b1"), pages, **stream).read(second, 5)).cursor
-    await taking(Queue("c1"), pages, **stream).read(third, 5)
+STREAM = {"run": "stream_1", "endless": True}
+
+
+async def begun_stream(pages):
+    """Receive three pages of a stream and forget the first ones; return where the second one begins."""
+    second = (await taking(Queue("a1"), pages, **STREAM).read(None, 5)).cursor
+    third = (await taking(Queue("b1"), pages, **STREAM).read(second, 5)).cursor
+    await taking(Queue("c1"), pages, **STREAM).read(third, 5)
     await pages.forget_before("stream_1", 2)
+    return second
+
+
+async def test_who_is_asked_late_for_what_a_stream_has_left_behind_leaves_its_source_alone(pages):
+    second = await begun_stream(pages)
     late = Queue("d1", "e1")
-    found = await taking(late, pages, **stream).read(second, 5)
+    found = await taking(late, pages, **STREAM).read(second, 5)
     assert (list(found.records), found.cursor, found.end) == ([], second, False)
     assert (late.waiting, late.asked) == (["d1", "e1"], 0)
 
@@ -203,13 +211,9 @@ async def test_who_is_asked_late_for_a_run_that_is_over_leaves_its_source_alone(
 
 
 async def test_who_was_thought_dead_and_receives_for_a_stream_that_went_on_gives_all_back(pages):
-    stream = {"run": "stream_1", "endless": True}
-    second = (await taking(Queue("a1"), pages, **stream).read(None, 5)).cursor
-    third = (await taking(Queue("b1"), pages, **stream).read(second, 5)).cursor
-    await taking(Queue("c1"), pages, **stream).read(third, 5)
-    await pages.forget_before("stream_1", 2)
+    second = await begun_stream(pages)
     late = Queue("d1", "e1")
-    found = await taking(late, Blind(pages), **stream).read(second, 5)
+    found = await taking(late, Blind(pages), **STREAM).read(second, 5)
     assert (list(found.records), found.cursor, found.end) == ([], second, False)
     assert (late.waiting, late.acknowledged, late.asked) == (["d1", "e1"], [], 1)
 

@@ -28,7 +28,7 @@ class EpochAnswers:
         self._asked = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`."""
+        """Answer the replicas that ask, until `stop` is set."""
         async with listening(self._bus, "worker.started.*", EpochsAsked, self._hear) as receiving:
             stopping = asyncio.create_task(stop.wait())
             try:
