@@ -81,6 +81,32 @@ def test_of_two_notices_the_one_is_told_that_holds_up_the_run_for_longer(standin
     assert waiting_text.to_tell(standing, new, LATER) == told
 
 
+@pytest.mark.parametrize(
+    ("words", "later", "passed"),
+    [(AWAY, 59, False), (AWAY, 60, True), (WAITING, 31, True), ("the budget is spent", 3600, False)],
+)
+def test_the_time_that_a_notice_names_comes_to_pass(words, later, passed):
+    assert waiting_text.has_passed(words, NOON + dt.timedelta(seconds=later)) is passed
+
+
+async def test_a_pause_whose_time_has_come_is_not_said_a_second_time():
+    said, lasting = [], asyncio.Event()
+
+    def say(text: str) -> None:
+        said.append(text)
+        if said.count("the budget is spent") >= 3:
+            lasting.set()
+
+    waits = Waits(say, seconds=0.01)
+    async with waits.counting_down():
+        waits.heard(waiting_text.away("transform", "model m", 0, dt.datetime.now(dt.UTC), "refused."))
+        await asyncio.sleep(0.05)
+        waits.heard("the budget is spent")
+        async with within(5):
+            await lasting.wait()
+    assert sum("model m is away" in line for line in said) == 1
+
+
 async def test_a_notice_is_said_at_once_and_again_while_it_lasts():
     said, enough = [], asyncio.Event()
 

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from loom_common.domain.run.waiting_text import counted_down
+from loom_common.domain.run.waiting_text import counted_down, has_passed
 
 SECONDS_BETWEEN = 5.0
 
@@ -31,7 +31,8 @@ class Waits:
 
     @asynccontextmanager
     async def counting_down(self) -> AsyncIterator[None]:
-        """Say what the run waits for again and again within the block."""
+        """Say what the run waits for again and again within the block, until its time has come: what the run does then
+        is another notice."""
         task = asyncio.create_task(self._repeat())
         try:
             yield
@@ -46,5 +47,6 @@ class Waits:
                 async with asyncio.timeout(self._seconds):
                     await self._changed.wait()
             except TimeoutError:
-                if self._notice:
-                    self._say(counted_down(self._notice, dt.datetime.now(dt.UTC)))
+                now = dt.datetime.now(dt.UTC)
+                if self._notice and not has_passed(self._notice, now):
+                    self._say(counted_down(self._notice, now))

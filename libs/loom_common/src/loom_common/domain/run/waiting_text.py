@@ -35,6 +35,12 @@ def counted_down(words: str, now: dt.datetime) -> str:
     return _LEFT.sub(left, words, count=1)
 
 
+def has_passed(words: str, now: dt.datetime) -> bool:
+    """Tell whether the time that the sentence names has come; False where it names none."""
+    found = _LEFT.search(words)
+    return found is not None and _seconds_until(found["at"], now) <= 0
+
+
 def still_true(words: str, moved: Collection[str], now: dt.datetime) -> bool:
     """Say whether the run still waits as the sentence says, although these stages have finished something since.
 
