@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from loom_common import flow
 from loom_common.contracts.encoding.codec import RECORDS_AT, decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.plain_records import decoded_plain
-from loom_common.contracts.records import EncodedRecords, encoded
+from loom_common.contracts.records import EncodedRecords, UnchangedRecords, encoded
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchExtracted,
@@ -26,7 +27,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import Stage
-from loom_common.worker.stage_result import passed_unscored, unchanged
+from loom_common.worker.stage_result import extracted_records, passed_unscored, unchanged
 
 HEADER = BatchHeader(
     run_id="run_1", pipeline="p", plan="h", epoch=3, batch_id="b", partition=0, slice=0, position=0, tally=Tally()
@@ -138,6 +139,32 @@ def test_an_evaluation_without_evaluators_passes_records_on_with_what_gave_their
     passed = passed_unscored(received(BatchTransformed, records).records)
     assert isinstance(passed.records, EncodedRecords)
     assert passed == passed_unscored(records)
+
+
+class Entering(NamedTuple):
+    """Stands for a record of a slice."""
+
+    id: str
+    input: dict[str, object]
+    derived: Derived | None
+
+
+@pytest.mark.parametrize(("stages", "kind"), [(tuple(Stage), BatchTransformed), (DIRECT, BatchEvaluated)])
+def test_records_that_no_stage_changes_are_sent_without_being_made(stages, kind, monkeypatch):
+    entering = [Entering(each.id, each.input, each.derived) for each in RECORDS]
+    for some in (entering, [entering[0], entering[2]]):  # with an integer that is encoded in another way, and without
+        passed = unchanged(some, stages).records
+        assert sent(kind, passed).body == sent(kind, tuple(passed)).body
+    monkeypatch.setattr(UnchangedRecords, "_read", lambda _: pytest.fail("they are made"))
+    plain = [each for each in entering if each.derived is None and each.id == "1"]
+    assert len(received(kind, unchanged(plain, stages).records).records) == 1
+
+
+def test_records_that_no_stage_changes_are_made_once_they_are_read():
+    given = extracted_records([Entering(each.id, each.input, each.derived) for each in RECORDS])
+    assert (len(given), given) == (3, RECORDS)
+    assert given[0] is given[0]
+    assert extracted_records(RECORDS)[0] is RECORDS[0]
 
 
 def test_records_that_nobody_read_are_sent_as_they_came():

@@ -20,8 +20,8 @@ from loom_common.errors import PermanentError
 from loom_common.sealing.sealer import Sealer
 from loom_common.worker.consumer_spec import Handler
 from loom_common.worker.context import Context
-from loom_common.worker.slices import Slice, SliceRecord, extracted_records
-from loom_common.worker.stage_result import Transformed
+from loom_common.worker.slices import Slice, SliceRecord
+from loom_common.worker.stage_result import Transformed, extracted_records
 from loom_coordinator.db.outputs.rescorings import PASSED
 from loom_coordinator.db.run import Run
 

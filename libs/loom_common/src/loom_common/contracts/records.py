@@ -1,9 +1,11 @@
-"""Holds the records of a batch as the JSON in which they were sent, until somebody reads them.
+"""Holds the records of a batch as something else until somebody reads them: as the JSON in which they were sent, or as
+other records that they are made of.
 
 A stage that has nothing to do for a batch passes its records on as they came: neither decoding nor encoding them is
 then a cost of the stage. The JSON has one record a line, so that a stage can complete each record without decoding it:
 a line break within a record is always escaped."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
@@ -23,20 +25,74 @@ Other = TypeVar("Other")
 
 _BETWEEN = b",\n"
 _LINE_END = b"}" + _BETWEEN
+_DERIVED = attrgetter("derived")
 _EXACTLY = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 """Makes the encoder refuse what pydantic writes in another way."""
 
 
-class EncodedRecords(Sequence[R]):
+class RecordsMadeLater(Sequence[R]):
+    """Represents a sequence of records of a kind that are made when one of them is read."""
+
+    __slots__ = ("kind",)
+
+    kind: type[Any]
+
+    @abstractmethod
+    def _read(self) -> tuple[R, ...]: ...
+
+    @overload
+    def __getitem__(self, at: int) -> R: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[R, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> R | tuple[R, ...]:
+        return self._read()[at]
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return self._read() == (other._read() if isinstance(other, RecordsMadeLater) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+
+class UnchangedRecords(RecordsMadeLater[R]):
+    """Represents records of a kind that have the id, the input and the derivation of other records, and nothing else.
+    They are encoded without being made."""
+
+    __slots__ = ("_made", "make", "sources")
+
+    def __init__(self, kind: type[R], sources: Sequence[Any], make: Callable[[Any], R]) -> None:
+        self.kind = kind
+        self.sources = sources
+        self.make = make
+        self._made: tuple[R, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self.kind.__name__} to be made>"
+
+    def _read(self) -> tuple[R, ...]:
+        if self._made is None:
+            self._made = tuple(map(self.make, self.sources))
+        return self._made
+
+
+class EncodedRecords(RecordsMadeLater[R]):
     """Represents a sequence of records that is decoded when one of them is read. Their number is known before.
 
     Reading them raises `UnreadableMessage` where they are not what `kind` describes, or not as many as lines."""
 
-    __slots__ = ("_decoded", "_number", "json", "kind")
+    __slots__ = ("_decoded", "_number", "json")
 
     def __init__(self, kind: type[R], json: bytes, number: int | None = None) -> None:
         """Take the JSON array of records of a `kind`, one a line. `number`: how many they are, where that is known."""
-        self.kind: type[Any] = kind
+        self.kind = kind
         self.json = json
         self._number = _lines(json) if number is None else number
         self._decoded: tuple[R, ...] | None = None
@@ -52,21 +108,6 @@ class EncodedRecords(Sequence[R]):
 
     def __len__(self) -> int:
         return self._number
-
-    @overload
-    def __getitem__(self, at: int) -> R: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> tuple[R, ...]: ...
-
-    def __getitem__(self, at: int | slice) -> R | tuple[R, ...]:
-        return self._read()[at]
-
-    def __iter__(self) -> Iterator[R]:
-        return iter(self._read())
-
-    def __eq__(self, other: object) -> bool:
-        return self._read() == (other._read() if isinstance(other, EncodedRecords) else other)
 
     def __hash__(self) -> int:
         return hash(self.json)
@@ -96,12 +137,21 @@ class EncodedRecords(Sequence[R]):
         return read
 
 
-def encoded(records: Sequence[Any], kind: type[Any]) -> bytes:
-    """Return records as a JSON array with one record a line. Raises `ValueError` where they hold what JSON cannot."""
+def encoded(records: Sequence[Any], kind: type[Any], before: bytes = b"", after: bytes = b"") -> bytes:
+    """Return records as a JSON array with one record a line, between the bytes `before` and `after` it. Raises
+    `ValueError` where they hold what JSON cannot."""
     if isinstance(records, EncodedRecords) and records.kind is kind:
-        return records.json
-    to_json, plain = _one(kind).serializer.to_json, _plain(kind)  # type: ignore[arg-type]  # likewise
+        return b"".join((before, records.json, after))
+    plain = _plain(kind)  # type: ignore[arg-type]  # likewise
     template, others, alike, dumps, exactly = plain.template, plain.others, plain.values, orjson.dumps, _EXACTLY
+    to_json: Callable[[Any], bytes] = _one(kind).serializer.to_json  # type: ignore[arg-type]  # likewise
+    if isinstance(records, UnchangedRecords) and records.kind is kind:
+        make, json_of_made = records.make, to_json
+        records, others, alike = records.sources, _DERIVED, None
+
+        def to_json(each: Any) -> bytes:
+            return json_of_made(make(each))
+
     try:
         lines = [
             template % (dumps(each.id), dumps(each.input, None, exactly)) if others(each) == alike else to_json(each)
@@ -109,7 +159,7 @@ def encoded(records: Sequence[Any], kind: type[Any]) -> bytes:
         ]
     except TypeError:  # such as a whole number beyond 64 bits, or half a surrogate pair
         lines = [to_json(each) for each in records]
-    return b"[" + _BETWEEN.join(lines) + b"]"
+    return b"".join((before, b"[", _BETWEEN.join(lines), b"]", after))
 
 
 class _Plain(NamedTuple):
@@ -151,21 +201,21 @@ def _several(kind: Any) -> TypeAdapter[tuple[Any, ...]]:
 
 
 class OrEncoded:
-    """Lets a field that is annotated as a sequence of records hold a tuple of them, or `EncodedRecords`."""
+    """Lets a field that is annotated as a sequence of records hold a tuple of them, or `RecordsMadeLater`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         (kind,) = get_args(source)
         several = handler.generate_schema(tuple[kind, ...])  # type: ignore[valid-type]  # it is known at run time
-        encoded_or_several = core_schema.no_info_wrap_validator_function(_kept_encoded, several)
+        later_or_several = core_schema.no_info_wrap_validator_function(_kept_as_given, several)
         return core_schema.json_or_python_schema(
             several,
-            encoded_or_several,
+            later_or_several,
             serialization=core_schema.wrap_serializer_function_ser_schema(_as_tuple, schema=several),
         )
 
 
-def _kept_encoded(given: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
-    return given if isinstance(given, EncodedRecords) else validate(given)
+def _kept_as_given(given: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    return given if isinstance(given, RecordsMadeLater) else validate(given)
 
 
 def _as_tuple(records: Sequence[Any], serialize: core_schema.SerializerFunctionWrapHandler) -> Any:

@@ -11,7 +11,7 @@ from loom_common.domain.values.ids import sorted_json
 from loom_common.text import storable_value
 
 MIB = 1024 * 1024
-_BETWEEN = 1
+BETWEEN = 1
 """Counts what stands between two records, a comma. The bytes of some records are therefore the sum of those of each."""
 
 
@@ -20,22 +20,16 @@ def bytes_of(records: Sequence[Mapping[str, Any]]) -> int:
     if not records:
         return 0
     try:
-        return len(orjson.dumps(records)) - _BETWEEN
+        return len(orjson.dumps(records)) - BETWEEN
     except TypeError:
         return sum(map(bytes_of_one, records))
 
 
 def bytes_of_one(record: Mapping[str, Any]) -> int:
-    """Return the bytes of a record."""
-    return of_written(record, sorted_json(record))
-
-
-def of_written(record: Mapping[str, Any], written: bytes | None) -> int:
-    """Return the bytes of a record of which the caller has the `sorted_json`. One that the encoder refuses counts as it
-    is shown where it is kept back."""
-    if written is None:
+    """Return the bytes of a record. One that the encoder refuses counts as it is shown where it is kept back."""
+    if (written := sorted_json(record)) is None:
         written = repr(storable_value(record)).encode("utf-8", "backslashreplace")
-    return len(written) + _BETWEEN
+    return len(written) + BETWEEN
 
 
 def fitting(records: Sequence[Mapping[str, Any]], room: int) -> int:

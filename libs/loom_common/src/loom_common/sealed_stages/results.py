@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from msgspec.structs import replace as changed
+
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import Evaluation, Interaction, KeptRecord, RecordOutput
 from loom_common.domain.definition.evaluators import ModelJudged
@@ -92,7 +94,7 @@ class _Sealing:
     def slice(self, result: Slice) -> Slice:
         batches = tuple(
             SlicedRecords(
-                tuple(replace(each, input=self._sealer.sealed(each.input)) for each in batch.records),
+                tuple(changed(each, input=self._sealer.sealed(each.input)) for each in batch.records),
                 tuple(self.kept(each, read=each.code in READ_WHOLE) for each in batch.kept),
             )
             for batch in result.batches

@@ -23,8 +23,15 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.frozen_models import replaced
 from loom_common.domain.run.calls import Calls, advanced
 from loom_common.flow import Stage
-from loom_common.worker.slices import Slice, extracted_records
-from loom_common.worker.stage_result import Entering, StageResult, Transformed, passed_unscored, unchanged
+from loom_common.worker.slices import Slice
+from loom_common.worker.stage_result import (
+    Entering,
+    StageResult,
+    Transformed,
+    extracted_records,
+    passed_unscored,
+    unchanged,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ from loom_common.worker.forwarding import (
     to_transform,
     with_outputs,
 )
-from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords, extracted_records
+from loom_common.worker.slices import CheckedSource, Slice, SlicedRecords
 from loom_common.worker.stage_result import (
     Evaluated,
     Extracted,
@@ -62,6 +62,7 @@ from loom_common.worker.stage_result import (
     Transformed,
     added,
     counted,
+    extracted_records,
     so_far_of,
     tried,
 )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.contracts.v1 import CheckCount, Derived, ExtractedRecord, ExtractSlice, KeptRecord, SourceChecked
+from msgspec import Struct
+
+from loom_common.contracts.v1 import CheckCount, Derived, ExtractSlice, KeptRecord, SourceChecked
 from loom_common.domain import record_bytes
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.failures.recovery import OnFailure
@@ -16,30 +18,20 @@ from loom_common.domain.record_bytes import MIB, bytes_of
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.sequence import Lanes
-from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.worker.stage_result import EVERY_STAGE, Entering, kept_for_error
+from loom_common.worker.stage_result import EVERY_STAGE, kept_for_error
 
 
-@per_record
-class SliceRecord:
-    """Holds a record as it enters a run. A record with an `error` goes to quarantine and no further."""
+class SliceRecord(Struct, frozen=True):
+    """Holds a record as it enters a run. A record with an `error` goes to quarantine and no further.
+
+    It is msgspec's kind of a dataclass, which takes half of the time to be made."""
 
     id: str
     input: dict[str, Any]
     error: RecordError | None = None
     derived: Derived | None = None
-
-
-def extracted_records(records: Sequence[Entering]) -> tuple[ExtractedRecord, ...]:
-    """Return records that have no error as those of a message."""
-    return tuple(
-        [
-            each if isinstance(each, ExtractedRecord) else ExtractedRecord(each.id, each.input, each.derived)
-            for each in records
-        ]
-    )
 
 
 @dataclass(frozen=True, slots=True)

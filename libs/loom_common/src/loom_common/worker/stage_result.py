@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
-from loom_common.contracts.records import EncodedRecords
+from loom_common.contracts.records import EncodedRecords, UnchangedRecords
 from loom_common.contracts.v1 import (
     BatchExtracted,
     BatchInSteps,
@@ -34,6 +35,7 @@ from loom_common.domain.values.latency import merge
 from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage
 
+Made = TypeVar("Made", bound=TransformedRecord)
 EVERY_STAGE = tuple(Stage)
 NO_OUTPUT = b'"output":null'
 """The field that makes the JSON of an extracted record that of one whose output is its input."""
@@ -177,7 +179,7 @@ def unchanged(records: Sequence[Entering], stages: tuple[Stage, ...]) -> Transfo
     if isinstance(records, EncodedRecords):
         passed = records.completed(made, NO_OUTPUT)
     else:
-        passed = tuple([made(each.id, each.input, None, None, each.derived) for each in records])
+        passed = UnchangedRecords(made, records, partial(_without_output, made))
     return Transformed(records=passed, stages=stages, idle=True)
 
 
@@ -186,7 +188,9 @@ def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     passed: Sequence[EvaluatedRecord]
     if isinstance(records, EncodedRecords):
         passed = records.completed(EvaluatedRecord)
-    elif {EvaluatedRecord}.issuperset(map(type, records)):
+    elif isinstance(records, UnchangedRecords) and records.kind is not EvaluatedRecord:
+        passed = UnchangedRecords(EvaluatedRecord, records.sources, partial(_without_output, EvaluatedRecord))
+    elif isinstance(records, UnchangedRecords) or {EvaluatedRecord}.issuperset(map(type, records)):
         passed = cast("Sequence[EvaluatedRecord]", records)
     else:
         passed = tuple(
@@ -198,6 +202,19 @@ def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
             ]
         )
     return Evaluated(records=passed, idle=True)
+
+
+def extracted_records(records: Sequence[Entering]) -> UnchangedRecords[ExtractedRecord]:
+    """Return records that have no error as those of a message."""
+    return UnchangedRecords(ExtractedRecord, records, _extracted)
+
+
+def _extracted(record: Entering) -> ExtractedRecord:
+    return record if isinstance(record, ExtractedRecord) else ExtractedRecord(record.id, record.input, record.derived)
+
+
+def _without_output(kind: type[Made], record: Entering) -> Made:
+    return kind(record.id, record.input, None, None, record.derived)
 
 
 def kept_for_error(

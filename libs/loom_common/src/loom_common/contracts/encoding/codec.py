@@ -73,9 +73,9 @@ def _encoded(message: Message, headers: dict[str, str | int], *, exact: bool) ->
     """Return the body of a message, and its content encoding. Adds the header that says where records begin."""
     try:
         if isinstance(message, Batch):
-            header, records = message.header, encoded(message.records, message.record)
+            header = message.header
             before = _HEADER + header.__pydantic_serializer__.to_json(header, by_alias=True) + _RECORDS
-            body = b"%b%b}" % (before, records)
+            body = encoded(message.records, message.record, before, b"}")
             headers[RECORDS_AT] = len(before)
         else:
             body = message.__pydantic_serializer__.to_json(message, by_alias=True)

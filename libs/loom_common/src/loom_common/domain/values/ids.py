@@ -15,6 +15,7 @@ import orjson
 from loom_common.text import readable, storable
 
 _NAMESPACE = UUID("6b3f0a52-7c1e-5d5e-9a4b-1f6f0c9b7a11").bytes
+_sha256, _dumps, _SORTED = hashlib.sha256, orjson.dumps, orjson.OPT_SORT_KEYS
 _LONGEST = 200
 """The most characters of an id, which stands in tables, logs and commands. A longer key is cut and ends in its hash."""
 
@@ -131,14 +132,14 @@ def record_hash(data: Mapping[str, Any], position: str, written: bytes | None = 
     content = written if written is not None else sorted_json(data)
     if content is None:
         content = json.dumps(data, sort_keys=True, default=str).encode()
-    return hashlib.sha256(position.encode("utf-8", "surrogatepass") + b"\n" + content).hexdigest()[:32]
+    return _sha256((position + "\n").encode("utf-8", "surrogatepass") + content).hexdigest()[:32]
 
 
 def sorted_json(data: Mapping[str, Any]) -> bytes | None:
     """Return a record as JSON, with its names in order. None where the encoder refuses it: it holds an integer beyond
     64 bits, half a surrogate pair, or a value that is not JSON."""
     try:
-        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+        return _dumps(data, None, _SORTED)
     except TypeError:
         return None
 
