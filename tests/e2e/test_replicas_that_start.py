@@ -16,6 +16,15 @@ from support.cluster import NAMES
 from support.projects import ai, project, review_ids
 
 RECORDS = 200
+EARLIER = """
+from loom_coordinator.sweeping.epoch_answers import EpochAnswers
+
+async def run(self, stop):
+    await stop.wait()
+
+EpochAnswers.run = run
+"""
+"""Makes a coordinator one of an earlier version, which knows nothing of the question of a replica that starts."""
 QUEUE = work_queue(Stage.TRANSFORM)
 
 
@@ -66,3 +75,29 @@ async def test_a_replica_that_finds_no_coordinator_says_so_and_takes_work(cluste
         assert "no coordinator says which runs have ended" in cluster.words("transformer")
     finally:
         await cluster.serve()
+
+
+async def test_a_replica_beside_a_coordinator_of_an_earlier_version_says_so_and_works(cluster, model):
+    made = project(
+        cluster.project / "earlier",
+        RECORDS,
+        name="earlier",
+        transform=ai(model.base_url, cache={"enabled": False}),
+        destination="${RESULTS}?table=earlier",
+    )
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    cluster.kill("coordinator")
+    await cluster.terminate("transformer")
+    cluster.forget_troubles()
+    cluster.begin("coordinator", first=EARLIER)
+    cluster.begin("transformer")
+    try:
+        async with open_session(config, cluster=True) as session, within(60, "the end of the run"):
+            report = (await ended(session, (await session.start(request_of(made, config))).run_id)).report
+        assert "no coordinator says which runs have ended" in cluster.words("transformer")
+    finally:
+        cluster.kill("coordinator")
+        await cluster.serve()
+        cluster.forget_troubles()
+    assert_complete(report.model_dump(), await made.loaded(cluster.credentials), review_ids(RECORDS))
+    assert model.calls == RECORDS

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -135,10 +136,11 @@ class Cluster:
         codes = {name: process.poll() for name, process in self._processes.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
-    def begin(self, name: str, environ: Mapping[str, str] | None = None) -> None:
+    def begin(self, name: str, environ: Mapping[str, str] | None = None, *, first: str | None = None) -> None:
         """Start a service that does not run, with this in its environment beside what all have; does not wait.
-        `coordinator.2` is a second coordinator."""
-        self._start(name, environ or {})
+        `coordinator.2` is a second coordinator. Python that is to come `first` is executed in its process, e.g. to do
+        what an earlier version did."""
+        self._start(name, environ or {}, first)
 
     def drop(self, name: str) -> None:
         """End a second replica with SIGKILL, and forget it."""
@@ -208,7 +210,7 @@ class Cluster:
                     assert process.poll() is None, f"{name} ended:\n{self.words(name)}"
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    def _start(self, name: str, more: Mapping[str, str] | None = None) -> None:
+    def _start(self, name: str, more: Mapping[str, str] | None = None, first: str | None = None) -> None:
         # A service that may write no bytecode would compile everything at each start.
         kept = (key for key in os.environ if not key.startswith("LOOM_") and key != "PYTHONDONTWRITEBYTECODE")
         environ = {key: os.environ[key] for key in kept}
@@ -224,7 +226,10 @@ class Cluster:
         }
         package = f"loom_{name.partition('.')[0]}"
         with self._log(name).open("ab") as log:
-            if self._python is None:
+            if first is not None:
+                whole = [sys.executable, "-c", f"{first}\nfrom {package}.__main__ import main\nmain()\n"]
+                self._processes[name] = subprocess.Popen(whole, env=environ, stdout=log, stderr=log, cwd=self.project)
+            elif self._python is None:
                 outputs = log.fileno(), log.fileno()
                 self._processes[name] = forked.fork(package, (), self.project, environ, outputs)
             else:

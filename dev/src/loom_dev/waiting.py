@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 INTERVAL = 0.03
 LEAST, MOST = 2.0, 8.0
@@ -19,9 +20,18 @@ def patience(seconds: float) -> float:
     return seconds * min(max(LEAST, wanting), MOST)
 
 
-def within(seconds: float) -> asyncio.Timeout:
-    """Return a timeout that grows with the load of the machine."""
-    return asyncio.timeout(patience(seconds))
+@asynccontextmanager
+async def within(seconds: float, awaited: str | None = None) -> AsyncIterator[None]:
+    """End the block after a time that grows with the load of the machine. Raises `TimeoutError`; where it is said what
+    is `awaited`, e.g. "the second page", an `AssertionError` that names it."""
+    limit = asyncio.timeout(patience(seconds))
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if awaited is None or not limit.expired():
+            raise
+        raise AssertionError(f"It was waited in vain, for {patience(seconds):.0f} s, for {awaited}.") from None
 
 
 def until(condition: Callable[[], bool], seconds: float, every: float = INTERVAL) -> bool:
