@@ -15,6 +15,7 @@ from loom.session import open_session
 from loom_common.adapters.amqp.bus import AmqpBus
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Binding, Exchange
+from loom_dev.waiting import within
 from support.clients import ended, request_of
 from support.cluster import Cluster
 from support.places import Place, table
@@ -149,8 +150,9 @@ async def work_of(cluster: Cluster, pipeline: str) -> AsyncIterator[set[str]]:
         subscription = await bus.subscribe(tap, prefetch=100)
         listening = asyncio.create_task(listen())
         yield stages
-        while await bus.depth(tap):
-            await asyncio.sleep(0.05)
+        async with within(30, "an empty queue"):
+            while await bus.depth(tap):
+                await asyncio.sleep(0.05)
         await subscription.close()
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)

@@ -52,8 +52,9 @@ async def test_a_queue_s_messages_are_loaded_once_each_however_often_the_run_is_
             before = await queues.depth("reviews")
             command = await begin(made.folder, environ)
             taken = before - chance.randrange(10, 60)
-            while command.running and await queues.depth("reviews") > taken:
-                pass
+            async with within(60, f"a queue of {taken} messages"):
+                while command.running and await queues.depth("reviews") > taken:
+                    pass
             await command.kill()
         ended = await finish(made.folder, environ)
 
@@ -75,8 +76,9 @@ async def test_no_message_is_missing_at_an_exchange_and_those_that_are_there_twi
             before = await queues.depth("all")
             command = await begin(made.folder, environ)
             enough = before + chance.randrange(5, 60)
-            while command.running and await queues.depth("all") < enough:
-                pass
+            async with within(60, f"{enough} messages"):
+                while command.running and await queues.depth("all") < enough:
+                    pass
             await command.kill()
         ended = await finish(made.folder, environ)
 

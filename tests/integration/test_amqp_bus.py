@@ -209,10 +209,11 @@ async def test_a_queue_that_is_full_makes_publishing_wait(rabbitmq, amqp_url, bu
 
     subscription = await bus.subscribe("test.full", prefetch=1)
     seen = set()
-    while len(seen) < 9:
-        (delivery,) = await take(subscription)
-        seen.add(delivery.body)
-        await delivery.ack()
+    async with within(60, "all nine messages"):
+        while len(seen) < 9:
+            (delivery,) = await take(subscription)
+            seen.add(delivery.body)
+            await delivery.ack()
 
     await publishing
 

@@ -52,8 +52,11 @@ async def test_a_run_is_started_once_for_a_key_and_a_kept_record_is_run_again_wi
         replay = await started(client, "/quarantine/c/retry", {"run_id": run_id})
         assert (await ended(client, replay))["replay_of"] == run_id
         assert rows(project) == {"a": 2, "b": 4, "c": 2}
-        while (resolved := await client.post("/quarantine/c/retry", json={})).json()["detail"].endswith("succeeded."):
-            await asyncio.sleep(INTERVAL)
+        async with within(30, "the replayed record to be resolved"):
+            while (
+                (resolved := await client.post("/quarantine/c/retry", json={})).json()["detail"].endswith("succeeded.")
+            ):
+                await asyncio.sleep(INTERVAL)
         assert resolved.status_code == 409
         assert resolved.json()["detail"] == "Nothing is replayed. Resolved: 1 record (1 reprocessed)."
         assert (await client.get("/runs")).json()["items"][1:] != []
@@ -76,8 +79,9 @@ async def test_a_command_is_noted_as_done_by_whoever_carries_it_out_even_if_the_
         assert (await client.post(f"/runs/{run_id}/resume")).status_code == 400
         discarded = await client.post("/quarantine-discard", json={"run_id": run_id, "record_ids": ["c"]})
         assert (discarded.status_code, discarded.json()["run_id"]) == (202, run_id)
-        while (await client.get("/quarantine/c")).json()["resolution_action"] != "discarded":
-            await asyncio.sleep(INTERVAL)
+        async with within(30, "a discarded record"):
+            while (await client.get("/quarantine/c")).json()["resolution_action"] != "discarded":
+                await asyncio.sleep(INTERVAL)
         assert (await client.post("/quarantine-discard", json={"run_id": run_id})).status_code == 404
         lines = (await client.get("/audit")).json()["items"]
         assert [(each["action"], each["outcome"], each["run_id"]) for each in lines] == [
@@ -142,7 +146,7 @@ async def test_a_run_is_paused_resumed_and_cancelled_and_left_so_that_it_can_be_
 
 async def leave_when_paused(project, *run_ids):
     """Let the transform end once the runs are paused: the engine waits for what is in flight."""
-    async with open_views(LoomConfig()) as views:
+    async with open_views(LoomConfig()) as views, within(30, f"{', '.join(run_ids)} to be paused"):
         while {await views.status(each) for each in run_ids} != {"paused"}:
             await asyncio.sleep(INTERVAL)
     (project / "leave").touch()

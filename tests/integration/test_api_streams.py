@@ -56,8 +56,9 @@ async def test_a_stream_that_the_api_itself_opens_loads_what_it_is_given(made):
         begun = await client.post("/pipelines/tickets/run")
         assert begun.status_code == 202, begun.text
         await client.post(GIVE, content=lines(range(3)), headers=NDJSON)
-        while len(ids_loaded(made)) < 3:
-            await asyncio.sleep(0.02)
+        async with within(30, "3 records"):
+            while len(ids_loaded(made)) < 3:
+                await asyncio.sleep(0.02)
     assert ids_loaded(made) == ids(range(3))
 
 
@@ -72,8 +73,9 @@ async def test_a_stream_begins_elsewhere_by_the_api_which_says_what_a_place_is(t
         assert not state(made, "SELECT 1 FROM streams")
         begun = await client.post("/pipelines/tickets/run", json={"begin_at": "b.jsonl"})
         assert begun.status_code == 202, begun.text
-        while len(ids_loaded(made)) < 6:
-            await asyncio.sleep(0.02)
+        async with within(30, "6 records"):
+            while len(ids_loaded(made)) < 6:
+                await asyncio.sleep(0.02)
     assert ids_loaded(made) == ids(range(3, 9))
 
 
@@ -185,8 +187,9 @@ async def test_the_example_answers_urgent_tickets_that_are_given_over_http(tmp_p
         lines = (tmp_path / "tickets/more-tickets.jsonl").read_text()
         await client.post(give, content=lines, headers=NDJSON)
         assert (await client.post(give, json=down)).json()["duplicate_count"] == 1
-        while len(answers := _answers(tmp_path / "tickets/tickets.db")) < 3:
-            await asyncio.sleep(0.02)
+        async with within(30, "three answers"):
+            while len(answers := _answers(tmp_path / "tickets/tickets.db")) < 3:
+                await asyncio.sleep(0.02)
     assert answers == {
         "T-2001": "We are looking into 'Site is down' now. Your ticket is T-2001.",
         "T-1004": None,

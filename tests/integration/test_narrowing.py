@@ -15,6 +15,7 @@ from loom_connectors.postgres import values as postgres_values
 from loom_connectors.registry import open_source
 from loom_connectors.sql.reading.mark import narrowed
 from loom_connectors.sql.reading.source_dialect import ReadColumn
+from support.pieces import read_through
 from support.sql_systems import in_mysql
 
 AT_TEN = Point(kind="time", text="2026-03-01T10:00:00+00:00")
@@ -25,12 +26,9 @@ async def read(folder, url, start):
     config = ExtractConfig(source="${DB}?table=t", key="id", incremental={"column": "at", "zone": "Europe/Berlin"})
     context = ConnectorContext(folder, Credentials({"env": EnvProvider({"DB": url})}), start=start)
     source = open_source(config, context)
-    ids, cursor, end = [], None, False
-    while not end:
-        page = await source.read(cursor, 2)
-        assert not [record.error for record in page.records if record.error]
-        ids += [record.data["id"] for record in page.records]
-        cursor, end = page.cursor, page.end
+    records = await read_through(source, 2)
+    assert not [record.error for record in records if record.error]
+    ids = [record.data["id"] for record in records]
     words = await source.starts_by()
     for piece in await source.split(2):
         assert {record.data["id"] for record in (await source.read(piece.start, 9, piece.until)).records} <= {*ids}

@@ -16,6 +16,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import (
     AccessRefused,
     ConfigurationError,
@@ -35,7 +36,7 @@ from loom_dev.backends.seaweedfs import BUCKET, READER
 from support import object_locks
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of, records_in
-from support.file_sources import read_through
+from support.pieces import pages_of, read_through
 
 SECRET = "a-planted-secret-0123456789"
 ROWS = [{"id": number, "text": f"row {number}"} for number in range(20)]
@@ -168,8 +169,7 @@ async def test_only_the_blocks_that_are_needed_are_read(s3_environment, monkeypa
     opened = source(s3_environment, "in.csv")
     page = await opened.read(None, 10)
     assert sum(asked) == reader.BLOCK
-    while not page.end:
-        page = await opened.read(page.cursor, 1000)
+    await pages_of(opened, Piece(start=page.cursor), 1000)
     await opened.close()
     size = len(content_of("in.csv", rows))
     assert size <= sum(asked) < size * 1.2, "every block was read once"

@@ -14,6 +14,7 @@ from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
 from loom_ai.stores.beside_journal import open_buckets
 from loom_common.domain.model_options.providers import RateLimit
+from loom_dev.waiting import within
 from support import limited_process
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
@@ -72,8 +73,9 @@ async def test_a_pause_that_one_worker_is_asked_for_is_everyones(server, redis_u
     server.faults.append("429")
     asked = time.monotonic()  # before the pause begins: on a busy machine, time passes until it is seen
     pausing = asyncio.create_task(one.complete(call_of(base_url=server.base_url)))
-    while server.calls < 2:
-        await asyncio.sleep(0.01)
+    async with within(30, "the second call"):
+        while server.calls < 2:
+            await asyncio.sleep(0.01)
     await asyncio.sleep(1.05)  # another worker looks once a second
     await other.complete(call_of(base_url=server.base_url))
     assert time.monotonic() - asked > 1.4

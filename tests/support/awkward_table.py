@@ -16,6 +16,7 @@ from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.ports.source import ReadRecord
 from loom_connectors.registry import open_destination, open_source
 from support.buckets import KEYS
+from support.pieces import read_through
 from support.round_trips import on_the_wire, same
 from support.sql_systems import in_duckdb, in_mysql, in_postgres, in_sqlite
 
@@ -180,11 +181,7 @@ class Pairs:
         place = system.place.replace("{name}", name)
         source = open_source(ExtractConfig(source=place, options=dict(system.read)), self.context)
         try:
-            page = await source.read(None, 10)
-            records = list(page.records)
-            while not page.end:
-                page = await source.read(page.cursor, 10)
-                records += page.records
+            records = await read_through(source, 10)
         finally:
             await source.close()
         assert [str(each.error) for each in records if each.error] == []

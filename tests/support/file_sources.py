@@ -1,4 +1,4 @@
-"""Writes, opens and reads through files as sources in tests."""
+"""Writes and opens files as sources in tests."""
 
 from __future__ import annotations
 
@@ -20,18 +20,6 @@ def source_of(
     if content is not None:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return open_source(ExtractConfig(source=name, key=key, options=options), ConnectorContext(folder, Credentials({})))
-
-
-async def read_through(source: Source, page: int = 1000) -> list[ReadRecord]:
-    """Return all records of a source, read in pages."""
-    records: list[ReadRecord] = []
-    cursor = None
-    while True:
-        found = await source.read(cursor, page)
-        records += found.records
-        cursor = found.cursor
-        if found.end:
-            return records
 
 
 def outcome(record: ReadRecord) -> tuple[str, str | None, Mapping[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from loom_common.errors import DependencyUnavailable
 from loom_connectors.storage.objects import lock
 from loom_connectors.storage.objects.lock import ObjectLock
+from loom_dev.waiting import within
 
 
 async def one_at_a_time_holds_it_and_who_died_is_followed(bucket, monkeypatch) -> None:
@@ -40,6 +41,7 @@ async def one_that_is_taken_over_is_told(bucket, monkeypatch) -> None:
     noticed = ObjectLock(store, "root", "lock")
     with pytest.raises(DependencyUnavailable, match="taken over"), noticed.held():
         obstore.put(store, "lock", b"of another")
-        while not noticed.is_lost:
-            await asyncio.sleep(0.02)
+        async with within(30, "a lock that is lost"):
+            while not noticed.is_lost:
+                await asyncio.sleep(0.02)
     assert bucket.content("lock") == b"of another"

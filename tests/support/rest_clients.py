@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.definition.load import LoadConfig
 from loom_common.ports.clock import Clock
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_destination, open_source
 from support.clocks import ManualClock
 from support.rest_server import CLIENT, TOKEN, Api
@@ -62,14 +60,3 @@ async def sending(location: str, clock: Clock | None = None, load: dict[str, Any
         yield opened
     finally:
         await opened.close()
-
-
-async def everything(source: Source, limit: int = 1000) -> Sequence[ReadRecord]:
-    """Return all records of a source."""
-    records: list[ReadRecord] = []
-    cursor, end = None, False
-    while not end:
-        page = await source.read(cursor, limit)
-        records += page.records
-        cursor, end = page.cursor, page.end
-    return records

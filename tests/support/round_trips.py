@@ -23,6 +23,7 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_destination, open_source
+from support.pieces import read_through
 from support.plans import batch_of, plan_of
 
 EXAMPLES = int(os.environ.get("LOOM_ROUND_TRIPS", "15"))
@@ -69,16 +70,10 @@ def delivered(wire: Any) -> Delivery:
 
 
 async def _read(source: Source) -> list[ReadRecord]:
-    records: list[ReadRecord] = []
-    cursor, end = None, False
     try:
-        while not end:
-            page = await source.read(cursor, 3)
-            cursor, end = page.cursor, page.end
-            records += page.records
+        return await read_through(source, 3)
     finally:
         await source.close()
-    return records
 
 
 async def carried(

@@ -65,9 +65,10 @@ async def reached(
 ) -> dict[str, Any]:
     """Wait until the report of a run is as `condition` says, and return it."""
     report: dict[str, Any] = (await client.get(f"/runs/{run_id}")).json()
-    while not condition(report):
-        await asyncio.sleep(INTERVAL)
-        report = (await client.get(f"/runs/{run_id}")).json()
+    async with within(60, f"{run_id}, of which this was known first: {report}"):
+        while not condition(report):
+            await asyncio.sleep(INTERVAL)
+            report = (await client.get(f"/runs/{run_id}")).json()
     return report
 
 

@@ -13,6 +13,7 @@ from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import SourceError
 from loom_connectors.ports.source import Page, ReadRecord
+from loom_dev.waiting import within
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 from support.handling import Context, outgoing_of
@@ -118,8 +119,9 @@ class Reader:
 
     async def read_on(self):
         """Wait for what is being read."""
-        while any(not each.task.done() for each in self.readings.values()):
-            await asyncio.sleep(0)
+        async with within(10, "what is read ahead"):
+            while any(not each.task.done() for each in self.readings.values()):
+                await asyncio.sleep(0)
 
 
 @asynccontextmanager

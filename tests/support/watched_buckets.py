@@ -11,6 +11,7 @@ from loom_connectors.ports.source import Page, ReadRecord
 from loom_connectors.watched.files import WatchedFiles
 from loom_connectors.watched.listing import Listed
 from support.clocks import ManualClock
+from support.pieces import MOST_PAGES
 
 HOUR = 3600
 PACE = Pace(wait_seconds=60.0, size=100, poll_seconds=None)
@@ -84,12 +85,13 @@ def watching(bucket: Bucket, clock: ManualClock | None = None) -> WatchedFiles:
 async def taken(source: WatchedFiles, state: Any = None, limit: int = 1000) -> tuple[list[Any], Any]:
     """Return the records that are there now, in their order, and the state after them."""
     found: list[Any] = []
-    while True:
+    for _ in range(MOST_PAGES):
         received = await source.receive(state, limit)
         found += [record for each in received.messages for record in source.records_of(each.body, "")]
         if received.state == state:
             return found, state
         state = json.loads(json.dumps(received.state))
+    raise AssertionError(f"The source still takes something: {state}")
 
 
 def numbers(records: list[Any]) -> list[Any]:

@@ -15,6 +15,7 @@ from loom_connectors.mysql.writing import binder
 from loom_connectors.ports.destination import LoadResult
 from loom_connectors.values import UnfitValue
 from support.load_batches import RUN, batch
+from support.pieces import read_through
 
 REFUSED = [
     ("int", "1.5", "no whole number"),
@@ -114,10 +115,7 @@ async def test_a_table_is_read_whole_by_a_key_of_any_type(sql, reading, key):
     await sql(f"CREATE TABLE t (k {key})", f"INSERT INTO t VALUES {values.get(key[0], numbers)}")
     async with reading("t", key="k") as source:
         whole = (await source.read(None, 10)).records
-        found, cursor, end = [], None, False
-        while not end:
-            page = await source.read(cursor, 1)
-            found, cursor, end = [*found, *page.records], page.cursor, page.end
+        found = await read_through(source, 1)
     assert (len(whole), found) == (5, whole)
 
 

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from loom_common.errors import AccessRefused, DependencyUnavailable
+from loom_dev.waiting import within
 from support.load_batches import batch
 
 WAITING_ENDED = """
@@ -33,8 +34,9 @@ async def test_a_connection_lost_in_the_midst_of_a_load_can_be_tried_again(sql, 
         async with other.transaction():
             await other.execute("LOCK TABLE t")
             load = asyncio.create_task(destination.load(batch({"a": 1})))
-            while not await sql(WAITING_ENDED):
-                assert not load.done()
+            async with within(30, "a load that waits for the lock"):
+                while not await sql(WAITING_ENDED):
+                    assert not load.done()
             with pytest.raises(DependencyUnavailable):
                 await load
         assert (await destination.load(batch({"a": 1}))).loaded == 1

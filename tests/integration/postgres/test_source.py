@@ -18,17 +18,12 @@ from loom_common.errors import (
 from loom_connectors.ports.source import ReadRecord
 from loom_connectors.postgres.source import dialect
 from loom_connectors.sql.keyset_paging import KeyCursor, page_sql
-from support.pieces import read_pieces
+from support.pieces import read_pieces, read_through
 
 
 async def everything(source, limit: int = 3) -> list[ReadRecord]:
     await source.check()
-    records, cursor, end = [], None, False
-    while not end:
-        page = await source.read(cursor, limit)
-        records += page.records
-        cursor, end = page.cursor, page.end
-    return records
+    return await read_through(source, limit)
 
 
 async def test_values_become_json(sql, reading):

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from loom_connectors.ports.source import Page, ReadRecord
 from support.load_batches import batch
+from support.pieces import read_through
 
 TYPES = [
     # column type, value as SQL, what a record holds
@@ -121,15 +121,6 @@ MADE = (
 )
 
 
-async def everything(source, limit: int = 3) -> list[ReadRecord]:
-    records, cursor, end = [], None, False
-    while not end:
-        page: Page = await source.read(cursor, limit)
-        cursor, end = json.loads(json.dumps(page.cursor)), page.end
-        records += page.records
-    return records
-
-
 async def test_every_type_arrives_as_it_came(sql, reading, loading):
     columns = ", ".join(f"c{at} {kind}" for at, (kind, _, _) in enumerate(TYPES))
     values = ", ".join(f"({value})::{kind}" for kind, value, _ in TYPES)
@@ -138,7 +129,7 @@ async def test_every_type_arrives_as_it_came(sql, reading, loading):
     )
     for key in (None, "id"):
         async with reading("t", key=key) as source:
-            (record,) = await everything(source)
+            (record,) = await read_through(source, 3)
         assert record.error is None
         for at, (kind, value, expected) in enumerate(TYPES):
             if expected is not None:
@@ -166,7 +157,7 @@ async def test_a_key_of_every_type_orders_pages_of_one(sql, reading):
         rows = ", ".join(f"(({value})::{kind})" for value in [*values, *values, "NULL"])
         await sql(f"CREATE TABLE k{number} (k {kind})", f"INSERT INTO k{number} VALUES {rows}")
         async with reading(f"k{number}", key="k") as source:
-            records = await everything(source, 1)
+            records = await read_through(source, 1)
         assert (kind, len(records)) == (kind, 2 * len(values) + 1)
         assert len({record.position for record in records}) == len(records)
 
@@ -187,7 +178,7 @@ async def test_rows_whose_keys_are_equal_but_not_written_alike_are_each_read_onc
     await sql(f"CREATE TABLE t (n int, k {kind})", f"INSERT INTO t VALUES {rows}")
     for limit in (1, 2, 3, 5, 12, 50):
         async with reading("t", key="k") as source:
-            records = await everything(source, limit)
+            records = await read_through(source, limit)
         assert sorted(record.data["n"] for record in records) == list(range(12))
         assert len({record.position for record in records}) == 12
 
@@ -207,7 +198,7 @@ async def test_a_value_without_an_exact_form_costs_its_row_alone(sql, reading, k
     await sql(f"CREATE TABLE t (id int, v {kind})", f"INSERT INTO t VALUES (1, NULL), (2, '{value}'), (3, NULL)")
     for key in (None, "id"):
         async with reading("t", key=key) as source:
-            records = await everything(source)
+            records = await read_through(source, 3)
         assert [record.error is None for record in records] == [True, False, True]
         assert records[1].error.code == code
         for part in ("table t", "id=2" if key else "row (0,2)", "column v"):
@@ -227,7 +218,7 @@ async def test_a_text_that_is_not_utf8_costs_its_row_alone(sql, postgres_url, re
     await connection.close()
     for key in (None, "id"):
         async with reading("t", key=key, url=other) as source:
-            records = await everything(source)
+            records = await read_through(source, 3)
         assert [record.data["id"] for record in records] == [1, 2, 3]
         assert [record.error and record.error.code for record in records] == [None, "encoding", None]
         assert "column v: byte 0xe9 at offset 3" in str(records[1].error)

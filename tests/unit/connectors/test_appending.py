@@ -15,7 +15,8 @@ from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from loom_connectors.storage import append as storage_append
 from loom_connectors.storage import local_storage
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}, "t": {"type": "string"}}}
 

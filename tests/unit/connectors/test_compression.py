@@ -19,7 +19,8 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 from support.file_contents import content_of, records_in
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 
 ROWS = [{"id": str(number), "text": f"«row» {number}\nof two lines"} for number in range(3000)]
 PACKED = tuple(COMPRESSIONS)

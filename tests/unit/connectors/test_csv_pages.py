@@ -13,6 +13,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.extract import ExtractConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
+from support.pieces import MOST_PAGES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NASTY = st.sampled_from(["", '"', '""', ",", "\n", "\r\n", "\r", " ", "a,b", 'say "so"', "é\n\n", "'", ";\t|", "\x1c"])
@@ -34,6 +35,7 @@ def source_of(folder: str, table, encoding: str, terminator: str):
 async def pages(source, sizes):
     found, cursor = [], None
     while not found or not found[-1][2].end:
+        assert len(found) < MOST_PAGES, "The file has no end."
         size = sizes[len(found) % len(sizes)]
         found.append((cursor, size, await source.read(cursor, size)))
         cursor = found[-1][2].cursor

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.file_sources import outcome, read_through, source_of
+from support.file_sources import outcome, source_of
+from support.pieces import read_through
 
 OK = None
 

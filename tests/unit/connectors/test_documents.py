@@ -15,7 +15,8 @@ from loom_connectors.formats.documents import excel, yaml
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
-from support.file_sources import outcome, read_through, source_of
+from support.file_sources import outcome, source_of
+from support.pieces import read_through
 
 YAML_VALUES = """
 - id: 1

@@ -9,7 +9,8 @@ import zipfile
 import pytest
 
 from loom_common.errors import SourceError
-from support.file_sources import outcome, read_through, source_of
+from support.file_sources import outcome, source_of
+from support.pieces import read_through
 
 ROWS = "id,t\n1,a\n2,b\n3,c\n"
 

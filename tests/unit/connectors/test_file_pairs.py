@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from loom_common.domain.json_values.exact_json import loads
 from loom_common.errors import LoomError
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 from support.round_trips import JSON, TEXT, carried, same, tried
 
 QUOTES = ['"', '""', ",", ";", "\t", "\n", "\r\n", "\r", "'", "\\"]

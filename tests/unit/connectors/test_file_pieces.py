@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from loom_common.errors import SourceError
 from loom_connectors.files import line_starts
 from loom_connectors.files.reading import source as file_source
-from support.file_sources import outcome, read_through, source_of
-from support.pieces import read_pieces
+from support.file_sources import outcome, source_of
+from support.pieces import read_pieces, read_through
 
 NASTY = st.sampled_from(["", '"', '""', ",", "\n", "\r\n", "\r", " ", "a,b", 'say "so"', "é\n\n", "'", "\n\n\n"])
 FIELDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8) | NASTY

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from loom_common.errors import DestinationError
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.sql.loading.group_commit import MOST_ROWS, MOST_ROWS_OF_ONE, GroupCommit, next_group
+from loom_dev.waiting import within
 
 
 def batch(number, rows=1, run="run"):
@@ -90,8 +91,9 @@ async def test_many_rows_do_not_wait_for_the_transaction_before():
     database = Database()
     group = GroupCommit(database.write)
     loads = [asyncio.create_task(group.load(batch(number, rows=MOST_ROWS // 2))) for number in range(3)]
-    while len(database.transactions) < 2:
-        await asyncio.sleep(0)
+    async with within(10, "a second transaction"):
+        while len(database.transactions) < 2:
+            await asyncio.sleep(0)
     assert database.transactions == [["batch-0"], ["batch-1", "batch-2"]]
     database.free.set()
     await asyncio.gather(*loads)

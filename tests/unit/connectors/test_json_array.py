@@ -18,7 +18,8 @@ from loom_connectors.formats import json_array
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
-from support.file_sources import outcome, read_through, source_of
+from support.file_sources import outcome, source_of
+from support.pieces import read_through
 from support.round_trips import JSON, same, tried
 
 RECORDS = st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=4), max_size=8)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loom_connectors.formats.json_records import Unfit, object_of
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 
 
 async def codes(folder, content):

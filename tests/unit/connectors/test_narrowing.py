@@ -19,6 +19,7 @@ from loom_common.domain.incremental.window import Point, point_of
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 from loom_connectors.sql.reading.mark import Compared, MarkColumn, least_value, narrowed
+from support.pieces import read_through
 from support.sqlite_files import run_sql
 
 BERLIN = IncrementalConfig(column="at", zone="Europe/Berlin")
@@ -98,11 +99,7 @@ def float_of_32(text):
 async def read(folder, place, start, column="at", **extract):
     config = ExtractConfig(source=place, key="id", incremental={"column": column, "zone": "Europe/Berlin"}, **extract)
     source = open_source(config, ConnectorContext(folder, Credentials({}), params={"most": 90}, start=start))
-    ids, cursor, end = [], None, False
-    while not end:
-        page = await source.read(cursor, 2)
-        ids += [record.data["id"] for record in page.records]
-        cursor, end = page.cursor, page.end
+    ids = [record.data["id"] for record in await read_through(source, 2)]
     words = await source.starts_by()
     await source.close()
     return ids, words

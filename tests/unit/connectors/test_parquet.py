@@ -19,7 +19,8 @@ from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.local_storage import LocalResult
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 
 ZONE = pa.timestamp("us", tz="UTC")
 VALUES = [

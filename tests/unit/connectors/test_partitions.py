@@ -6,7 +6,8 @@ import pytest
 
 from loom_connectors.locations import fields_in
 from support.file_contents import content_of
-from support.file_sources import read_through, source_of
+from support.file_sources import source_of
+from support.pieces import read_through
 
 
 @pytest.mark.parametrize(

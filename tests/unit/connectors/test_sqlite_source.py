@@ -12,7 +12,7 @@ from loom_common.errors import ConfigurationError, SourceError, Timeout
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql import key_pieces
 from loom_connectors.sqlite.connector import open_source
-from support.pieces import read_pieces
+from support.pieces import read_pieces, read_through
 from support.sqlite_files import run_sql
 
 
@@ -23,13 +23,9 @@ def source(folder, table: str | None = None, params=None, **extract):
 
 
 async def read(folder, *args, limit: int = 2, **extract):
-    reading, records, cursor, end = source(folder, *args, **extract), [], None, False
+    reading = source(folder, *args, **extract)
     await reading.check()
-    while not end:
-        page = await reading.read(cursor, limit)
-        records += page.records
-        cursor, end = page.cursor, page.end
-    return records
+    return await read_through(reading, limit)
 
 
 async def test_parameters_are_bound(tmp_path):

@@ -11,8 +11,8 @@ from loom_common.errors import SourceError
 from loom_connectors import registry
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
-from support.file_sources import read_through
 from support.memory_storage import MemoryStorage
+from support.pieces import read_through
 
 
 @pytest.fixture

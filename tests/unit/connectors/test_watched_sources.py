@@ -24,6 +24,7 @@ from loom_connectors.watched import folder as watched_folder
 from loom_connectors.watched import waiting
 from loom_connectors.watched.opening import open_stream
 from loom_connectors.watched.table import PolledTable
+from support.pieces import MOST_PAGES
 
 PACE = Pace(wait_seconds=0.02, size=100, poll_seconds=0.01)
 
@@ -49,7 +50,7 @@ def put(folder, name: str, *numbers: int) -> None:
 async def taken(source, state: Any = None, limit: int = 1000) -> tuple[list[Any], Any]:
     """Return the records that are there now, in their order, and the state after them."""
     found: list[Any] = []
-    while True:
+    for _ in range(MOST_PAGES):
         received = await source.receive(state, limit)
         if not received.messages and received.state == state:
             return found, state
@@ -57,6 +58,7 @@ async def taken(source, state: Any = None, limit: int = 1000) -> tuple[list[Any]
         found += [record for each in received.messages for record in source.records_of(each.body, "")]
         if not received.messages and state["file" if "file" in state else "cursor"] is None:
             return found, state
+    raise AssertionError(f"The source still takes something: {state}")
 
 
 def numbers(records: list[Any]) -> list[int]:

@@ -22,7 +22,7 @@ from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.web import requests
 from loom_dev.backends.ports import reserve_port
 from support.file_contents import content_of
-from support.file_sources import read_through
+from support.pieces import read_through
 
 ROWS = [{"id": str(number), "text": f"{number:0100}"} for number in range(30_000)]
 SECRET = "a-planted-word-123"

@@ -8,6 +8,7 @@ from loom_connectors.ports.source import Page, ReadRecord
 from loom_extractor.identity import Identified
 from loom_extractor.sources.bounded_reading import BoundedReading, RecordSizes
 from loom_extractor.sources.received import RunsReceivedRecords
+from support.pieces import MOST_PAGES
 
 KIB = 1024
 BOUND = 64 * KIB
@@ -41,6 +42,7 @@ async def slices_of(source, sizes: RecordSizes, limit: int = 4_000) -> list[tupl
     """Return the number of records, the bytes and the end of each slice."""
     cursor, end, found = None, False, []
     while not end:
+        assert len(found) < MOST_PAGES, "The slices have no end."
         page, records, size = await BoundedReading(sizes, "plan", BOUND, identify).read(source, cursor, limit, None)
         assert [each.id for each in records] == [each.position for each in page.records]
         assert [each.position for each in page.records] == [f"row {at}" for at in range(cursor or 0, page.cursor)]

@@ -13,6 +13,7 @@ from loom_common.errors import SourceError, Timeout
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Page
 from loom_connectors.registry import open_source
+from loom_dev.waiting import within
 from loom_extractor.sources import read_ahead
 from loom_extractor.sources.bounded_reading import IdentifiedPage, PagesAhead
 from support.slices_in_turn import QueueSource, RecordedSource, numbered, one_file, reader
@@ -114,8 +115,9 @@ async def test_reading_ends_with_the_request_that_waits_for_it(tmp_path):
         await one.begun()
         [reading] = one.readings.values()
         asked = asyncio.create_task(one.slice(2, 8))
-        while one.readings:
-            await asyncio.sleep(0)
+        async with within(10, "a request that waits for the reading"):
+            while one.readings:
+                await asyncio.sleep(0)
         asked.cancel()
         await asyncio.wait([asked, reading.task])
         assert asked.cancelled() and reading.task.cancelled()
@@ -160,8 +162,9 @@ async def test_what_nobody_asks_for_is_dropped(tmp_path):
     async with reader(tmp_path) as one:
         one.extractor._reader._ahead._kept_seconds = 0.01
         await one.begun()
-        while one.readings:
-            await asyncio.sleep(0.001)
+        async with within(10, "the reading to be dropped"):
+            while one.readings:
+                await asyncio.sleep(0.001)
         assert (await one.slice(2, 8))[0].message.cursor == 12
 
 

@@ -13,6 +13,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_connectors.ports.source import Page, ReadRecord
+from loom_dev.waiting import within
 from loom_extractor.sources.received import ReceivedRecords, RunsReceivedRecords
 from support.clocks import ManualClock
 from support.journal_tables import create_tables
@@ -87,8 +88,16 @@ NAMES = ("a1", "b3", "c0", "d0", "e2", "f1", "g4", "h0")
 RECORDS = [f"{name}.{at}" for name in NAMES for at in range(int(name[-1]))]
 
 
-def taking(queue: Queue, pages, run: str = "run_1", **changes: bool) -> RunsReceivedRecords:
-    return RunsReceivedRecords(QueueSource(queue), pages, run, **{"taking": True, "trial": False, **changes})
+class Received(RunsReceivedRecords):
+    """Fails where a page does not come, e.g. because one after the other is looked at."""
+
+    async def read(self, cursor: object, limit: int) -> Page:
+        async with within(10, f"the page at {cursor}"):
+            return await super().read(cursor, limit)
+
+
+def taking(queue: Queue, pages, run: str = "run_1", **changes: bool) -> Received:
+    return Received(QueueSource(queue), pages, run, **{"taking": True, "trial": False, **changes})
 
 
 def positions(found) -> list[str]:

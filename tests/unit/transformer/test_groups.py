@@ -19,6 +19,7 @@ from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 from support.handling import outgoing_of, runner_of
 from support.own_queues import Processes
+from support.pieces import MOST_PAGES
 from support.plans import GivenPlans, batch_of, plan_of
 from support.scripted_model import ScriptedModel
 from support.stepping import CODE, kept, step
@@ -58,6 +59,7 @@ class Run:
         messages, cursor, end, number = [], None, False, 0
         reader = GroupReader(lambda: self.store)
         while not end:
+            assert number < MOST_PAGES, "The groups have no end."
             request = ExtractSlice(
                 run_id="run_1", pipeline="reviews", plan=self.plan.hash, epoch=1, partition=partition, slice=number,
                 piece=Piece(group=name), cursor=cursor, max_batches=max_batches,

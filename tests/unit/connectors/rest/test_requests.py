@@ -9,7 +9,8 @@ import pytest
 
 from loom_common.errors import AccessRefused, DependencyUnavailable, RateLimited, SourceError, UpstreamTroubled
 from support.clocks import ManualClock
-from support.rest_clients import AUTH, everything, fetched, reading
+from support.pieces import read_through
+from support.rest_clients import AUTH, fetched, reading
 from support.rest_server import TOKEN, Api, Fault, serving
 
 
@@ -22,14 +23,14 @@ def clock() -> ManualClock:
 async def test_requests_are_authenticated(api, kind):
     api.auth = kind
     async with reading(f"{api.location}/link", pagination="link", auth=AUTH[kind]) as source:
-        assert len(await everything(source)) == 23
+        assert len(await read_through(source)) == 23
 
 
 async def test_user_and_password_may_stand_in_the_location(api):
     api.auth = "basic"
     location = f"{api.location}/link".replace("://", "://me:${TOKEN}@")
     async with reading(location, pagination="link") as source:
-        assert len(await everything(source)) == 23
+        assert len(await read_through(source)) == 23
 
 
 @pytest.mark.parametrize("kind", [None, *AUTH])
@@ -47,7 +48,7 @@ async def test_a_token_is_fetched_once_and_renewed_before_it_expires(api, clock,
     api.auth, api.lifetime = "token", 600.0
     options = {"auth": fetched(api, client_location=location, scopes=["read"]), "pagination": "link"}
     async with reading(f"{api.location}/link", clock, **options) as source:
-        await everything(source)
+        await read_through(source)
         assert api.given == 1
         clock.pass_time(539)
         await source.read(None, 5)
@@ -133,7 +134,7 @@ async def test_a_forbidden_request_without_requests_left_is_waited_for(api, cloc
 
 async def test_requests_are_spaced_by_the_rate(api, clock):
     async with reading(f"{api.location}/link", clock, pagination="link", rate_limit=4) as source:
-        await everything(source)
+        await read_through(source)
     assert clock.slept == [0.25] * 4
 
 
@@ -200,7 +201,7 @@ async def test_no_credential_leaves_for_another_host(api, kind):
         options = {"auth": AUTH[kind], **secret, "allowed_hosts": ["127.0.0.1"], "pagination": "link"}
         for _ in range(2):
             async with reading(f"{api.location}/link", **options) as source:
-                assert [record.data for record in await everything(source)] == [{"id": 100}]
+                assert [record.data for record in await read_through(source)] == [{"id": 100}]
     assert TOKEN in str(api.asked)
     assert other.asked
     assert TOKEN not in str(other.asked)

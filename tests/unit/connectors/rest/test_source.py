@@ -12,7 +12,8 @@ from loom_common.domain.definition.extract import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.registry import open_source
-from support.rest_clients import context, everything, reading
+from support.pieces import read_through
+from support.rest_clients import context, reading
 from support.rest_server import TOKEN, WAYS, answer_of
 
 NEXT = {"records": "items", "pagination": {"type": "link", "next_url_path": "next"}}
@@ -25,7 +26,7 @@ async def test_any_number_of_records_in_pages_of_any_size_is_read_once(api, tota
     path, options = WAYS[way]
     api.records, api.size = [{"id": number} for number in range(total)], size
     async with reading(api.location + path, **options) as source:
-        found = await everything(source, limit)
+        found = await read_through(source, limit)
     assert [record.data for record in found] == api.records
     assert len({record.position for record in found}) == total
 
@@ -34,7 +35,7 @@ async def test_any_number_of_records_in_pages_of_any_size_is_read_once(api, tota
 async def test_another_process_goes_on_from_any_cursor(api, way):
     path, options = WAYS[way]
     async with reading(api.location + path, **options) as source:
-        whole = await everything(source)
+        whole = await read_through(source)
         page = await source.read(None, 7)
     for taken in (7, 10, 22):
         async with reading(api.location + path, **options) as other:
@@ -45,16 +46,16 @@ async def test_another_process_goes_on_from_any_cursor(api, way):
 
 async def test_a_page_is_asked_for_once_while_its_records_are_read(api):
     async with reading(f"{api.location}/page", records="data.items", pagination="page") as source:
-        await everything(source, 2)
+        await read_through(source, 2)
     assert len(api.asked) == 6
 
 
 async def test_a_run_after_another_reads_anew(api):
     api.size = 30
     async with reading(f"{api.location}/link") as source:
-        assert len(await everything(source, 10)) == 23
+        assert len(await read_through(source, 10)) == 23
         api.records = [{"id": -number} for number in range(23)]
-        assert [record.data for record in await everything(source, 10)] == api.records
+        assert [record.data for record in await read_through(source, 10)] == api.records
 
 
 @pytest.mark.parametrize(
@@ -90,21 +91,21 @@ async def test_an_answer_that_is_no_page_is_told(api, body, options, words):
     api.raw = body
     async with reading(f"{api.location}/x", **options) as source:
         with pytest.raises(SourceError, match=words):
-            await everything(source)
+            await read_through(source)
 
 
 @pytest.mark.parametrize("body", [b'{"items": null}', b'{"items": []}'])
 async def test_no_records_are_no_mistake(api, body):
     api.raw = body
     async with reading(f"{api.location}/x", records="items", pagination="page") as source:
-        assert await everything(source) == []
+        assert await read_through(source) == []
         assert await source.fields() is None
 
 
 async def test_an_answer_without_the_list_may_count_as_empty(api):
     api.raw = b"{}"
     async with reading(f"{api.location}/x", records="items", missing_records="empty") as source:
-        assert await everything(source) == []
+        assert await read_through(source) == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ async def test_a_cursor_that_comes_again_is_told(api, body, options):
     api.raw = body
     async with reading(f"{api.location}/x", records="items", **options) as source:
         with pytest.raises(SourceError, match=r"/x, page 2: what follows is a page that was read before"):
-            await everything(source)
+            await read_through(source)
 
 
 async def test_a_circle_of_pages_is_told_in_whatever_slices_it_is_read(api):
@@ -137,7 +138,7 @@ async def test_a_server_that_does_not_know_the_parameter_of_pages_is_told(api):
     api.raw = b'{"items": [{"a": 1}, {"a": 2}]}'
     async with reading(f"{api.location}/x", records="items", pagination="page") as source:
         with pytest.raises(SourceError, match=r"page 2 has the same records as the page before it.*pagination"):
-            await everything(source)
+            await read_through(source)
 
 
 async def test_numbers_are_exact_and_a_bad_item_costs_one_record(api):
@@ -147,7 +148,7 @@ async def test_numbers_are_exact_and_a_bad_item_costs_one_record(api):
         + b"[" * 120 + b"]" * 120 + b'}, {"ok": "\\ud83d\\ude00"}]}'
     )  # fmt: skip
     async with reading(f"{api.location}/x", records="items") as source:
-        found = await everything(source)
+        found = await read_through(source)
     codes = [record.error.code if record.error else None for record in found]
     assert codes == [
         None, "duplicate_name", "bad_json", "bad_unicode", "inexact_number", "bad_unicode", "nested_too_deeply", None

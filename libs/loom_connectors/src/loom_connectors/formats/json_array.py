@@ -87,12 +87,13 @@ class JsonArrayReader:
             item = scan.next()
             text = item.raw.strip(_SPACE)
             closes = scan.at(item.end) != b","
-            if text or not closes or number:
-                number += 1
             if text or not closes:
+                number += 1
                 records.append(self._record(file, number, item, text))
             if closes:
                 if item.fault is None and (rest := scan.after(item.end + 1)):
+                    if len(records) == limit:
+                        return records, FilePosition(item.end, number)  # what follows the bracket is on the next page
                     records.append(self._kept_back(file, number + 1, rest, "text after the end of the array."))
                 return records, FilePosition(max(file.size, 1), number)
             scan.skip(item.end + 1)
