@@ -37,8 +37,19 @@ def test_a_new_table_has_what_rows_bring_and_what_is_declared():
     assert kinds(None, ["id"]) == {"id": Kind.TEXT}
 
 
-def test_columns_stand_in_the_order_they_are_first_seen():
-    assert columns_of([Row("1", {"b": 1}), Row("2", {"a": 1, "b": 2})]) == ["b", "a"]
+@pytest.mark.parametrize(
+    ("records", "names"),
+    [
+        ([{"b": 1}, {"a": 1, "b": 2}], ["b", "a"]),
+        ([{"b": 1, "a": 1}, {"a": 1}, {"a": 2, "b": 2}], ["b", "a"]),
+        ([{"b": 1, "a": 1}, {"c": 1, "a": 2}], ["b", "a", "c"]),
+        ([{}, {"a": 1}], ["a"]),
+        ([{}], []),
+        ([], []),
+    ],
+)
+def test_columns_stand_in_the_order_they_are_first_seen(records, names):
+    assert columns_of([Row("r", values) for values in records]) == names
 
 
 def test_only_a_column_that_every_row_has_is_trouble_of_the_table():

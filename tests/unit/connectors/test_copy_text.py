@@ -122,3 +122,14 @@ def test_texts_of_many_rows_are_escaped_as_each_is_by_itself(values, written):
     lines = [each + b"\t" + rb"e\\f" + b"\n" for each in written]
     assert copy_text(rows, ["c", "d"], {"c": "text", "d": "text"}) == b"".join(lines)
     assert [copy_text([row], ["c", "d"], {"c": "text", "d": "text"}) for row in rows] == lines
+
+
+def test_records_that_hold_texts_alone_are_written_by_the_columns_and_numbered_likewise():
+    rows = [Row("1", {"a": "x", "b": "\t"}), Row("2", {"b": "y", "a": ""})]
+    forms = {"a": "text", "b": "text"}
+    assert copy_text(rows, ["a", "b"], forms) == b"x\t\\t\n\ty\n"
+    assert copy_text(rows, ["a", "b"], forms, numbered=True) == b"0\tx\t\\t\n1\t\ty\n"
+
+
+def test_a_text_is_written_for_its_column_beside_other_texts():
+    assert copy_text([Row("1", {"a": "x", "b": "y"})], ["a", "b"], {"a": "text", "b": "json"}) == b'x\t"y"\n'

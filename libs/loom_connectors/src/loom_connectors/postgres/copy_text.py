@@ -7,9 +7,10 @@ of a column without time zone. So the forms below look before it does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Any, cast
 
 from loom_common.domain.json_values.whole_numbers import integer_of
@@ -51,13 +52,32 @@ def copy_text(
     if not rows:
         return b""
     records = [row.values for row in rows]
+    ends = len(rows) * (len(columns) + numbered - 1)
+    if (lines := _lines_of_texts(records, columns, forms)) is not None:
+        lines = [f"{at}{_VALUE_END}{line}" for at, line in enumerate(lines)] if numbered else lines
+        if data := _escaped_together(lines, ends, 0):
+            return data
     texts = [_Texts(list(map(str, range(len(rows)))))] if numbered else []
     for name in columns:
         try:
             texts.append(_texts([record.get(name) for record in records], _writer(forms[name])))
         except UnfitValue as error:
             raise UnfitValue(str(error), name) from None
-    return _escaped_together(texts, len(rows)) or _escaped_apart(texts)
+    joined = map(_VALUE_END.join, zip(*[each.marked for each in texts], strict=True))
+    return _escaped_together(joined, ends, sum(each.nulls for each in texts)) or _escaped_apart(texts)
+
+
+def _lines_of_texts(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str], forms: Mapping[str, str]
+) -> list[str] | None:
+    """Return the lines of records that have a text in each of the columns, as those of CSV have, which are written as
+    they are. None where one has something else, or nothing: then each column is looked at by itself."""
+    if len(columns) < 2 or not all(_writer(forms[name]) is value_text for name in columns):
+        return None
+    try:
+        return list(map(_VALUE_END.join, map(itemgetter(*columns), records)))
+    except (KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +104,21 @@ def _texts(values: Sequence[Any], write: Write) -> _Texts:
     return _Texts(values, nulls)
 
 
-def _escaped_together(columns: Sequence[_Texts], rows: int) -> bytes:
-    """Escape all texts at once, which takes a third of the time. Empty where a text holds what stands for the end of a
-    value, or for a null."""
-    nulls = sum(each.nulls for each in columns)
-    lines = map(_VALUE_END.join, zip(*[each.marked for each in columns], strict=True))
+def _escaped_together(lines: Iterable[str], ends: int, nulls: int) -> bytes:
+    """Escape all texts at once, which takes a third of the time. `ends` and `nulls` say how often the ends of values and
+    the marks of nulls are in the lines. Empty where a text holds what stands for one of them."""
     data = _LINE_END.join([line.encode("utf-8", "surrogatepass") for line in lines])
-    if data.count(_VALUE_END.encode()) != rows * (len(columns) - 1) or data.count(_NULL_MARK.encode()) != nulls:
+    if _count(data, _VALUE_END.encode()) != ends or _count(data, _NULL_MARK.encode()) != nulls:
         return b""
     for character, escaped in _ESCAPED_BYTES:
         data = data.replace(character, escaped)
     data = data.replace(_NULL_MARK.encode(), _NULL.encode()).replace(_VALUE_END.encode(), b"\t")
     return data.replace(_LINE_END, b"\n") + b"\n"
+
+
+def _count(data: bytes, byte: bytes) -> int:
+    """Count a byte in less than half of the time that `bytes.count` takes, which looks at each byte by itself."""
+    return len(data) - len(data.replace(byte, b""))
 
 
 def _escaped_apart(columns: Sequence[_Texts]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from loom_common.errors import DestinationError
@@ -95,12 +96,10 @@ def kinds(schema: Mapping[str, Any] | None, names: Sequence[str], rows: Sequence
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
     """Every column that a row has, in the order they are first seen."""
-    names: dict[str, None] = {}
-    seen = names.keys()
-    for row in rows:
-        if not row.values.keys() <= seen:
-            names |= dict.fromkeys(row.values)
-    return list(names)
+    records = [row.values for row in rows]
+    if records and len(set().union(*records)) == len(records[0]):
+        return list(records[0])
+    return list(dict.fromkeys(chain.from_iterable(records)))
 
 
 def nameable(names: Sequence[str]) -> list[str]:
