@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from loom_connectors.ports.destination import LoadResult
+import pytest
+
+from loom_common.errors import UnreadableMessage
+from loom_connectors.ports.deferred_rows import DeferredRows
+from loom_connectors.ports.destination import LoadResult, Row
 from support.destinations import EVERY, IN_TABLES, MSSQL, SNOWFLAKE, batch, places, row
 
 
@@ -67,3 +72,22 @@ async def test_batches_at_once_keep_their_own_columns_and_refused_rows(at):
     assert [[failed.record_id for failed in each.failed] for each in results] == [[], ["r1.1"], [], []]
     assert await at.rows() == [row(0), row(1), {"id": 2, "text": "none"}, row(3)]
     assert await at.load(*batches) == results
+
+
+@places(*IN_TABLES)
+async def test_a_batch_whose_rows_cannot_be_read_fails_alone_and_can_be_loaded_later(at):
+    def unreadable() -> list[Row]:
+        raise UnreadableMessage("records: not what they should be")
+
+    good, bad = [batch(position, row(position)) for position in (0, 2)], batch(1, row(1))
+    async with at.opened() as destination:
+        broken = replace(bad, rows=DeferredRows(1, unreadable))
+        await destination.load(good[0])
+        loading = [destination.load(each) for each in (batch(3, row(3)), broken, good[1])]
+        first, failure, last = await asyncio.gather(*loading, return_exceptions=True)
+        assert (first, last) == (LoadResult(1), LoadResult(1))
+        with pytest.raises(UnreadableMessage):
+            raise failure
+        assert await destination.load(bad) == LoadResult(1)
+    await at.finalize()
+    assert await at.rows() == [row(0), row(1), row(2), row(3)]

@@ -16,6 +16,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.load import LoadConfig
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.deferred_rows import DeferredRows
 from loom_connectors.ports.destination import Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from support.buckets import AZURE_KEYS, GOOGLE_KEYS, KEYS, OF_AZURE, bucket_of
@@ -67,14 +68,19 @@ def _without_keys(location: str) -> str:
 
 
 def batch(position: int, *rows: dict[str, Any], run: str = "run_1") -> LoadBatch:
-    """Return the batch at `position` of a run's only slice."""
+    """Return the batch at `position` of a run's only slice. The rows of every second one are made when they are
+    read."""
+
+    def made() -> list[Row]:
+        return [Row(f"r{position}.{at}", values) for at, values in enumerate(rows)]
+
     return LoadBatch(
         run_id=run,
         batch_id=f"{run}-{position}",
         partition=0,
         slice=0,
         position=position,
-        rows=[Row(f"r{position}.{at}", values) for at, values in enumerate(rows)],
+        rows=DeferredRows(len(rows), made) if position % 2 else made(),
     )
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import fields
 from typing import NamedTuple
 
 import pytest
@@ -99,7 +100,21 @@ def test_records_come_back_as_they_went():
 def test_broken_records_are_found_when_they_are_read_and_say_where(record, reason):
     batch = decode(broken(record), BatchExtracted)
     with pytest.raises(UnreadableMessage, match=reason):
+        batch.records.fields_once()
+    with pytest.raises(UnreadableMessage, match=reason):
         list(batch.records)
+
+
+@pytest.mark.parametrize("output", [b"null", b'{"n":NaN}'], ids=["plain", "for pydantic"])
+def test_fields_that_are_read_once_are_those_of_the_records_and_not_kept(output):
+    records = EncodedRecords(EvaluatedRecord, b'[{"id":"1","input":{"a":1},"output":' + output + b"}]")
+    (first,), (again,) = records.fields_once(), records.fields_once()
+    (record,) = records
+    assert first is not again
+    assert [repr(getattr(first, each.name)) for each in fields(record)] == [
+        repr(getattr(record, each.name)) for each in fields(record)
+    ]
+    assert records.fields_once()[0] is record
 
 
 def test_a_broken_header_is_found_at_once_and_says_where():

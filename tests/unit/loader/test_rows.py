@@ -1,11 +1,15 @@
 """Tests what rows are made with."""
 
+import pytest
+
+from loom_common.contracts.records import EncodedRecords, encoded
 from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.checks.record_checks import carried_from_input
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.schema import output
 from loom_common.flow import Stage
+from loom_connectors.ports.deferred_rows import read_once
 from loom_loader.rows import rows_of
 
 PIPELINE = {
@@ -60,3 +64,28 @@ def test_a_row_begins_with_the_key_and_the_included_fields_wherever_the_record_h
 
 def test_a_record_that_lacks_its_key_gets_a_row_without_a_value_for_it():
     assert passed_on({"text": "t"}) == {"id": None, "text": "t"}
+
+
+def encoded_records(*records):
+    return EncodedRecords(EvaluatedRecord, encoded(records, EvaluatedRecord))
+
+
+@pytest.mark.parametrize(
+    "load", [{}, {"include": ["text"]}], ids=["rows are made when they are read", "rows must have a field"]
+)
+def test_rows_of_encoded_records_are_those_of_records(load):
+    pipeline = parse({**PIPELINE, "load": {"destination": "out.csv", **load}})
+    given = [{"text": "t", "id": "1"}, {"id": "2"}, {"id": "3", "text": None}]
+    records = [EvaluatedRecord(each["id"], each, {"label": "a", "age": 3.0}) for each in given]
+    rows, failed = rows_of(encoded_records(*records), pipeline)
+    expected, expected_failed = rows_of(records, pipeline)
+    assert list(read_once(rows)) == list(rows) == list(expected)
+    assert (len(rows), rows[0], rows[1:]) == (len(expected), expected[0], expected[1:])
+    assert (failed, [row.record_id for row in failed]) == (expected_failed, ["2"] if load else [])
+
+
+def test_rows_are_kept_from_when_they_are_read_unless_they_are_read_once():
+    pipeline = parse({**PIPELINE, "transform": {"type": "passthrough"}, "load": {"destination": "out.csv"}})
+    rows, _ = rows_of(encoded_records(EvaluatedRecord("1", {"id": "1"}, None)), pipeline)
+    assert read_once(rows)[0] is not read_once(rows)[0]
+    assert rows[0] is rows[0] is next(iter(rows)) is read_once(rows)[0]

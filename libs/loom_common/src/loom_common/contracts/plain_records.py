@@ -20,12 +20,19 @@ R = TypeVar("R")
 
 def decoded_plain(json: bytes, kind: type[R]) -> tuple[R, ...] | None:
     """Return the records of a `kind` that a JSON array holds; None where they are not plain."""
+    read = read_plain(json, kind)
+    if read is None:
+        return None
+    return tuple(starmap(kind, map(_plain(kind).values, read)))  # type: ignore[arg-type]  # likewise
+
+
+def read_plain(json: bytes, kind: type[R]) -> list[Any] | None:
+    """Return the same as msgspec reads them: they have the fields of `kind`, and none of its methods."""
     plain = _plain(kind)  # type: ignore[arg-type]  # mypy does not know that a class is hashable
     try:
-        read = plain.decoder.decode(json)
+        return plain.decoder.decode(json)
     except (ValueError, RecursionError):  # msgspec raises these, also for what is not UTF-8
         return None
-    return tuple(starmap(kind, map(plain.values, read)))
 
 
 class _Plain(NamedTuple):

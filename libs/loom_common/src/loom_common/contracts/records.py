@@ -16,12 +16,13 @@ import orjson
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from loom_common.contracts.plain_records import decoded_plain
+from loom_common.contracts.plain_records import decoded_plain, read_plain
 from loom_common.contracts.validation_errors import in_words
 from loom_common.errors import UnreadableMessage
 
 R = TypeVar("R")
 Other = TypeVar("Other")
+Read = TypeVar("Read", bound=Sequence[Any])
 
 _BETWEEN = b",\n"
 _LINE_END = b"}" + _BETWEEN
@@ -119,15 +120,24 @@ class EncodedRecords(RecordsMadeLater[R]):
     def _adapter(self) -> TypeAdapter[tuple[R, ...]]:
         return _several(self.kind)  # type: ignore[arg-type]  # mypy does not know that a class is hashable
 
+    def fields_once(self) -> Sequence[Any]:
+        """Return the records without keeping them decoded, for who reads their fields at once and lets them go. They
+        have the fields of `kind`, and may have none of its methods, which would take a third of the time."""
+        if self._decoded is not None:
+            return self._decoded
+        found = read_plain(self.json, self.kind)
+        return self._counted(self._validated() if found is None else found)
+
     def _read(self) -> tuple[R, ...]:
         if self._decoded is None:
             found = decoded_plain(self.json, self.kind)
-            if found is None:
-                found = self._validated()
-            if len(found) != self._number:
-                raise UnreadableMessage(f"records: {len(found)} on {self._number} lines; expected one record a line")
-            self._decoded = found
+            self._decoded = self._counted(self._validated() if found is None else found)
         return self._decoded
+
+    def _counted(self, found: Read) -> Read:
+        if len(found) != self._number:
+            raise UnreadableMessage(f"records: {len(found)} on {self._number} lines; expected one record a line")
+        return found
 
     def _validated(self) -> tuple[R, ...]:
         try:

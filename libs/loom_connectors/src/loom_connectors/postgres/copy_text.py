@@ -105,8 +105,8 @@ def _texts(values: Sequence[Any], write: Write) -> _Texts:
 
 
 def _escaped_together(lines: Iterable[str], ends: int, nulls: int) -> bytes:
-    """Escape all texts at once, which takes a third of the time. `ends` and `nulls` say how often the ends of values and
-    the marks of nulls are in the lines. Empty where a text holds what stands for one of them."""
+    """Escape all texts at once, which takes a third of the time. `ends` and `nulls` say how often the ends of values
+    and the marks of nulls are in the lines. Empty where a text holds what stands for one of them."""
     data = _LINE_END.join([line.encode("utf-8", "surrogatepass") for line in lines])
     if _count(data, _VALUE_END.encode()) != ends or _count(data, _NULL_MARK.encode()) != nulls:
         return b""

@@ -15,6 +15,7 @@ from loom_common.domain.values.destination_names import sample_table
 from loom_common.domain.values.fields import ColumnFit
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.deferred_rows import read_once
 from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.sql.columns import columns_of
 from loom_connectors.sql.dialect import Fault, TableDialect, TableSession, Target
@@ -184,9 +185,10 @@ class LedgerDestination:
         parts: dict[tuple[str, ...], list[Row]] = {}
         for each in batches:
             if each.left.rows:
-                names = columns_of(each.left.rows)
+                read = read_once(each.left.rows)
+                names = columns_of(read)
                 known = await self._table.target(session, each.left, names, known)
-                fit, each.failed = sorted_out(each.left.rows, names, list(known.columns), known.key)
+                fit, each.failed = sorted_out(read, names, list(known.columns), known.key)
                 parts.setdefault(tuple(columns_of(fit) if each.failed else names), []).extend(fit)
         refused: list[FailedRow] = []
         for rows in parts.values():
