@@ -30,6 +30,11 @@ CALM_SCHEDULERS = "+sbwt none +sbwtdcpu none +sbwtdio none"
 PATIENT_HANDSHAKE = "-rabbit handshake_timeout 120000"
 """The number of milliseconds that a client has to open a connection: with the default of 10 s, services that start
 together on a busy machine are cut off."""
+SHORT_LOGS = "-rabbit quorum_snapshot_interval 256"
+"""Has a quorum queue forget what was acknowledged after 256 entries of its log, as docker-compose.yml does: by default
+it keeps 8,192, with the bodies, and writes them to the disk a second time whenever the broker's log is full."""
+ARGUMENTS = f"{CALM_SCHEDULERS} {PATIENT_HANDSHAKE} {SHORT_LOGS}"
+"""Holds the arguments of its Erlang, wherever it runs."""
 
 
 class RabbitMQ(Backend):
@@ -63,7 +68,7 @@ class RabbitMQ(Backend):
             "RABBITMQ_CTL_DIST_PORT_MIN": str(FIRST),
             "RABBITMQ_CTL_DIST_PORT_MAX": str(LAST),
             "RABBITMQ_CTL_ERL_ARGS": LOOPBACK_DISTRIBUTION,
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_DISTRIBUTION} {CALM_SCHEDULERS} {PATIENT_HANDSHAKE}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_DISTRIBUTION} {ARGUMENTS}",
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none.conf"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
@@ -107,7 +112,7 @@ class RabbitMQ(Backend):
             {
                 "RABBITMQ_DEFAULT_USER": USER,
                 "RABBITMQ_DEFAULT_PASS": self.password,
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{CALM_SCHEDULERS} {PATIENT_HANDSHAKE}",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ARGUMENTS,
             },
         )
 
