@@ -111,6 +111,39 @@ async def test_where_one_transaction_can_write_all_that_comes_meanwhile_is_writt
     assert database.transactions == [["batch-0"], ["batch-1", "batch-2", "batch-3", "batch-4"], ["batch-5"]]
 
 
+async def loaded_in_turns(group, batches, at_once):
+    """Load batches, so many at once: the next one comes some turns of the event loop after one is loaded."""
+    left = iter(batches)
+
+    async def take():
+        for each in left:
+            await group.load(each)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(take() for _ in range(at_once)))
+
+
+async def test_where_one_transaction_can_write_the_next_has_all_batches_that_come_in_place_of_those_written():
+    database = Database()
+    database.free.set()
+    group = GroupCommit(database.write, one_writes=True)
+    await loaded_in_turns(group, map(batch, range(27)), at_once=4)
+    assert [len(each) for each in database.transactions] == [1, 3, 3, *(4 for _ in range(5))]
+
+
+async def test_a_batch_does_not_wait_for_others_that_do_not_come():
+    database = Database()
+    database.free.set()
+    group = GroupCommit(database.write, one_writes=True)
+    await loaded_in_turns(group, map(batch, range(5)), at_once=4)
+    async with asyncio.timeout(10):
+        await group.load(batch(5))
+    assert [len(each) for each in database.transactions] == [1, 3, 1, 1]
+    await group.close()
+
+
 async def test_a_batch_at_fault_fails_alone():
     database = Database(2)
     first, second, third, fourth = await load_all(database, *(batch(number) for number in range(4)))

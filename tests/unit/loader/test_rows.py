@@ -2,8 +2,8 @@
 
 import pytest
 
-from loom_common.contracts.records import EncodedRecords, encoded
-from loom_common.contracts.v1 import EvaluatedRecord
+from loom_common.contracts.records import EncodedRecords, UnchangedRecords, encoded
+from loom_common.contracts.v1 import EvaluatedRecord, ExtractedRecord
 from loom_common.domain.checks.record_checks import carried_from_input
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan, contract_of
@@ -40,6 +40,19 @@ def test_the_declared_shape_is_checked_once_for_all_batches_and_is_no_part_of_th
         assert contract_of(plan, Stage.TRANSFORM) is not None
     assert len(checked) == 2  # for each field once
     assert plan.hash == name
+
+
+@pytest.mark.parametrize("key", [None, "id"])
+def test_rows_of_records_that_are_passed_on_are_made_of_what_entered_the_run(key):
+    entered = [ExtractedRecord(str(at), {"id": str(at), "n": at}) for at in range(3)]
+    source = {"source": "in.csv", **({"key": key} if key else {})}
+    pipeline = parse(
+        {**PIPELINE, "extract": source, "transform": {"type": "passthrough"}, "load": {"destination": "o.csv"}}
+    )
+    passed = UnchangedRecords(EvaluatedRecord, entered, lambda _: pytest.fail("it is made"))
+    rows, failed = rows_of(passed, pipeline)
+    assert (rows, failed) == rows_of([EvaluatedRecord(each.id, each.input, None) for each in entered], pipeline)
+    assert all(row.values is each.input for row, each in zip(rows, entered, strict=True))
 
 
 def passed_on(record, **load):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
-from loom_common.contracts.records import EncodedRecords
+from loom_common.contracts.records import EncodedRecords, UnchangedRecords
 from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.checks.record_checks import see_fields
 from loom_common.domain.definition.pipeline import Pipeline
@@ -52,14 +53,16 @@ def _rows_that_have(
 
 
 def _rows(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> list[Row]:
-    """Make a row of each record. Only its fields are read."""
+    """Make a row of each record. Only its fields are read; of records that are passed on, those of what entered."""
+    passed = isinstance(records, UnchangedRecords)
+    given: Sequence[Any] = records.sources if isinstance(records, UnchangedRecords) else records
     whole = pipeline.transform.whole_numbers
     carried = tuple(dict.fromkeys((*pipeline.carried_key, *pipeline.load.include)))
     if not carried and whole is None:
-        return [Row(each.id, each.input if each.output is None else each.output) for each in records]
+        return [Row(each.id, each.input if passed or each.output is None else each.output) for each in given]
     rows = []
-    for record in records:
-        output = record.input if record.output is None else record.output
+    for record in given:
+        output = record.input if passed or record.output is None else record.output
         if whole is not None:
             output = whole(output)
         if output is not record.input or tuple(islice(output, len(carried))) != carried:

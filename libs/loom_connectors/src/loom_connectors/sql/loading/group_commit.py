@@ -2,7 +2,10 @@
 batch.
 
 A batch that comes while nothing is written is written at once, alone. Those that come meanwhile wait for its end, and
-are then written together. Where that fails, each is written alone, so that only the batch at fault fails."""
+are then written together. Where that fails, each is written alone, so that only the batch at fault fails.
+
+Where one transaction at a time can write, and fewer batches wait than it had, the next one waits for a moment for those
+that come in their place: without that, every second transaction would have the first of them alone."""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ AT_ONCE = 4
 """The number of transactions at the same time."""
 MOST_ROWS_OF_ONE = 4_000
 """The most rows of a transaction where one at a time can write."""
+REFILL_SECONDS = 0.005
+"""Says how long such a transaction waits at most for as many batches as were there when the last one ended."""
 
 Write = Callable[[Sequence[LoadBatch]], Awaitable[Sequence[LoadResult]]]
 """Writes batches of one run in one transaction. Returns what became of each."""
@@ -80,6 +85,10 @@ class GroupCommit:
         """`one_writes` says that one transaction at a time can write: then none begins beside another."""
         self._write = write
         self._at_once, self._most_rows = (1, MOST_ROWS_OF_ONE) if one_writes else (AT_ONCE, MOST_ROWS)
+        self._refills = one_writes
+        self._refill: asyncio.TimerHandle | None = None
+        self._expected = 0
+        """Says for how many batches is waited until the timer `_refill` fires."""
         self._waiting: list[_Waiting] = []
         self._groups: set[_Group] = set()
         self._told = False
@@ -99,12 +108,17 @@ class GroupCommit:
 
     async def close(self) -> None:
         """End what is being written."""
+        self._end_refill()
         tasks = [group.task for group in self._groups]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin_groups(self) -> None:
+        if self._refill is not None:
+            if len(self._waiting) < self._expected:
+                return
+            self._end_refill()
         while self._waiting and (not self._groups or self._has_room()):
             members = next_group([each.batch for each in self._waiting], self._most_rows)
             group = _Group([self._waiting[place] for place in members], self._write, self._tell_once)
@@ -131,8 +145,20 @@ class GroupCommit:
         self._groups.discard(group)
         for each in group.members:
             each.result.cancel()  # where the task was ended before it had one
+        if self._refills and len(self._waiting) < len(group.members):
+            self._expected = len(self._waiting) + len(group.members)
+            self._refill = asyncio.get_running_loop().call_later(REFILL_SECONDS, self._refilled)
         group.members = ()  # they refer to the group: rows in a cycle would stay until the next search for garbage
         self._begin_groups()
+
+    def _refilled(self) -> None:
+        self._end_refill()
+        self._begin_groups()
+
+    def _end_refill(self) -> None:
+        if self._refill is not None:
+            self._refill.cancel()
+            self._refill = None
 
 
 def next_group(batches: Sequence[LoadBatch], most_rows: int) -> list[int]:
