@@ -80,7 +80,7 @@ def test_answers_in_json_lines_may_be_lists_objects_and_null(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("[1]", r"answers\.jsonl:2: an answer is a JSON object, not list"),
+        ("[1]", r"answers\.jsonl:2: an answer is a JSON object, not a list"),
         ('{"a', r"answers\.jsonl:2: invalid control character"),
     ],
 )

@@ -254,7 +254,7 @@ async def test_no_rows_are_added_to_a_workbook(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"id\n1\n"])
 async def test_what_is_no_workbook_is_told(tmp_path, content):
-    with pytest.raises(SourceError, match=r"no Excel workbook \(\.xlsx\)"):
+    with pytest.raises(SourceError, match=r"no Excel workbook \(\.xlsx\).*format: csv"):
         await read(tmp_path, content, "in.xlsx")
 
 

@@ -69,7 +69,11 @@ async def test_a_bad_item_costs_one_record(tmp_path, content, found, page):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [('{"a": 1}\n{"a": 2}\n', "format: jsonl"), ('"text"', "begins with '\"text\"'"), ("", "is empty")],
+    [
+        ('{"a": 1}\n{"a": 2}\n', "format: jsonl"),
+        ('"text"', "begins with '\"text\"'. Correct the file, or"),
+        ("", "is empty"),
+    ],
 )
 async def test_what_is_no_array_is_told(tmp_path, content, words):
     with pytest.raises(SourceError, match=words):

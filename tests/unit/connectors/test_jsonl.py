@@ -31,7 +31,7 @@ async def test_a_line_cut_in_half_is_kept_with_its_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "kind"), [("[1]", "a list"), ('"a"', "a text"), ("1", "a number"), ("null", "null"), ("true", "true or")]
+    ("line", "kind"), [("[1]", "a list"), ('"a"', "a text"), ("1", "a number"), ("null", "null"), ("true", "a boolean")]
 )
 async def test_a_line_that_is_no_object_is_kept(tmp_path, line, kind):
     (record,) = await read(tmp_path, line.encode())

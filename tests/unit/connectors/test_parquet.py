@@ -214,7 +214,7 @@ async def test_a_bad_value_keeps_back_its_record_alone(tmp_path):
     assert (found[1].position, found[1].data) == ("row 2", {"id": 2})
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "no Parquet"), (b"PAR1 and no more", "no Parquet")])
+@pytest.mark.parametrize(("content", "words"), [(b"", "no Parquet"), (b"PAR1 and no more", "no Parquet.*format: csv")])
 async def test_what_is_no_parquet_file_is_told(tmp_path, content, words):
     source = source_of(tmp_path, content, name="in.parquet")
     with pytest.raises(SourceError, match=words):

@@ -37,7 +37,7 @@ def test_an_expression_is_true_of_a_record_or_not(text):
 
 def test_an_expression_that_a_record_does_not_fit_says_why_without_its_values():
     for text, view, words in [
-        ("stars < 3", {"stars": "secret"}, "stars is text"),
+        ("stars < 3", {"stars": "secret"}, "stars is a text"),
         ("stars < 3", {}, "names stars, which the record does not have"),
         ("stars", {"stars": 3}, "neither true nor false"),
     ]:

@@ -126,7 +126,7 @@ def test_free_text_is_the_output_of_a_transform_without_a_shape():
         ("text,kind\na,b\n", "x.csv", 2, "no output among text, kind"),
         ('text\n"a', "x.csv", 2, "unexpected end of data"),
         ('{"text": "a", "mood": "good", "stars": 4}\n{', "x.jsonl", 2, "no JSON"),
-        ("- 1\n", "x.yaml", 1, "a int"),
+        ("- 1\n", "x.yaml", 1, "a number"),
         ("- &a {text: a, mood: good, stars: 4}\n- *a\n", "x.yaml", 1, "an alias"),
         ("a: b: c", "x.yaml", 1, "mapping values are not allowed here"),
         ("text: a", "x.yaml", 1, "no list"),

@@ -60,6 +60,7 @@ def mistakes(text):
         ("a: !!python/object:os.system x\n", "p.yaml:1:4: found could not determine a constructor for the tag"),
         ("", "p.yaml:1:1: found an empty file; expected keys and values"),
         ("- 1", "p.yaml:1:1: found a list; expected keys and values"),
+        ("id,text\n1,x\n", "p.yaml:1:1: found a text; expected keys and values"),
         ("a: 1\n---\nb: 2", "p.yaml:2:1: found another document"),
     ],
 )

@@ -9,6 +9,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from loom_common.domain.json_values.exact_json import UnfitJson, dumps, exact_float
+from loom_common.domain.json_values.kinds import kind_of
 
 BYTES = "$bytes"
 """The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
@@ -62,7 +63,7 @@ def value_text(value: Any) -> str:
 def single(value: Any) -> Any:
     """Return the value. Raises `UnfitValue` for one that has parts."""
     if isinstance(value, dict | list):
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into a column of single values.")
+        raise UnfitValue(f"{kind_of(value)} cannot be loaded into a column of single values.")
     return value
 
 
@@ -130,12 +131,6 @@ def bytes_of(value: Any) -> bytes | None:
     if value.startswith("{") and (found := _BYTES_TEXT.fullmatch(value)) is not None:
         return bytes.fromhex(found[1])
     return None
-
-
-def kind_word(value: Any) -> str:
-    """Return what a value is, for a message."""
-    words = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
-    return words.get(type(value), "a value")
 
 
 def see_that_it_fits_a_double(value: float | str) -> None:

@@ -15,6 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from loom.project.yaml.limits import composed
 from loom.project.yaml.syntax import reused_anchors, syntax_problem
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.errors import InvalidDefinition, Problem
 
 KeyPath = tuple[str | int, ...]
@@ -121,7 +122,7 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
     if data is None and may_be_empty:
         data = {}
     if not isinstance(data, dict):
-        found = "an empty file" if data is None else f"a {type(data).__name__}"
+        found = "an empty file" if data is None else kind_of(data)
         raise InvalidDefinition([Problem((), found, "keys and values: `name: ...`", file=file, line=1, column=1)])
     return Document(file, data, places, bodies)
 

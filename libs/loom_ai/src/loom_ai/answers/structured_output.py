@@ -17,6 +17,7 @@ from loom_ai.journal.usage import NOTHING, Spent
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
 from loom_ai.wire import finish
 from loom_common.domain.json_values.exact_json import UnfitJson
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.values.per_record import per_record
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
@@ -142,7 +143,7 @@ def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> d
     if (misfit := shape.misfit(output)) is not None:
         raise RecordError(f"The answer does not fit its declared shape ({misfit})", code=INVALID, details=raw(answer))
     if not isinstance(output, dict):
-        words = f"The answer is {type(output).__name__}, not a JSON object"
+        words = f"The answer is {kind_of(output)}, not a JSON object"
         raise RecordError(words, code=INVALID, details=raw(answer))
     fitted: dict[str, Any] = shape.exact(output)
     return fitted

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.values.near import closest
 from loom_common.errors import ConfigurationError
 
@@ -78,7 +79,7 @@ def _json_rows(file: Path) -> list[dict[str, Any]]:
                     continue
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise ConfigurationError(f"{file}:{number}: an answer is a JSON object, not {type(row).__name__}.")
+                    raise ConfigurationError(f"{file}:{number}: an answer is a JSON object, not {kind_of(row)}.")
                 rows.append(row)
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{file}:{number}: {error.msg.lower()}, at column {error.colno}.") from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.duckdb.intervals import duckdb_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
@@ -21,7 +22,6 @@ from loom_connectors.values import (
     UnfitValue,
     bytes_of,
     json_text,
-    kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
@@ -180,13 +180,13 @@ def _interval(value: Any) -> str:
 def _bytes(value: Any) -> str:
     found = bytes_of(value)
     if found is None:
-        raise UnfitValue(f'{kind_word(value)} cannot be loaded into a BLOB: expected {{"$bytes": ...}}.')
+        raise UnfitValue(f'{kind_of(value)} cannot be loaded into a BLOB: expected {{"$bytes": ...}}.')
     return "".join(f"\\x{each:02X}" for each in found)
 
 
 def _bits(value: Any) -> str:
     if not isinstance(value, str):
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into BIT: expected a text of 0 and 1.")
+        raise UnfitValue(f"{kind_of(value)} cannot be loaded into BIT: expected a text of 0 and 1.")
     return value
 
 
@@ -200,7 +200,7 @@ def _refusing(kind: str) -> Write:
 def _list(write: Write) -> Write:
     def written(value: Any) -> Any:
         if not isinstance(value, list):
-            raise UnfitValue(f"{kind_word(value)} cannot be loaded into a list.")
+            raise UnfitValue(f"{kind_of(value)} cannot be loaded into a list.")
         return [None if each is None else write(each) for each in value]
 
     return written
@@ -209,7 +209,7 @@ def _list(write: Write) -> Write:
 def _struct(writes: Mapping[str, Write]) -> Write:
     def written(value: Any) -> Any:
         if not isinstance(value, dict):
-            raise UnfitValue(f"{kind_word(value)} cannot be loaded into a struct: expected an object.")
+            raise UnfitValue(f"{kind_of(value)} cannot be loaded into a struct: expected an object.")
         if strange := next((name for name in value if name not in writes), None):
             raise UnfitValue(f"the struct has no field '{strange}'; its fields are {', '.join(writes)}.")
         return {name: None if (part := value.get(name)) is None else write(part) for name, write in writes.items()}
@@ -220,7 +220,7 @@ def _struct(writes: Mapping[str, Write]) -> Write:
 def _map(write: Write) -> Write:
     def written(value: Any) -> Any:
         if not isinstance(value, dict):
-            raise UnfitValue(f"{kind_word(value)} cannot be loaded into a map: expected an object.")
+            raise UnfitValue(f"{kind_of(value)} cannot be loaded into a map: expected an object.")
         return {name: None if each is None else write(each) for name, each in value.items()}
 
     return written

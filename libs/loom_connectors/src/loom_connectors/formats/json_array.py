@@ -120,7 +120,11 @@ class JsonArrayReader:
             )
         if not start:
             raise SourceError(f"{file.shown} is empty; a JSON file without records is an empty array: `[]`.")
-        raise SourceError(f"{file.shown} is no JSON array: it begins with {start[:20].decode(errors='replace')!r}.")
+        begins = repr(start[:20].decode(errors="replace"))
+        raise SourceError(
+            f"{file.shown} is no JSON array: it begins with {begins}. Correct the file, or say what it is: "
+            "`options: {format: csv}`."
+        )
 
     def _record(self, file: TextFile, number: int, item: _Item, text: bytes) -> ReadRecord:
         if item.fault is not None:

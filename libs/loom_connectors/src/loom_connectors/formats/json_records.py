@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.errors import SourceError
 from loom_connectors.files.format import FilePosition, TextFile
 
@@ -35,7 +36,7 @@ def object_of(text: str) -> dict[str, Any]:
     except UnfitJson as error:
         raise Unfit(error.code, str(error)) from None
     if not isinstance(value, dict):
-        raise Unfit("bad_json", f"{_kind(value)}, expected an object in braces.", 1)
+        raise Unfit("bad_json", f"{kind_of(value)}, expected an object in braces.", 1)
     if text.count("{") + text.count("[") > DEEPEST:
         _see_depth(value.values(), 2)
     return value
@@ -55,11 +56,6 @@ def _unreadable(text: str, error: json.JSONDecodeError) -> Unfit:
     if text.rstrip().endswith("},"):
         words += " The line ends in a comma: JSON Lines has none between objects."
     return Unfit("bad_json", words, error.colno)
-
-
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def see_lines(file: TextFile) -> None:

@@ -10,6 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
 from loom_connectors.values import (
@@ -17,7 +18,6 @@ from loom_connectors.values import (
     UnfitValue,
     bytes_of,
     json_text,
-    kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
@@ -170,7 +170,7 @@ def _moment(digits: int) -> Bind:
 def _bytes(value: Any) -> bytes:
     found = bytes_of(value)
     if found is None:
-        raise UnfitValue(f'{kind_word(value)} cannot be loaded into a column of bytes: expected {{"$bytes": ...}}.')
+        raise UnfitValue(f'{kind_of(value)} cannot be loaded into a column of bytes: expected {{"$bytes": ...}}.')
     return found
 
 
@@ -197,7 +197,7 @@ def _bit(value: Any) -> int:
         return int(value, 2)
     if isinstance(value, int):
         return int(value)
-    raise UnfitValue(f"{kind_word(value)} cannot be loaded into BIT: expected a text of 0 and 1, or a whole number.")
+    raise UnfitValue(f"{kind_of(value)} cannot be loaded into BIT: expected a text of 0 and 1, or a whole number.")
 
 
 _BINDERS: dict[str, Bind] = {

@@ -13,6 +13,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, cast
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
 from loom_connectors.ports.destination import Row
@@ -20,7 +21,6 @@ from loom_connectors.values import (
     UnfitValue,
     bytes_of,
     json_text,
-    kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
@@ -195,7 +195,7 @@ def _bytes(value: Any) -> str:
     if (found := bytes_of(value)) is not None:
         return f"\\x{found.hex()}"
     if isinstance(value, dict | list):
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into bytea.")
+        raise UnfitValue(f"{kind_of(value)} cannot be loaded into bytea.")
     return value_text(value)
 
 
@@ -214,7 +214,7 @@ class _Array:
             return "{" + self.delimiter.join(map(self._element, value)) + "}"
         if isinstance(value, str):
             return value
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into an array: expected a list.")
+        raise UnfitValue(f"{kind_of(value)} cannot be loaded into an array: expected a list.")
 
     def _element(self, value: Any) -> str:
         match value:

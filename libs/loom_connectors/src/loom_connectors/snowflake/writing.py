@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_connectors.ports.destination import Row
 from loom_connectors.sql.warehouse import writing
 from loom_connectors.sql.warehouse.value_texts import (
@@ -22,7 +23,7 @@ from loom_connectors.sql.warehouse.value_texts import (
     truth,
 )
 from loom_connectors.sql.warehouse.writing import Writer, name_and_limits, see_integers
-from loom_connectors.values import UnfitValue, json_text, kind_word
+from loom_connectors.values import UnfitValue, json_text
 
 _MOST_DIGITS = 38
 
@@ -66,7 +67,7 @@ def _json(value: Any) -> str:
 def _part(kind: type, name: str) -> Write:
     def write(value: Any) -> str:
         if not isinstance(value, kind):
-            raise UnfitValue(f"{kind_word(value)} cannot be loaded into a column of type {name}.")
+            raise UnfitValue(f"{kind_of(value)} cannot be loaded into a column of type {name}.")
         return _json(value)
 
     return write

@@ -16,6 +16,7 @@ from typing import Any
 
 from loom_common.domain.json_values import exact_json
 from loom_common.domain.json_values.exact_json import UnfitJson
+from loom_common.domain.json_values.kinds import kind_of
 
 LARGEST = 4 * 1024 * 1024
 """The most characters of a file of examples. It travels with every plan, and all of it is kept in memory."""
@@ -82,7 +83,7 @@ def read_examples(text: str, name: str, schema: Mapping[str, Any] | None) -> tup
 
 def _example(line: int, row: Any, schema: Mapping[str, Any] | None, *, from_text: bool) -> Example | ExampleMistake:
     if not isinstance(row, Mapping):
-        return ExampleMistake(line, f"a {type(row).__name__}", "an object: the fields of an input, and `output`")
+        return ExampleMistake(line, kind_of(row), "an object: the fields of an input, and `output`")
     declared: Mapping[str, Any] = {} if schema is None else schema.get("properties", {})
     if "output" in row:
         output, rest = row["output"], {name: value for name, value in row.items() if name != "output"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.errors import RecordError
 
 LONGEST = 2_000
@@ -70,7 +71,7 @@ class Expression:
         """Tell whether it is true of a record. Raises `RecordError` also where it is neither true nor false."""
         value = self.value(view)
         if not isinstance(value, bool):
-            words = f"`{self.text}` comes to {_kind(value)}, which is neither true nor false"
+            words = f"`{self.text}` comes to {kind_of(value)}, which is neither true nor false"
             raise RecordError(words, code="expression")
         return value
 
@@ -78,7 +79,7 @@ class Expression:
         missing = [name for name in self.reads if name not in view]
         if missing:
             return f"names {', '.join(missing)}, which the record does not have"
-        held = ", ".join(f"{name} is {_kind(view[name])}" for name in self.reads)
+        held = ", ".join(f"{name} is {kind_of(view[name])}" for name in self.reads)
         return f"cannot be computed: {held or 'its values do not fit each other'}"
 
 
@@ -146,9 +147,3 @@ def _parsing(error: Exception) -> str:
     what = found.group(2).partition(" expecting ")[0].removeprefix("Syntax error: ").strip()
     what = what.replace("'<EOF>'", "its end")[:160]
     return f"at character {found.group(1)}: {what}"
-
-
-def _kind(value: Any) -> str:
-    """Return the kind of a value in words; the value itself may be sensitive."""
-    names = {str: "text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
-    return "null" if value is None else names.get(type(value), "an object")

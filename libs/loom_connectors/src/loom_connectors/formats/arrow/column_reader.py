@@ -75,7 +75,8 @@ class ColumnReader:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise SourceError(
-                f"{file.shown} is no {self._kind.name} file, or is cut off: {_first_line(error)}."
+                f"{file.shown} is no {self._kind.name} file, or is cut off: {_first_line(error)}. "
+                "Fetch it again, or say what it is: `options: {format: csv}`."
             ) from error
         file.kept = opened
         return opened

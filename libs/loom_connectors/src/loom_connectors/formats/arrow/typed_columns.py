@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from loom_common.domain.json_values.exact_json import UnfitJson, exact_float
+from loom_common.domain.json_values.kinds import kind_of
 from loom_connectors.formats.arrow.array_buffers import plain_array
 from loom_connectors.values import (
     EMPTY_TEXT,
     UnfitValue,
     bytes_of,
     json_text,
-    kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
 )
@@ -62,7 +62,7 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
 def _lists(values: Sequence[Any], kind: Any) -> Any:
     for value in values:
         if value is not None and not isinstance(value, list):
-            raise UnfitValue(f"{kind_word(value)}, and the column holds lists.")
+            raise UnfitValue(f"{kind_of(value)}, and the column holds lists.")
     inner = _array(list(itertools.chain.from_iterable(value or () for value in values)), kind.value_type)
     ends = list(itertools.accumulate((len(value or ()) for value in values), initial=0))
     nulls = plain_array([value is None for value in values], pa.bool_())
@@ -76,7 +76,7 @@ def _structs(values: Sequence[Any], kind: Any) -> Any:
     known = set(names)
     for value in values:
         if value is not None and not isinstance(value, dict):
-            raise UnfitValue(f"{kind_word(value)}, and the column holds objects.")
+            raise UnfitValue(f"{kind_of(value)}, and the column holds objects.")
         if value is not None and not value.keys() <= known:
             strange = min(value.keys() - known)
             raise UnfitValue(f"an object with '{strange}', and those of the column have {', '.join(names)}.")
@@ -99,7 +99,7 @@ def _integer(value: Any) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UnfitValue(f"{kind_word(value)}{_shown(value)} is no integer.")
+        raise UnfitValue(f"{kind_of(value)}{_shown(value)} is no integer.")
     return value
 
 
@@ -121,7 +121,7 @@ def _single(value: Any) -> float:
 def see_that_it_is_a_number(value: Any) -> None:
     """Raise `UnfitValue` for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnfitValue(f"{kind_word(value)} is no number.")
+        raise UnfitValue(f"{kind_of(value)} is no number.")
 
 
 def _boolean(value: Any) -> bool:
@@ -129,18 +129,18 @@ def _boolean(value: Any) -> bool:
         return value.lower() == "true"
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
-    raise UnfitValue(f"{kind_word(value)}{_shown(value)} is neither true nor false.")
+    raise UnfitValue(f"{kind_of(value)}{_shown(value)} is neither true nor false.")
 
 
 def _decimal(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise UnfitValue(f"{kind_word(value)} is no number.")
+        raise UnfitValue(f"{kind_of(value)} is no number.")
     return str(value).strip()
 
 
 def _moment(value: Any) -> str:
     if not isinstance(value, str):
-        raise UnfitValue(f"{kind_word(value)}{_shown(value)} is no date or time.")
+        raise UnfitValue(f"{kind_of(value)}{_shown(value)} is no date or time.")
     return value
 
 
@@ -148,7 +148,7 @@ def _time(value: Any, unit: str) -> int:
     """Return a time of day as a number of units, or raise `UnfitValue` where it has digits beyond these."""
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise UnfitValue(f"{kind_word(value)}{_shown(value)} is no time of day, as 12:00:00.5 is.")
+        raise UnfitValue(f"{kind_of(value)}{_shown(value)} is no time of day, as 12:00:00.5 is.")
     digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
     fraction = (found[4] or "").rstrip("0")
     if len(fraction) > digits:
@@ -159,7 +159,7 @@ def _time(value: Any, unit: str) -> int:
 
 def _bytes(value: Any) -> bytes:
     if (found := bytes_of(value)) is None:
-        raise UnfitValue(f'{kind_word(value)}, and the column holds bytes: {{"$bytes": "00ff"}}.')
+        raise UnfitValue(f'{kind_of(value)}, and the column holds bytes: {{"$bytes": "00ff"}}.')
     return found
 
 

@@ -96,7 +96,10 @@ class ExcelReader:
             file.stream.seek(0)
             book = calamine.CalamineWorkbook.from_filelike(file.stream)
         except (zipfile.BadZipFile, calamine.CalamineError) as error:
-            raise SourceError(f"{file.shown} is no Excel workbook (.xlsx), or is cut off: {error}.") from error
+            raise SourceError(
+                f"{file.shown} is no Excel workbook (.xlsx), or is cut off: {str(error).rstrip('.')}. Fetch it again, "
+                "or say what it is: `options: {format: csv}`."
+            ) from error
         names = book.sheet_names
         if isinstance(wanted, int) and 1 <= wanted <= len(names):
             return book.get_sheet_by_index(wanted - 1)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from loom_common.domain.json_values.kinds import kind_of
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
 from loom_connectors.values import (
     UnfitValue,
     bytes_of,
-    kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_decimals,
     single,
@@ -143,7 +143,7 @@ def hex_bytes(length: int) -> Write:
     def write(value: Any) -> str:
         found = bytes_of(value)
         if found is None:
-            raise UnfitValue(f'{kind_word(value)} cannot be loaded into a column of bytes: expected {{"$bytes": ...}}.')
+            raise UnfitValue(f'{kind_of(value)} cannot be loaded into a column of bytes: expected {{"$bytes": ...}}.')
         if len(found) > length:
             raise UnfitValue(f"the value has {len(found)} bytes, and the column keeps {length}.")
         return found.hex()
