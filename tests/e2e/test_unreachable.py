@@ -113,6 +113,6 @@ async def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
 
 
 async def test_a_simulated_model_listens_nowhere_where_no_address_is_named(tmp_path):
-    ended = await loom(tmp_path, "simulate-model", "--host", "", "--port", "0")
+    ended = await (await Command.begin(tmp_path, "simulate-model", "--host", "", "--port", "0")).end(seconds=10)
     assert ended.code == 2
     assert "it is empty: name an address" in " ".join(re.sub(r"[^\x00-\x7f]", " ", ended.err).split())

@@ -93,10 +93,15 @@ class Command:
         """Send Ctrl-C, or another signal."""
         self._process.send_signal(number)
 
-    async def end(self) -> Ended:
-        """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened."""
-        async with within(PATIENCE):
-            out, err = await self._ending
+    async def end(self, seconds: float = PATIENCE) -> Ended:
+        """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened. One that goes on is
+        killed, and fails the test."""
+        try:
+            async with within(seconds, "the command's end"):
+                out, err = await asyncio.shield(self._ending)
+        except AssertionError as late:
+            self._process.kill()
+            raise AssertionError(f"{late} It said: {self._process.err.decode(errors='replace')}") from None
         code = self._process.returncode
         assert code is not None
         if self._watch is not None:
