@@ -46,12 +46,25 @@ class Database:
         return [LoadResult(len(each.rows)) for each in batches]
 
 
-async def load_all(database, *batches):
+async def begun(database, transactions=1):
+    """Wait until so many transactions have begun."""
+    async with within(10, f"transaction {transactions}"):
+        while len(database.transactions) < transactions:
+            await asyncio.sleep(0)
+
+
+async def load_all(database, *batches, alone=0):
+    """Load batches that come at the same time, while the first ones are written, so many each by itself."""
     group = GroupCommit(database.write)
-    loads = [asyncio.create_task(group.load(each)) for each in batches]
+    loads = []
+    for number in range(alone):
+        loads.append(asyncio.create_task(group.load(batches[number])))
+        await begun(database, number + 1)
+    loads += [asyncio.create_task(group.load(each)) for each in batches[alone:]]
     await asyncio.sleep(0)
     database.free.set()
-    return await asyncio.gather(*loads, return_exceptions=True)
+    async with asyncio.timeout(10):
+        return await asyncio.gather(*loads, return_exceptions=True)
 
 
 async def test_why_batches_are_loaded_one_by_one_is_told_as_a_warning_once():
@@ -82,18 +95,60 @@ async def test_what_a_driver_says_may_hold_values_and_is_not_written_down():
 
 async def test_what_comes_while_a_transaction_runs_shares_the_next():
     database = Database()
-    results = await load_all(database, batch(0), batch(1, rows=2), batch(2, rows=3))
+    results = await load_all(database, batch(0), batch(1, rows=2), batch(2, rows=3), alone=1)
     assert results == [LoadResult(1), LoadResult(2), LoadResult(3)]
     assert database.transactions == [["batch-0"], ["batch-1", "batch-2"]]
+
+
+async def test_what_comes_within_some_turns_of_the_event_loop_is_written_together():
+    database = Database()
+    database.free.set()
+    group = GroupCommit(database.write)
+
+    async def load_after(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await group.load(batch(turns))
+
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*map(load_after, range(4)))
+        last = await group.load(batch(4))
+    assert [*results, last] == [LoadResult(1)] * 5
+    assert database.transactions == [[f"batch-{number}" for number in range(4)], ["batch-4"]]
+
+
+async def test_rows_that_are_enough_for_a_transaction_wait_for_no_others():
+    database = Database()
+    group = GroupCommit(database.write)
+    loads = [asyncio.create_task(group.load(batch(number, rows=MOST_ROWS // 2))) for number in range(2)]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert database.transactions == [["batch-0", "batch-1"]]
+    database.free.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*loads)
+
+
+async def test_a_batch_that_waits_for_others_is_not_written_after_the_end():
+    database = Database()
+    group = GroupCommit(database.write)
+    loading = asyncio.create_task(group.load(batch(0)))
+    await asyncio.sleep(0)
+    await group.close()
+    async with asyncio.timeout(10):
+        (ended,) = await asyncio.gather(loading, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    assert database.transactions == []
 
 
 async def test_many_rows_do_not_wait_for_the_transaction_before():
     database = Database()
     group = GroupCommit(database.write)
-    loads = [asyncio.create_task(group.load(batch(number, rows=MOST_ROWS // 2))) for number in range(3)]
-    async with within(10, "a second transaction"):
-        while len(database.transactions) < 2:
-            await asyncio.sleep(0)
+    first, *others = [batch(number, rows=MOST_ROWS // 2) for number in range(3)]
+    loads = [asyncio.create_task(group.load(first))]
+    await begun(database)
+    loads += [asyncio.create_task(group.load(each)) for each in others]
+    await begun(database, 2)
     assert database.transactions == [["batch-0"], ["batch-1", "batch-2"]]
     database.free.set()
     await asyncio.gather(*loads)
@@ -154,14 +209,15 @@ async def test_a_batch_at_fault_fails_alone():
 async def test_the_same_batch_is_never_twice_in_a_transaction():
     database = Database()
     await load_all(database, batch(0), batch(1), batch(1), batch(1))
-    assert database.transactions == [["batch-0"], ["batch-1"], ["batch-1"], ["batch-1"]]
+    assert database.transactions == [["batch-0", "batch-1"], ["batch-1"], ["batch-1"]]
 
 
 async def test_a_transaction_that_nobody_waits_for_is_ended():
     database = Database()
     group = GroupCommit(database.write)
-    loads = [asyncio.create_task(group.load(batch(number))) for number in range(2)]
-    await asyncio.sleep(0)
+    loads = [asyncio.create_task(group.load(batch(0)))]
+    await begun(database)
+    loads.append(asyncio.create_task(group.load(batch(1))))
     await asyncio.sleep(0)
     for load in loads:
         load.cancel()

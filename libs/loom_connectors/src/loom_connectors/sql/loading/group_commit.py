@@ -1,8 +1,9 @@
 """Loads batches that come at the same time in one transaction, because a transaction costs more than the rows of a
 batch.
 
-A batch that comes while nothing is written is written at once, alone. Those that come meanwhile wait for its end, and
-are then written together. Where that fails, each is written alone, so that only the batch at fault fails.
+A batch that comes while nothing is written is written at once, with those that were delivered with it. Those that come
+meanwhile wait for its end, and are then written together. Where that fails, each is written alone, so that only the
+batch at fault fails.
 
 Where one transaction at a time can write, and fewer batches wait than it had, the next one waits for a moment for those
 that come in their place: without that, every second transaction would have the first of them alone."""
@@ -21,6 +22,9 @@ MOST_ROWS = 1_000
 """So many rows do not wait for the transaction before: they are written beside it."""
 AT_ONCE = 4
 """The number of transactions at the same time."""
+TURNS = 10
+"""Says for how many turns of the event loop a batch waits for others where nothing is written: no longer than it takes
+to handle those that came from the broker in the same moment. Without that, the first of them would be written alone."""
 MOST_ROWS_OF_ONE = 4_000
 """The most rows of a transaction where one at a time can write."""
 REFILL_SECONDS = 0.005
@@ -85,6 +89,9 @@ class GroupCommit:
         """`one_writes` says that one transaction at a time can write: then none begins beside another."""
         self._write = write
         self._at_once, self._most_rows = (1, MOST_ROWS_OF_ONE) if one_writes else (AT_ONCE, MOST_ROWS)
+        self._turns = 0 if one_writes else TURNS
+        self._next_turn: asyncio.Handle | None = None
+        """Is the turn of the event loop for which batches wait, where nothing is written."""
         self._refills = one_writes
         self._refill: asyncio.TimerHandle | None = None
         self._expected = 0
@@ -97,7 +104,10 @@ class GroupCommit:
         """Return what became of the batch. Raises what `write` raises for it."""
         waiting = _Waiting(batch)
         self._waiting.append(waiting)
-        self._begin_groups()
+        if self._groups:
+            self._begin_groups()
+        elif self._next_turn is None:
+            self._begin_after(self._turns)
         try:
             return await waiting.result
         finally:
@@ -107,12 +117,24 @@ class GroupCommit:
                 self._waiting.remove(waiting)
 
     async def close(self) -> None:
-        """End what is being written."""
+        """End what is being written, and what waits to be."""
         self._end_refill()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            for each in self._waiting:
+                each.result.cancel()
         tasks = [group.task for group in self._groups]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin_after(self, turns: int) -> None:
+        """Begin groups after so many turns of the event loop, or as soon as there are rows enough for one."""
+        if turns and not self._are_enough():
+            self._next_turn = asyncio.get_running_loop().call_soon(self._begin_after, turns - 1)
+        else:
+            self._next_turn = None
+            self._begin_groups()
 
     def _begin_groups(self) -> None:
         if self._refill is not None:
@@ -137,8 +159,9 @@ class GroupCommit:
 
     def _has_room(self) -> bool:
         """Tell whether what waits is written beside the transactions that are under way."""
-        if len(self._groups) >= self._at_once:
-            return False
+        return len(self._groups) < self._at_once and self._are_enough()
+
+    def _are_enough(self) -> bool:
         return sum(len(each.batch.rows) for each in self._waiting) >= self._most_rows
 
     def _ended(self, group: _Group, _: asyncio.Task[None]) -> None:
