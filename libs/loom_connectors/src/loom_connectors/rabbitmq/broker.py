@@ -14,7 +14,9 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
 )
 
-from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
+from loom_common.adapters.amqp.channel import AmqpPublishingChannel
+from loom_common.adapters.amqp.connection import LOST, AmqpConnection
+from loom_common.adapters.amqp.uninterrupted import cancelled_by_us
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError
 from loom_connectors.rabbitmq.address import Address
 
@@ -35,14 +37,21 @@ class Broker:
         self._connection: AmqpConnection | None = None
         self._opening = asyncio.Lock()
 
-    async def channel(self, *, confirms: bool = False) -> aiormq.Channel:
+    async def channel(self) -> aiormq.Channel:
         """Open a channel. Raises `AccessRefused`, `DependencyUnavailable`, and one of `LOST`."""
+        return await (await self._opened()).channel(patience=_PATIENCE_SECONDS)
+
+    async def publishing_channel(self) -> AmqpPublishingChannel:
+        """Open a channel with confirms. Raises what `channel` raises."""
+        return await (await self._opened()).publishing_channel(patience=_PATIENCE_SECONDS)
+
+    async def _opened(self) -> AmqpConnection:
         async with self._opening:
             if self._connection is None:
                 self._connection = await AmqpConnection.open(
                     self._url, name="loom", patience=_PATIENCE_SECONDS, named_by=self._section
                 )
-        return await self._connection.channel(confirms=confirms, patience=_PATIENCE_SECONDS)
+            return self._connection
 
     @asynccontextmanager
     async def errand(self, what: str, permission: str) -> AsyncIterator[aiormq.Channel]:

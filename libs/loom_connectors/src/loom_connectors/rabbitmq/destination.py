@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, PublishError
 
-from loom_common.adapters.amqp.channel import AmqpPublishingChannel, Failures
+from loom_common.adapters.amqp.channel import Failures
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.errors import DependencyUnavailable, DestinationError
 from loom_common.ports.bus import Wire
@@ -135,7 +135,7 @@ class ExchangeDestination:
         return failed
 
     async def _sent(self, messages: list[Wire]) -> Failures:
-        outlet = AmqpPublishingChannel(await self._broker.channel(confirms=True))
+        outlet = await self._broker.publishing_channel()
         try:
             failures = await outlet.send(messages)
         finally:

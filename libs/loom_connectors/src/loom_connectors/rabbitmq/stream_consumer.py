@@ -16,8 +16,8 @@ from typing import Any
 import aiormq
 from aiormq.abc import DeliveredMessage
 
-from loom_common.adapters.amqp.connection import LOST, cancelled_by_us
-from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.adapters.amqp.connection import LOST
+from loom_common.adapters.amqp.uninterrupted import cancelled_by_us, uninterrupted
 from loom_common.domain.definition.streams.settings import Pace
 from loom_connectors.rabbitmq.broker import Broker
 

@@ -26,8 +26,9 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
-from loom_common.adapters.amqp.socket_writes import GatheringTransport
-from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.adapters.amqp.channel import AmqpPublishingChannel
+from loom_common.adapters.amqp.socket_writes import GatheringTransport, GatheringWriter
+from loom_common.adapters.amqp.uninterrupted import cancelled_by_us, uninterrupted
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable
 
@@ -44,12 +45,6 @@ RECONNECT_EVERY = 1.0
 """The number of seconds between attempts to reconnect."""
 
 
-def cancelled_by_us() -> bool:
-    """Say whether the `CancelledError` that is being handled is a cancellation of this task."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 class _Connection(RobustConnection):
     """Passes on to aiormq how the socket is opened, which aio-pika has no parameter for."""
 
@@ -63,8 +58,11 @@ class AmqpConnection:
     """Keeps a connection to the broker, which is opened again when it is lost. `place` is its address without
     secrets."""
 
-    def __init__(self, connection: RobustConnection, place: str, user: str = "guest") -> None:
+    def __init__(
+        self, connection: RobustConnection, sockets: GatheringTransport, place: str, user: str = "guest"
+    ) -> None:
         self._connection = connection
+        self._sockets = sockets
         self.place = place
         self.user = user
         """Is the broker's user."""
@@ -87,11 +85,12 @@ class AmqpConnection:
             raise ConfigurationError(
                 f"The broker's address {place} cannot be read; expected amqp://user:password@host/."
             )
+        sockets = GatheringTransport()
         connection = _Connection(
             address,
             client_properties={"connection_name": name},
             reconnect_interval=RECONNECT_EVERY,
-            transport_factory=GatheringTransport(),
+            transport_factory=sockets,
         )
         try:
             await connection.connect(timeout=patience)
@@ -101,7 +100,7 @@ class AmqpConnection:
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, place, address.user or "guest")
+        return cls(connection, sockets, place, address.user or "guest")
 
     @property
     def connected(self) -> bool:
@@ -133,20 +132,31 @@ class AmqpConnection:
                 f"RabbitMQ at {self.place} broke off: {error}. Check that it runs and try again."
             ) from error
 
-    async def channel(self, *, confirms: bool = False, patience: float | None = None) -> aiormq.Channel:
+    async def channel(self, *, patience: float | None = None) -> aiormq.Channel:
         """Open a channel. Where the connection is down, it waits until it is back.
 
         Raises what `wait_until_connected` raises, and one of `LOST` when the connection breaks meanwhile."""
+        channel, _ = await self._channel(patience, confirms=False)
+        return channel
+
+    async def publishing_channel(
+        self, *, user: str | None = None, patience: float | None = None
+    ) -> AmqpPublishingChannel:
+        """Open a channel with confirms, as `channel` opens one. Requests on it name `user` as their sender."""
+        channel, writer = await self._channel(patience, confirms=True)
+        return AmqpPublishingChannel(channel, writer, user)
+
+    async def _channel(self, patience: float | None, *, confirms: bool) -> tuple[aiormq.Channel, GatheringWriter]:
         await self.wait_until_connected(patience)
-        transport = self._connection.transport
-        if transport is None:
+        transport, writer = self._connection.transport, self._sockets.writer
+        if transport is None or writer is None:
             raise ConnectionError(f"the connection to {self.place} was lost")
         channel = await uninterrupted(
             transport.connection.channel(publisher_confirms=confirms, on_return_raises=True),
             undo=lambda opened: opened.close(),
         )
         assert isinstance(channel, aiormq.Channel)
-        return channel
+        return channel, writer
 
     async def wait_until_connected(self, patience: float | None = None) -> None:
         """Return once the connection is there. Raises `DependencyUnavailable` when it is closed, or not back within

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, PublishError
 
 from loom_common.adapters.amqp.channel import AmqpPublishingChannel, Failures
-from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
+from loom_common.adapters.amqp.connection import LOST, AmqpConnection
+from loom_common.adapters.amqp.uninterrupted import cancelled_by_us
 from loom_common.adapters.bus_errors import no_exchange, unroutable
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
 from loom_common.ports.bus import Wire
@@ -83,7 +84,7 @@ class AmqpPublisher:
             await asyncio.sleep(next(pauses))
 
     async def _channel(self, patience: float) -> AmqpPublishingChannel:
-        return AmqpPublishingChannel(await self._link.channel(confirms=True, patience=patience), self._user)
+        return await self._link.publishing_channel(user=self._user, patience=patience)
 
     async def _on_shared_channel(self, messages: list[Wire], patience: float) -> Failures:
         try:

@@ -6,6 +6,7 @@ wake the broker, which then reads a part of what is sent to it together and pass
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
@@ -21,12 +22,16 @@ class GatheringWriter(asyncio.StreamWriter):
         transport, self._turns = opened.transport, asyncio.get_running_loop()
         super().__init__(transport, transport.get_protocol(), reader, self._turns)
         self._opened = opened
-        self._held: list[bytes] = []
+        self._held: list[bytes | bytearray | memoryview] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writelines((bytes(data),))
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Hold what must not change any more: it is not copied."""
         if not self._held:
             self._turns.call_soon(self._send)
-        self._held.append(bytes(data))
+        self._held.extend(data)
 
     def write_eof(self) -> None:
         self._send()
@@ -43,13 +48,17 @@ class GatheringWriter(asyncio.StreamWriter):
     def _send(self) -> None:
         held, self._held = self._held, []
         if held and not self.is_closing():  # where the connection is lost, the reader says so
-            self.writelines(held)
+            super().writelines(held)
 
 
 class GatheringTransport(TransportFactory):
     """Opens connections that gather what is written to them, with TLS where the address is one of `amqps`."""
 
+    writer: GatheringWriter | None = None
+    """Writes to the connection that was opened last."""
+
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         opening = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await opening.create(url, **kwargs)
-        return reader, GatheringWriter(writer, reader)
+        self.writer = GatheringWriter(writer, reader)
+        return reader, self.writer

@@ -11,10 +11,10 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from loom_common.adapters.amqp.acknowledgements import Acknowledgements
-from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
+from loom_common.adapters.amqp.connection import LOST, AmqpConnection
 from loom_common.adapters.amqp.delivery import AmqpDelivery
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
-from loom_common.adapters.amqp.uninterrupted import uninterrupted
+from loom_common.adapters.amqp.uninterrupted import cancelled_by_us, uninterrupted
 from loom_common.adapters.bus_errors import at_least_one, topology_missing
 from loom_common.errors import LoomError
 from loom_common.logs.logger import log

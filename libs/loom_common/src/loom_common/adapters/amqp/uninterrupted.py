@@ -15,6 +15,12 @@ _running: set[asyncio.Task[Any]] = set()
 """Tasks are held here, because the event loop keeps only weak references to them."""
 
 
+def cancelled_by_us() -> bool:
+    """Say whether the `CancelledError` that is being handled is a cancellation of this task."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def uninterrupted(work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
     """Return the result of `work`, or raise what it raises.
 
