@@ -128,7 +128,7 @@ async def test_lines_are_counted_before_a_piece(tmp_path):
 async def test_a_record_that_is_too_long_keeps_the_file_together(tmp_path, monkeypatch):
     content = ("id,text\n" + ROW * 20 + f'1,"{"x" * 500}\n"\n' + ROW * 20).encode()
     assert await pieces_of(tmp_path, content, 4) == 4
-    monkeypatch.setattr("loom_connectors.formats.csv_starts.LONGEST_LINE", 900)
+    monkeypatch.setattr("loom_connectors.formats.csv_reading.starts.LONGEST_LINE", 900)
     assert await pieces_of(tmp_path, content, 4) == 1
 
 

@@ -52,7 +52,7 @@ async def test_a_declared_encoding_is_used(tmp_path):
 
 async def test_an_endless_line_is_kept_in_part_and_the_next_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(text_lines, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(text_lines, "_PIECE", 250)
+    monkeypatch.setattr(text_lines, "LONGEST_PIECE", 250)
     records = await read(tmp_path, b'{"a": "' + b"x" * 5000 + b'"}\n{"a": "b"}\n')
     assert [record.error and record.error.code for record in records] == ["line_too_long", None]
     assert [record.position for record in records] == ["line 1", "line 2"]

@@ -48,14 +48,14 @@ def test_lines_are_the_same_however_many_are_given_together(pieces, form, counts
 @given(st.lists(PIECES, max_size=40), st.lists(st.integers(1, 9), max_size=9))
 def test_a_line_of_several_pieces_is_given_whole(pieces, counts):
     content = b"".join(pieces)
-    usual = text_lines._PIECE
+    usual = text_lines.LONGEST_PIECE
     whole = one_by_one(content, Encoding("utf-8", 0, b"\n"))
-    text_lines._PIECE = 4
+    text_lines.LONGEST_PIECE = 4
     try:
         assert together(content, Encoding("utf-8", 0, b"\n"), counts) == whole
         assert one_by_one(content, Encoding("utf-8", 0, b"\n")) == whole
     finally:
-        text_lines._PIECE = usual
+        text_lines.LONGEST_PIECE = usual
 
 
 def test_no_more_lines_are_read_than_are_wanted():
@@ -69,7 +69,7 @@ def test_no_more_lines_are_read_than_are_wanted():
 
 
 def test_a_line_that_is_too_long_is_cut_and_told_and_its_neighbours_are_given(monkeypatch):
-    monkeypatch.setattr(text_lines, "_PIECE", 4)
+    monkeypatch.setattr(text_lines, "LONGEST_PIECE", 4)
     monkeypatch.setattr(text_lines, "LONGEST_LINE", 16)
     monkeypatch.setattr(text_lines, "_KEPT", 3)
     content, encoding = b"a\n" + b"x" * 50 + b"\nb\n", Encoding("utf-8", 0, b"\n")

@@ -16,7 +16,7 @@ LONGEST_LINE = 16 * 1024 * 1024
 """The number of bytes of a line that are held in memory. A longer one is no record."""
 _KEPT = 64 * 1024
 """The number of characters that are kept of a line that is too long."""
-_PIECE = 64 * 1024
+LONGEST_PIECE = 64 * 1024
 """The most bytes of a line that are read at once."""
 _TOGETHER = 256
 """The most lines that are given together."""
@@ -76,7 +76,18 @@ def encoding_of(head: bytes, declared: str | None) -> Encoding:
 class Lines:
     """Gives lines of text, one by one or several together. `offset` and `number` speak of those that were passed."""
 
-    __slots__ = ("_codec", "_given", "_newline", "_shown", "_stream", "longest", "number", "offset", "trouble")
+    __slots__ = (
+        "_codec",
+        "_given",
+        "_newline",
+        "_pieces",
+        "_shown",
+        "_stream",
+        "longest",
+        "number",
+        "offset",
+        "trouble",
+    )
 
     def __init__(self, stream: BinaryIO, encoding: Encoding, shown: str, offset: int, number: int) -> None:
         """Starts at byte `offset`, which follows line `number` (counted from 1; 0 at the start)."""
@@ -94,7 +105,7 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         """Give one line after the other. Each is passed as it is given."""
-        pieces = self._pieces()
+        pieces = self._pieces = self._read_pieces()
         for piece in pieces:
             text = self._line(piece, pieces)
             self.pass_to(self.number + 1)
@@ -103,14 +114,27 @@ class Lines:
     def together(self, wanted: Callable[[], int]) -> Iterator[Sequence[str]]:
         """Give at most as many lines together as are `wanted`, which is asked before they are read, so that nothing is
         read ahead; a line near one with which something is wrong by itself. They are passed by `pass_to`."""
-        pieces = self._pieces()
-        while read := list(islice(pieces, min(wanted(), _TOGETHER))):
-            if (texts := self._sound(read)) is not None:
-                yield texts
-            else:
-                waiting = iter(read)
-                for piece in waiting:
-                    yield (self._line(piece, chain(waiting, pieces)),)
+        for read in self.read(wanted):
+            yield from self.texts(read)
+
+    def read(self, wanted: Callable[[], int]) -> Iterator[Sequence[bytes]]:
+        """Read lines as `together` does. What is read is then to be given in its order: as `texts`, or as `whole`."""
+        self._pieces = self._read_pieces()
+        while read := list(islice(self._pieces, min(wanted(), _TOGETHER))):
+            yield read
+
+    def texts(self, read: Sequence[bytes]) -> Iterator[Sequence[str]]:
+        """Give lines that were read, all or the first of them, as text."""
+        if (texts := self._sound(read)) is not None:
+            yield texts
+        else:
+            waiting = iter(read)
+            for piece in waiting:
+                yield (self._line(piece, chain(waiting, self._pieces)),)
+
+    def give(self, read: Sequence[bytes]) -> None:
+        """Give lines that were read as they are, of which none is longer than `LONGEST_PIECE`."""
+        self._given += map(len, read)
 
     def pass_to(self, number: int) -> None:
         """Pass the lines up to this one, which were given before."""
@@ -119,17 +143,17 @@ class Lines:
         del self._given[:passed]
         self.number = number
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _read_pieces(self) -> Iterator[bytes]:
         """Return the lines as bytes, a long one in several pieces."""
         if self._newline == b"\n":
-            return iter(partial(self._stream.readline, _PIECE), b"")
+            return iter(partial(self._stream.readline, LONGEST_PIECE), b"")
         return _split(self._stream, self._newline)
 
     def _sound(self, read: Sequence[bytes]) -> Sequence[str] | None:
         """Return these lines as text; None where one of them is not whole, or something is wrong with it."""
         sizes = list(map(len, read))
         longest = max(sizes)
-        if longest >= _PIECE:
+        if longest >= LONGEST_PIECE:
             return None
         codec = self._codec
         try:
@@ -163,7 +187,7 @@ class Lines:
 
     def _whole(self, piece: bytes, pieces: Iterator[bytes]) -> bytes:
         """Return a line whole, or as much of it as is held in memory."""
-        if len(piece) < _PIECE or piece.endswith(self._newline):
+        if len(piece) < LONGEST_PIECE or piece.endswith(self._newline):
             return piece
         read, size = [piece], len(piece)
         for each in pieces:
@@ -200,14 +224,14 @@ def _rest_of_line(pieces: Iterator[bytes], newline: bytes) -> int:
 def _split(stream: BinaryIO, newline: bytes) -> Iterator[bytes]:
     """Split lines that end in something else than one line feed byte, a long one in pieces."""
     buffer = b""
-    while chunk := stream.read(_PIECE):
+    while chunk := stream.read(LONGEST_PIECE):
         buffer += chunk
         start = 0
         while (end := _end_of_line(buffer, newline, start)) >= 0:
             yield buffer[start:end]
             start = end
         buffer = buffer[start:]
-        if len(buffer) >= _PIECE:
+        if len(buffer) >= LONGEST_PIECE:
             yield buffer
             buffer = b""
     if buffer:

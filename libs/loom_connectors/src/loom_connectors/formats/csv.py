@@ -8,10 +8,10 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from loom_connectors.files.format import FileSourceOptions, TextOptions
-from loom_connectors.formats.csv_broken import Dialect
-from loom_connectors.formats.csv_header import twice
 from loom_connectors.formats.csv_parts import CsvWriter
-from loom_connectors.formats.csv_records import CsvReader
+from loom_connectors.formats.csv_reading.broken import Dialect
+from loom_connectors.formats.csv_reading.header import twice
+from loom_connectors.formats.csv_reading.records import CsvReader
 from loom_connectors.options import options_of
 
 

@@ -16,9 +16,9 @@ from loom_connectors.files.existing_file import READ_THROUGH, line_is_open, open
 from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.files.text_lines import without_mark
-from loom_connectors.formats.csv_broken import Dialect
-from loom_connectors.formats.csv_header import header_of
-from loom_connectors.formats.csv_records import CsvReader
+from loom_connectors.formats.csv_reading.broken import Dialect
+from loom_connectors.formats.csv_reading.header import header_of
+from loom_connectors.formats.csv_reading.records import CsvReader
 from loom_connectors.formats.csv_writing import Cells, cell, header_line, lines_of, rows_of
 from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.columns import columns_of, unknown_everywhere

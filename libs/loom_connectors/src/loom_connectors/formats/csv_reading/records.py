@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,10 +11,12 @@ from loom_common.domain.checks.repairs import MEND, SURPLUS, damaged
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.files.format import FilePosition, TextFile
-from loom_connectors.formats.csv_broken import Dialect, extent
-from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
-from loom_connectors.formats.csv_rows import data_maker
-from loom_connectors.formats.csv_starts import record_starts
+from loom_connectors.formats.csv_reading.broken import Dialect, extent
+from loom_connectors.formats.csv_reading.header import TOO_LONG, Header, header_of, reader, told
+from loom_connectors.formats.csv_reading.page import PageLines
+from loom_connectors.formats.csv_reading.plain import Divided, PlainLines
+from loom_connectors.formats.csv_reading.rows import data_maker
+from loom_connectors.formats.csv_reading.starts import record_starts
 from loom_connectors.options import closest
 from loom_connectors.ports.source import ReadRecord
 
@@ -83,26 +85,20 @@ class CsvReader:
     ) -> tuple[FilePosition, csv.Error | None]:
         """Append records up to `limit`. Returns the mark after them, and why the next is none, where that is so."""
         made, width, prefix = data_maker(header.columns), len(header.columns), f"{file.prefix}line "
-        null, longest = self._null, self._max_field
-        lines, before = file.rest(mark), mark.line
-        line, stuck = before + 1, None
-        safe = 0  # a record of so many lines can have no field that is too long, nor is anything wrong with its lines
+        null, longest, lines = self._null, self._max_field, file.rest(mark)
 
-        def wanted() -> int:
-            lines.pass_to(line - 1)
-            return limit - len(records)  # a record has a line at least
+        def records_of(line: int, found: Divided) -> list[ReadRecord]:
+            rows = [self._nulled(row) for row in found.rows] if null else found.rows
+            places = [f"{prefix}{line + at}" for at in found.starts]
+            return [ReadRecord(place, made(*row)) for place, row in zip(places, rows, strict=True)]
 
-        def given() -> Iterator[Sequence[str]]:
-            nonlocal safe
-            for texts in lines.together(wanted):
-                safe = longest // lines.longest if lines.trouble is None else 0
-                yield texts
-
-        table = reader(chain.from_iterable(given()), header.dialect)
+        plain = PlainLines(header.dialect, file.encoding, width, longest)
+        page = PageLines(lines, plain, records, limit, longest=longest, made=records_of)
+        table, stuck = reader(chain.from_iterable(page.given()), header.dialect), None
         try:
             for fields in table:
-                after = before + table.line_num + 1
-                if len(fields) != width or after - line > safe:
+                line, after = page.line, page.before + table.line_num + 1
+                if len(fields) != width or after - line > page.safe:
                     if fields and max(map(len, fields)) > longest:
                         stuck = csv.Error(TOO_LONG)
                         break
@@ -112,12 +108,12 @@ class CsvReader:
                 else:
                     values = self._nulled(fields) if null else fields
                     records.append(ReadRecord(f"{prefix}{line}", made(*values)))
-                line = after
+                page.line = after
                 if len(records) >= limit:
                     break
         except csv.Error as error:
             stuck = error
-        lines.pass_to(line - 1)
+        lines.pass_to(page.line - 1)
         return FilePosition(lines.offset, lines.number), stuck
 
     def _keep_back(

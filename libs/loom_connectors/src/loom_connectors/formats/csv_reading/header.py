@@ -13,7 +13,7 @@ from typing import Protocol
 from loom_common.errors import SourceError
 from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.files.text_lines import Lines
-from loom_connectors.formats.csv_broken import Dialect, Fault
+from loom_connectors.formats.csv_reading.broken import Dialect, Fault
 
 _DELIMITERS = ",;\t|"
 _RARE_DELIMITERS = ",;\t|:^~\x01\x1f"

@@ -3,7 +3,7 @@
 A line feed within quotes ends no record. Where every quote stands as it should, whether a place is within quotes
 follows from the number of quotes before it. So all quotes of the file are looked at: each that opens a field must
 follow a delimiter or a line end, and each that closes one must precede them. Where one does not, reading may take
-another way through the file (`csv_broken.py`), and nothing is told."""
+another way through the file (`broken.py`), and nothing is told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.files.line_starts import LineTooLong, line_starts, whole_lines
 from loom_connectors.files.text_lines import LONGEST_LINE
-from loom_connectors.formats.csv_broken import Dialect
+from loom_connectors.formats.csv_reading.broken import Dialect
 
 _FEED = b"\n"
 
