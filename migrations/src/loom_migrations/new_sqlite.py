@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
+from loom_common.put_off import put_off
+
 FILE = Path(__file__).parent / "newest_on_sqlite.sql"
 _SET_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
 
@@ -37,5 +39,8 @@ def is_new(connection: Connection) -> bool:
 
 def make(connection: Connection) -> None:
     """Make all tables as the newest migration leaves them."""
-    for each in statements():
-        connection.exec_driver_sql(each)
+    *before, last = statements()
+    with put_off(connection):
+        for each in before:
+            connection.exec_driver_sql(each)
+    connection.exec_driver_sql(last)

@@ -23,6 +23,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from loom_common import poolers
 from loom_common.bulk_insert import BulkInsert
+from loom_common.put_off import commit_with_next, put_off, short_with_next
 
 WRITES = "loom_writes"
 """Names the option of a connection whose transaction was begun in order to write."""
@@ -99,19 +100,6 @@ def ping_before_use(engine: AsyncEngine, after: float = 0.0) -> None:
             raise InvalidatePoolError("the connection was lost while it was idle") from error
 
 
-def _commit_with_next(connection: Connection) -> None:
-    """Have the transaction committed in the same step in which the next statement is carried out, where the driver's
-    connection can."""
-    if (commit := getattr(connection.connection.driver_connection, "commit_with_next", None)) is not None:
-        commit()
-
-
-def _short_with_next(connection: Connection) -> None:
-    """Have the next statement carried out in the event loop's thread, where the driver's connection can."""
-    if (short := getattr(connection.connection.driver_connection, "short_with_next", None)) is not None:
-        short()
-
-
 class AsyncEngine:
     """Gives connections to a database from a pool."""
 
@@ -152,7 +140,7 @@ class AsyncEngine:
 
     def _carried_out(self, statement: Executable, parameters: Parameters | None) -> Sequence[Row[Any]]:
         with self.sync_engine.connect() as connection:
-            _commit_with_next(connection)
+            commit_with_next(connection)
             result = connection.execute(statement, parameters)
             rows = result.all() if result.returns_rows else ()
             connection.commit()
@@ -161,9 +149,9 @@ class AsyncEngine:
     def _inserted(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]], short: bool) -> None:  # noqa: FBT001
         with self.sync_engine.connect() as connection:
             values = insert.values(connection.dialect, rows)
-            _commit_with_next(connection)
+            commit_with_next(connection)
             if short:
-                _short_with_next(connection)
+                short_with_next(connection)
             connection.exec_driver_sql(insert.sql(connection.dialect), values)
             connection.commit()
 
@@ -245,16 +233,36 @@ class AsyncConnection:
         """Carry out a statement, and take all its rows."""
         return await greenlet_spawn(self.sync_connection.execute, statement, parameters)
 
+    async def execute_later(self, statement: Executable, parameters: Parameters | None = None) -> None:
+        """Carry out a statement of this transaction whose result nobody asks for, at the latest with its next one, or
+        with its commit, which raises what this one would."""
+        await greenlet_spawn(self._executed_later, statement, parameters)
+
+    def _executed_later(self, statement: Executable, parameters: Parameters | None) -> None:
+        with put_off(self.sync_connection):
+            self.sync_connection.execute(statement, parameters)
+
     def commit_with_next(self) -> None:
         """Have the transaction committed by the next statement, which is its last, where the driver's connection can.
         The end of the block commits it elsewhere."""
-        _commit_with_next(self.sync_connection)
+        commit_with_next(self.sync_connection)
 
     async def insert_many(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows as part of this transaction, by a statement that is compiled once for all rows."""
         connection = self.sync_connection
         values = insert.values(connection.dialect, rows)
         await greenlet_spawn(connection.exec_driver_sql, insert.sql(connection.dialect), values)
+
+    async def insert_many_later(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows likewise, at the latest with the next statement of this transaction, or with its commit, which
+        raises what this would."""
+        await greenlet_spawn(self._inserted_later, insert, rows)
+
+    def _inserted_later(self, insert: BulkInsert, rows: Sequence[Mapping[str, Any]]) -> None:
+        connection = self.sync_connection
+        values = insert.values(connection.dialect, rows)
+        with put_off(connection):
+            connection.exec_driver_sql(insert.sql(connection.dialect), values)
 
     @overload
     async def scalar(

@@ -4,7 +4,7 @@ The driver works in a thread of its own. `aiosqlite` goes there to make a cursor
 cursor, and both threads wait for the interpreter's lock each time, which costs more than most statements do. Here a
 statement and its rows are one visit, a `BEGIN` goes there with the statement after it, a commit goes there with the
 statement before it where that is known to be the last one, and a commit or rollback is no visit where no transaction is
-open."""
+open. A statement whose result nobody asks for goes there with what comes after it."""
 
 from __future__ import annotations
 
@@ -88,6 +88,13 @@ class SqliteConnection(aiosqlite.Connection):
     _in_transaction = False
     _beginning: str | None = None
     _committing = False
+    puts_off = False
+    """Tells whether statements are put off until the next one for which this is not said, or until the commit. Whoever
+    asks for that gets their errors, and nobody gets their results."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self._put_off: list[Callable[[sqlite3.Connection], Executed]] = []
 
     @classmethod
     async def opened(cls, database: str, **settings: Any) -> Self:
@@ -113,19 +120,25 @@ class SqliteConnection(aiosqlite.Connection):
         self._committing = True
 
     async def visit(self, work: Callable[[sqlite3.Connection], Executed]) -> Executed:
-        """Do `work` in the connection's thread."""
+        """Do `work` in the connection's thread, now or later."""
+        if self.puts_off:
+            self._put_off.append(work)
+            return Executed()
         return await self._in_thread(self._step(work))
 
     def _step(self, work: Callable[[sqlite3.Connection], Executed]) -> Callable[[], Executed]:
-        """Return what does `work`, after the transaction is begun, and before it is committed, as far as that was put
-        off. It may be called again where all that it did was rolled back."""
+        """Return what does `work`, after the transaction is begun and statements before it are carried out, and before
+        it is committed, as far as that was put off. It may be called again where all that it did was rolled back."""
         beginning, self._beginning = self._beginning, None
         committing, self._committing = self._committing, False
+        before, self._put_off = self._put_off, []
 
         def step() -> Executed:
             try:
                 if beginning is not None:
                     self._conn.execute(beginning)
+                for each in before:
+                    each(self._conn)
                 executed = work(self._conn)
                 if committing:
                     self._conn.commit()
@@ -147,13 +160,16 @@ class SqliteConnection(aiosqlite.Connection):
         return executed
 
     async def commit(self) -> None:
-        """Commit the transaction, if one is open."""
-        self._beginning, self._committing = None, False
-        if self._may_be_in_transaction():
+        """Carry out what was put off, and commit the transaction, if one is open."""
+        self._committing = False
+        if not self._put_off:
+            self._beginning = None
+        if self._put_off or self._may_be_in_transaction():
             await self.visit(_committed)
 
     async def rollback(self) -> None:
-        """Roll the transaction back, if one is open."""
+        """Forget what was put off, and roll the transaction back, if one is open."""
+        self._put_off = []
         self._beginning, self._committing = None, False
         if self._may_be_in_transaction():
             await self.visit(_rolled_back)

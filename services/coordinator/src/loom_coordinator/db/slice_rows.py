@@ -130,14 +130,14 @@ async def enter(unit: UnitOfWork, run_id: str, asked: SliceRow, state: str) -> N
             "issued_at": unit.now,
         },
     )
-    await unit.connection.execute(_NEXT, {"run": run_id, "part": asked.partition, "more": asked.max_batches})
+    await unit.connection.execute_later(_NEXT, {"run": run_id, "part": asked.partition, "more": asked.max_batches})
 
 
 async def enter_questions(unit: UnitOfWork, run_id: str, states: Mapping[int, str]) -> None:
     """Enter questions about the source and the destination of a run, each by its number and in its state."""
     about = {"run_id": run_id, "partition": 0, "max_batches": 0, "issued_at": unit.now}
     rows = [{**about, "slice": number, "state": state} for number, state in states.items()]
-    await unit.connection.execute(_ENTER, rows)
+    await unit.connection.execute_later(_ENTER, rows)
 
 
 async def holds_any(unit: UnitOfWork, run_id: str) -> bool:

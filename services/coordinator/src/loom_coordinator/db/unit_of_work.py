@@ -95,12 +95,12 @@ class UnitOfWork:
             return
         changed = None if update is None else tuple(update)
         statement = _upserting(self.dialect, table, tuple(rows[0]), changed)
-        await self.connection.insert_many(statement, rows)
+        await self.connection.insert_many_later(statement, rows)
 
     async def change(self, table: Table, key: str, values: Mapping[str, Any]) -> None:
         """Set columns of the row with this primary key, which is one column. Nothing is an SQL expression."""
         given = {"of_key": key, **{f"new_{name}": value for name, value in values.items()}}
-        await self.connection.execute(_changing(table, tuple(values)), given)
+        await self.connection.execute_later(_changing(table, tuple(values)), given)
 
     async def first_time(self, message_id: str) -> bool:
         """Enter a message's id into the inbox. Return whether it was not there."""

@@ -5,8 +5,8 @@ A batch that comes while nothing is written is written at once, with those that 
 meanwhile wait for its end, and are then written together. Where that fails, each is written alone, so that only the
 batch at fault fails.
 
-Where one transaction at a time can write, and fewer batches wait than it had, the next one waits for a moment for those
-that come in their place: without that, every second transaction would have the first of them alone."""
+Where one transaction at a time can write, and no more batches wait than it had, the next one waits for a moment for
+those that come in their place: without that, every second transaction would have the first of them alone."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class GroupCommit:
         self._groups.discard(group)
         for each in group.members:
             each.result.cancel()  # where the task was ended before it had one
-        if self._refills and len(self._waiting) < len(group.members):
+        if self._refills and 1 < len(group.members) >= len(self._waiting):
             self._expected = len(self._waiting) + len(group.members)
             self._refill = asyncio.get_running_loop().call_later(REFILL_SECONDS, self._refilled)
         group.members = ()  # they refer to the group: rows in a cycle would stay until the next search for garbage
