@@ -221,7 +221,7 @@ def test_evaluators_are_measured_against_verdicts_of_people(place, loom):
     assert words in " ".join(aimed.out.split())
     assert words in (place / "out.html").read_text()
     strange = loom("bench", "score", "pipeline.yaml", "--labels", "labels.csv", "--target", "beauty=0.9")
-    assert (strange.code, "neither precision=SHARE nor recall=SHARE" in " ".join(strange.err.split())) == (2, True)
+    assert (strange.code, "none of precision=SHARE, recall=SHARE" in " ".join(strange.err.split())) == (2, True)
     refused = loom("bench", "score", "pipeline.yaml", "--labels", "labels.csv", "--evaluator", "hates")
     assert (refused.code, "no evaluator 'hates'; it has likes" in refused.err) == (2, True)
 

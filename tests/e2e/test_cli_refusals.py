@@ -5,8 +5,6 @@ from importlib.metadata import version
 
 import pytest
 
-from loom.cli.app import main
-
 PIPELINE = """\
 name: numbers
 params: {least: 0}
@@ -17,21 +15,11 @@ load: {destination: out.jsonl}
 
 
 @pytest.fixture
-def loom(tmp_path, monkeypatch, capsys):
-    """Runs `loom ...` in a project with one pipeline; gives (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LOOM_BUS_URL", raising=False)
-    monkeypatch.delenv("LOOM_STATE_URL", raising=False)
+def loom(loom, tmp_path):
+    """Runs `loom ...` in a project with one pipeline."""
     (tmp_path / "numbers.csv").write_text("id,number\na,1\n")
     (tmp_path / "numbers.yaml").write_text(PIPELINE)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return loom
 
 
 @pytest.mark.parametrize(
@@ -51,36 +39,38 @@ def loom(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_bad_usage_and_configuration_say_why_and_exit_with_2(loom, arguments, words):
-    code, out, err = loom(*arguments)
-    assert (code, out) == (2, "")
-    assert words in err
-    assert "Traceback" not in err
+    told = loom(*arguments)
+    assert (told.code, told.out) == (2, "")
+    assert words in told.err
+    assert "Traceback" not in told.err
 
 
 def test_a_missing_source_stops_a_run_before_it_begins(loom, tmp_path):
     (tmp_path / "numbers.csv").unlink()
-    code, out, err = loom("run", "numbers.yaml")
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert "numbers.csv" in err
-    assert loom("history", "numbers", "--format", "json")[:2] == (0, "[]\n")
-    code, out, err = loom("status")
-    assert (code, out) == (2, "")
-    assert f"There is no run yet in the state file {tmp_path}/.loom/loom.db. `loom run FILE` starts one." in err
+    told = loom("run", "numbers.yaml")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("error: ")
+    assert "numbers.csv" in told.err
+    history = loom("history", "numbers", "--format", "json")
+    assert (history.code, history.report) == (0, [])
+    told = loom("status")
+    assert (told.code, told.out) == (2, "")
+    assert f"There is no run yet in the state file {tmp_path}/.loom/loom.db. `loom run FILE` starts one." in told.err
 
 
 def test_a_file_with_a_mistake_is_refused_before_there_is_any_run_state(loom, tmp_path):
     (tmp_path / "numbers.yaml").write_text(PIPELINE.replace("passthrough", "nothing"))
-    assert loom("run", "numbers.yaml")[0] == 2
+    assert loom("run", "numbers.yaml").code == 2
     assert not (tmp_path / ".loom").exists()
 
 
 def test_the_version_is_shown(loom):
-    assert loom("--version")[:2] == (0, f"loom {version('loom-pipelines')} (Python {platform.python_version()})\n")
+    told = loom("--version")
+    assert (told.code, told.out) == (0, f"loom {version('loom-pipelines')} (Python {platform.python_version()})\n")
 
 
 def test_verbose_shows_where_an_error_comes_from(loom):
-    assert "Traceback" in loom("run", "absent.yaml", "--verbose")[2]
+    assert "Traceback" in loom("run", "absent.yaml", "--verbose").err
 
 
 def test_an_error_nobody_foresaw_is_told_without_a_traceback(loom, monkeypatch):
@@ -88,6 +78,6 @@ def test_an_error_nobody_foresaw_is_told_without_a_traceback(loom, monkeypatch):
         raise RuntimeError("boom")
 
     monkeypatch.setattr("loom.project.catalog.find", broken)
-    code, out, err = loom("run", "numbers")
-    assert (code, out) == (1, "")
-    assert err == "error: unexpected RuntimeError: boom. Run it again with --verbose to see where.\n"
+    told = loom("run", "numbers")
+    assert (told.code, told.out) == (1, "")
+    assert told.err == "error: unexpected RuntimeError: boom. Run it again with --verbose to see where.\n"

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, se
 
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.json_values.shown import Shown, as_json
+from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among
@@ -23,7 +24,8 @@ from loom_quarantine.db.threads import holder
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Filters records. A field that is None does not restrict them."""
+    """Filters records. A field that is None does not restrict them. Raises `ConfigurationError` for a score without an
+    evaluator."""
 
     pipeline: str | None = None
     run_id: str | None = None
@@ -42,6 +44,10 @@ class RecordFilter:
     """The pipelines whose records may be seen."""
     worded: frozenset[str] | None = None
     """The pipelines whose reasons may be searched for words, because what they say may be seen; None for all."""
+
+    def __post_init__(self) -> None:
+        if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
+            raise ConfigurationError("A score needs an evaluator: name the evaluator, too.")
 
     def conditions(self, dialect: Dialect) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL, with all values bound."""

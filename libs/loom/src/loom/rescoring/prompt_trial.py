@@ -11,13 +11,9 @@ from loom.project.config import LoomConfig
 from loom.rescoring import plans
 from loom.rescoring.evaluate import ended_run, opened_platform, opened_state, settings_of
 from loom.rescoring.outputs import Outputs, Source
-from loom.rescoring.stages import isolated, opened_source
-from loom_ai.compose import open_models
-from loom_ai.journal.answered_before import PaidAnswersOnly
+from loom.rescoring.stages import isolated, open_trial_models, opened_source
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
-from loom_ai.stores.beside_budgets import open_budgets
-from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.console.numbers import money
 from loom_common.contracts.v1 import (
@@ -136,7 +132,7 @@ async def try_prompt(
             return None
         limit = None if budget is None else Budget(limit=budget)
         try:
-            came = await _came(platform, tried_by, records, _models(platform), limit)
+            came = await _came(platform, tried_by, records, open_trial_models(platform), limit)
         except BudgetExhausted as spent:
             raise PermanentError(
                 f"The trial may cost no more than ${spent.limit:g}, and the next call could: {money(spent.gone)} is "
@@ -166,21 +162,6 @@ async def _sample(source: Source, sample: int) -> Outputs:
             if len(found) >= share:
                 break
     return Outputs(records=tuple(found.values()), before=before)
-
-
-def _models(platform: Platform) -> JournalledModels:
-    settings, project = platform.settings, platform.project
-    url = settings.journal.url.get_secret_value()
-    return open_models(
-        PaidAnswersOnly(open_journal(url, project)),
-        platform.credentials,
-        platform.clock,
-        breakers=platform.breakers,
-        budgets=open_budgets(settings),
-        buckets=open_buckets(url, project),
-        claims=open_claims(url),
-        keyring=platform.keyring,
-    )
 
 
 async def _came(

@@ -11,6 +11,7 @@ from loom.rescoring.judging import Judge, Judging
 from loom.rescoring.outputs import Source
 from loom_ai.compose import open_models
 from loom_ai.journal.answered_before import PaidAnswersOnly, answered_before
+from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.beside_budgets import open_budgets
 from loom_ai.stores.beside_journal import open_buckets, open_claims, open_journal
 from loom_ai.stores.memory.marks import MemoryMarks
@@ -80,14 +81,11 @@ async def opened_source(engine: AsyncEngine, platform: Platform, run: Run, plan:
         yield Source(engine, run, outputs, sealed.of(extractor.read), sealed.of(Transformer(runner)), sealer)
 
 
-@asynccontextmanager
-async def opened_judging(
-    platform: Platform, plan: Plan, judged_by: Plan, rescoring_id: str, budget: Budget | None
-) -> AsyncIterator[Judging]:
-    """Open what judges the outputs of a run, whose plan is `plan`, by the evaluators of another one."""
+def open_trial_models(platform: Platform) -> JournalledModels:
+    """Open models whose answers are kept, and are noted as those of no run."""
     settings, project = platform.settings, platform.project
     url = settings.journal.url.get_secret_value()
-    models = open_models(
+    return open_models(
         PaidAnswersOnly(open_journal(url, project)),
         platform.credentials,
         platform.clock,
@@ -97,7 +95,15 @@ async def opened_judging(
         claims=open_claims(url),
         keyring=platform.keyring,
     )
-    runners = Runners(project, platform.threads, models)
+
+
+@asynccontextmanager
+async def opened_judging(
+    platform: Platform, plan: Plan, judged_by: Plan, rescoring_id: str, budget: Budget | None
+) -> AsyncIterator[Judging]:
+    """Open what judges the outputs of a run, whose plan is `plan`, by the evaluators of another one."""
+    models = open_trial_models(platform)
+    runners = Runners(platform.project, platform.threads, models)
 
     def evaluator(judged: Plan) -> Judge:
         one = plans.OnePlan(judged)

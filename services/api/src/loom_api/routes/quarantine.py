@@ -19,7 +19,6 @@ from loom_api.results.records import KeptDocument
 from loom_api.running.commands import Commands
 from loom_api.source import Source
 from loom_common.contracts.v1 import RunAccepted
-from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_quarantine.queries import CauseCount, RecordFilter, WholeRecord
 
@@ -54,8 +53,6 @@ def router(source: Source) -> Routes:
         reads: Reads = asked,
     ) -> Json:
         """List records that were kept back, the newest first, with stage, reason, data and scores."""
-        if evaluator is None and (min_score, max_score) != (None, None):
-            raise ConfigurationError("A score needs an evaluator: give `evaluator`, too.")
         chosen = RecordFilter(
             pipeline=pipeline,
             run_id=run_id,

@@ -12,7 +12,6 @@ from loom_api.http.answers import TaggedRoute
 from loom_api.http.paging import After
 from loom_api.reads import MASKED, Reads
 from loom_api.source import Source
-from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_quarantine.queries import RecordFilter
 
@@ -41,8 +40,6 @@ def router(source: Source) -> APIRouter:
     ) -> Page:
         """List records that were kept back, the newest first, with the causes and how often each occurs among
         the newest `_COUNTED`, or in the run."""
-        if evaluator is None and (min_score, max_score) != (None, None):
-            raise ConfigurationError("A score needs an evaluator: name one in the field Evaluator, too.")
         chosen = RecordFilter(
             pipeline=pipeline,
             run_id=run_id,

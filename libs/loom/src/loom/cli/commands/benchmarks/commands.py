@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from loom.project.config import LoomConfig
     from loom_common.statistics.cascades import Promise
     from loom_common.statistics.thresholds import Goal
+
+AnyGoal = TypeVar("AnyGoal", bound=StrEnum)
 
 app = App(help="Measure pipelines, models, prompts and evaluators against labelled data.", no_args_is_help=True)
 
@@ -252,33 +256,24 @@ def _promise(text: str, delta: float) -> Promise:
     """Read `accuracy=0.95`. Raises `typer.BadParameter`."""
     from loom_common.statistics.cascades import CascadeGoal, Promise
 
-    name, _, share = text.partition("=")
-    try:
-        goal, target = CascadeGoal(name), float(share)
-    except ValueError:
-        goal, target = CascadeGoal.ACCURACY, -1.0
-    if not 0 < target < 1:
-        known = ", ".join(f"{each}=SHARE" for each in CascadeGoal)
-        raise typer.BadParameter(f"'{text}' is none of {known}, with a share between 0 and 1", param_hint="--target")
-    return Promise(goal, target, delta)
+    return Promise(*_share_of(text, CascadeGoal), delta)
 
 
 def goal_of(text: str | None) -> tuple[Goal, float] | None:
     """Read `precision=0.95`. Raises `typer.BadParameter`."""
     from loom_common.statistics.thresholds import Goal
 
-    if text is None:
-        return None
+    return None if text is None else _share_of(text, Goal)
+
+
+def _share_of(text: str, goals: type[AnyGoal]) -> tuple[AnyGoal, float]:
+    """Read a goal and the share that it has to reach. Raises `typer.BadParameter`."""
     name, _, share = text.partition("=")
-    try:
-        goal, target = Goal(name), float(share)
-    except ValueError:
-        goal, target = Goal.PRECISION, -1.0
-    if not 0 < target < 1:
-        raise typer.BadParameter(
-            f"'{text}' is neither precision=SHARE nor recall=SHARE, with a share between 0 and 1", param_hint="--target"
-        )
-    return goal, target
+    with contextlib.suppress(ValueError):
+        if 0 < float(share) < 1:
+            return goals(name), float(share)
+    known = ", ".join(f"{each}=SHARE" for each in goals)
+    raise typer.BadParameter(f"'{text}' is none of {known}, with a share between 0 and 1", param_hint="--target")
 
 
 def _candidates(
