@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from loom.session import open_session
-from loom_dev.backends.ports import reserve_port
 from support.clients import ended, report_of, request_of
 from support.places import table, until
 from support.projects import ai, project
+from support.webhooks import webhook
 
 LENGTH = {"type": "length", "name": "labelled", "field": "mood", "min": 1, "threshold": 1.0}
-
-
-@asynccontextmanager
-async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """Provide a server that takes alerts: its address, and what it was sent."""
-    sent: list[dict[str, Any]] = []
-
-    async def take(request: web.Request) -> web.Response:
-        sent.append(await request.json())
-        return web.Response(status=status)
-
-    app = web.Application()
-    app.router.add_post("/hook", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = reserve_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}/hook", sent
-    await runner.cleanup()
 
 
 async def test_alerts_are_recorded_and_sent_and_one_that_cannot_be_sent_fails_nothing(
@@ -44,7 +22,7 @@ async def test_alerts_are_recorded_and_sent_and_one_that_cannot_be_sent_fails_no
     asking = ai(model.base_url, cache={"enabled": False})  # an answer that is known already took no time
     made = project(tmp_path, 40, transform=asking, evaluate={"evaluators": [{**LENGTH, "min": 4}]})
     watched = {"latency_sla": {"p95": 0.000001}, "quality_threshold": {"min_score": 1.0}}
-    async with receiver() as (url, sent), receiver(500) as (broken, refused):
+    async with webhook() as (url, sent), webhook(500) as (broken, refused):
         for address, form in ((url, "json"), (url, "slack"), (broken, "json")):
             monkeypatch.setenv("ALERTS", address)
             made.say(monitoring={**watched, "alerts": {"webhook": "${ALERTS}", "format": form}})

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from support.books import assert_balanced
-from support.command import Command, runs
 from support.command import loom as loom_at
+from support.killed_runs import killed_and_resumed
 from support.places import Place, run_at
 from support.projects import at_once, project
 from support.simulated_model import SimulatedModel, served_in_a_thread
@@ -73,13 +73,7 @@ async def test_a_run_that_was_killed_between_two_pairs_resolves_as_one_that_was_
     model.calls = 0
     torn = people(tmp_path / "torn", model)
     torn.say(**at_once(AT_ONCE))
-    model.hold_after(7)
-    command = await Command.begin(tmp_path / "torn", "run", "pipeline.yaml")
-    await command.reach(lambda: model.calls > 7)
-    await command.kill()
-    model.let_go()
-    again = ("resume", runs(tmp_path / "torn")[0], "--format", "json")
-    report = (await loom_at(tmp_path / "torn", *again)).report
+    report = await killed_and_resumed(torn, model, after=7)
     assert_true(report, await torn.loaded(), model)
     assert model.calls - len(model.asked) <= AT_ONCE  # what was in flight when it was killed
     assert told(await torn.loaded()) == told(await whole.loaded())

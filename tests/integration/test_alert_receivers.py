@@ -10,7 +10,6 @@ from email.message import Message
 from typing import Any
 
 import pytest
-from aiohttp import web
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -22,10 +21,10 @@ from loom_coordinator.alerts.sender import AlertSender
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_dev.backends.ports import reserve_port
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
 from support.run_rows import DEFINITION, NOW, add_run, begun_run
+from support.webhooks import webhook
 
 SLOW = Finding("latency_sla", "p95", "p95 is <5 s> & more", 1.0, 5.0)
 LOW = Finding("quality_threshold", "fit", "fit is low", 0.7, 0.5, "error")
@@ -78,27 +77,6 @@ async def outbox(tmp_path):
         pass
     yield OutboxRelay(engine, None, Clock(), None)  # type: ignore[arg-type]  # nothing is relayed
     await engine.dispose()
-
-
-@asynccontextmanager
-async def webhook(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """Provide a server that takes JSON: its address, and what it was sent."""
-    sent: list[dict[str, Any]] = []
-
-    async def take(request: web.Request) -> web.Response:
-        sent.append(await request.json())
-        return web.Response(status=status)
-
-    app = web.Application()
-    app.router.add_post("/secret/path", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = reserve_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}/secret/path", sent
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

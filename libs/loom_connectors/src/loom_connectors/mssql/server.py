@@ -16,11 +16,11 @@ import pytds
 from OpenSSL import SSL, crypto
 
 from loom_common.errors import AccessRefused, Conflict, DependencyUnavailable, LoomError, PermanentError
-from loom_common.errors import Timeout as LateError
 from loom_connectors.mssql import certificates
 from loom_connectors.mssql.address import Address
 from loom_connectors.mssql.statements import marker
-from loom_connectors.sql.parameters import Timeouts, see_timeouts
+from loom_connectors.sql.network_errors import network_errors_told
+from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sql.threads.lent_connections import LentConnections
 
 CONFLICTS = (1205, 1222, 1913, 2705, 2714, 3960, 3961)
@@ -131,15 +131,10 @@ class Server:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
+            with network_errors_told(self.address.shown, self.trouble_is):
+                yield
         except pytds.Error as error:
             raise meaning(error, self.address.shown, self.trouble_is) from error
-        except TimeoutError as error:
-            raise LateError(f"{self.address.shown}: no answer in time. {see_timeouts(self.trouble_is)}") from error
-        except OSError as error:
-            raise DependencyUnavailable(
-                f"{self.address.shown} cannot be reached: {error.strerror or error}."
-            ) from error
         except (SSL.Error, crypto.Error) as error:
             raise _untrusted(self.address, str(error)) from error
 

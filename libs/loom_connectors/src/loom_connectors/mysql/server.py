@@ -21,6 +21,7 @@ from loom_common.errors import (
 )
 from loom_common.errors import Timeout as LateError
 from loom_connectors.mysql.address import Address
+from loom_connectors.sql.network_errors import network_errors_told
 from loom_connectors.sql.parameters import Timeouts, see_timeouts
 from loom_connectors.sql.threads.lent_connections import LentConnections
 
@@ -111,15 +112,10 @@ class Server:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
+            with network_errors_told(self.address.shown, self.trouble_is):
+                yield
         except pymysql.MySQLError as error:
             raise meaning(error, self.address.shown, self.trouble_is) from error
-        except TimeoutError as error:
-            raise LateError(f"{self.address.shown}: no answer in time. {see_timeouts(self.trouble_is)}") from error
-        except OSError as error:
-            raise DependencyUnavailable(
-                f"{self.address.shown} cannot be reached: {error.strerror or error}."
-            ) from error
 
 
 def _close(connection: pymysql.Connection) -> None:
