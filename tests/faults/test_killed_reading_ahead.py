@@ -61,18 +61,31 @@ def in_order(messages: Sequence[AbstractIncomingMessage]) -> dict[int, list[str]
     return {partition: [each for place in mine for each in found[place]] for partition, mine in places}
 
 
+@asynccontextmanager
+async def table_of(url: str, name: str, ids: Sequence[str]):
+    """Make a table with these ids, and give a connection to its database."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE TABLE {name} (id text PRIMARY KEY, review text)")
+        await connection.copy_records_to_table(name, records=[(each, "x" * 200) for each in ids])
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def test_a_table_far_away_is_read_once_and_in_order_though_its_extractor_is_killed(cluster):
-    name = "read_ahead_table"
+    name = f"read_ahead_table_{uuid4().hex[:8]}"
     wanted = [f"r{number:05}" for number in range(ROWS)]
-    connection = await asyncpg.connect(cluster.state_url)
-    await connection.execute(f"CREATE TABLE {name} (id text PRIMARY KEY, review text)")
-    await connection.copy_records_to_table(name, records=[(each, "x" * 200) for each in wanted])
     made = project(
         cluster.project / name, 0, name=name, source=f"${{file:{cluster.project / 'far_away'}}}?table={name}",
         destination=f"${{RESULTS}}?table={name}_loaded", extract={"batch_size": PAGE, "partitions": 2},
     )  # fmt: skip
     config = LoomConfig.load(cluster.project / "loom.yaml")
-    async with Proxy(cluster.state_url) as proxy, overheard(cluster.bus_url, name) as (queues, ear):
+    async with (
+        table_of(cluster.state_url, name, wanted) as connection,
+        Proxy(cluster.state_url) as proxy,
+        overheard(cluster.bus_url, name) as (queues, ear),
+    ):
         proxy.delay = 0.01
         (cluster.project / "far_away").write_text(proxy.url)
         async with cluster.scaled(loader=2), open_session(config, cluster=True) as session:
@@ -87,7 +100,6 @@ async def test_a_table_far_away_is_read_once_and_in_order_though_its_extractor_i
             async with within(60):
                 report = (await ended(session, run_id)).report
         heard = in_order(await queues.take(ear))
-    await connection.close()
     assert_complete(report.model_dump(), await made.loaded(cluster.credentials), wanted)
     assert report.partitions == len(heard) == 2
     assert heard[0] + heard[1] == wanted
@@ -95,7 +107,7 @@ async def test_a_table_far_away_is_read_once_and_in_order_though_its_extractor_i
 
 async def test_an_api_is_read_ahead_and_each_record_is_sent_once_though_the_extractor_is_killed(cluster):
     """Without a coordinator nobody asks for another slice; what is asked of the API then is read ahead."""
-    name = "read_ahead_api"
+    name = f"read_ahead_api_{uuid4().hex[:8]}"
     wanted = [f"o{number:04}" for number in range(RECORDS)]
     secret = cluster.project / "read_ahead_token"
     secret.write_text(TOKEN)
