@@ -32,7 +32,7 @@ async def test_a_queue_soon_forgets_the_bodies_of_acknowledged_messages(rabbitmq
         await bus.declare(TOPOLOGY)
         subscription = await bus.subscribe(QUEUE, prefetch=20)
         await bus.publish([Wire(Exchange.WORK, "load.x", b"x", message_id=str(each)) for each in range(MESSAGES)])
-        async with within(30):
+        async with within(10):
             for _ in range(MESSAGES):
                 await (await anext(subscription)).ack()
     finally:
@@ -40,7 +40,7 @@ async def test_a_queue_soon_forgets_the_bodies_of_acknowledged_messages(rabbitmq
 
     asked = FORGOTTEN.format(vhost=URL(amqp_url).path.removeprefix("/"), queue=QUEUE)
     forgotten = ""
-    async with within(30):
+    async with within(10):
         while not forgotten.isdecimal():
             forgotten = (await asyncio.to_thread(rabbitmq.ctl, "eval", asked)).strip()
     assert int(forgotten) > MESSAGES

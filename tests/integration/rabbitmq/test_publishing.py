@@ -38,14 +38,14 @@ async def bodies(link, queue: str) -> list[bytes]:
 async def test_a_message_of_several_frames_arrives_as_it_was(link, queue, more):
     outlet = await link.publishing_channel()
     body = b"x" * (outlet.largest_part - 1 + more) + b"y"
-    async with within(30):
+    async with within(10):
         assert await outlet.send([Wire("", queue, body)]) == []
     assert await bodies(link, queue) == [body]
 
 
 async def test_what_cannot_be_encoded_is_raised_and_takes_no_confirm_of_another_message(link, queue):
     outlet = await link.publishing_channel()
-    async with within(30):
+    async with within(10):
         with pytest.raises(ValueError, match="255"):
             await outlet.send([Wire("", queue, b"1"), Wire("", "k" * 300, b"2"), Wire("", queue, b"3")])
         assert await outlet.send([Wire("", queue, b"4"), Wire("", queue, b"5")]) == []
@@ -55,13 +55,13 @@ async def test_what_cannot_be_encoded_is_raised_and_takes_no_confirm_of_another_
 async def test_messages_without_an_id_that_reach_no_queue_fail_each_for_itself(link, queue):
     outlet = await link.publishing_channel()
     messages = [Wire("", key, key.encode()) for key in (queue, "nowhere", queue, "nobody")]
-    async with within(30):
+    async with within(10):
         failures = await outlet.send(messages)
     assert [message.body for message, _ in failures] == [b"nowhere", b"nobody"]
 
 
 async def test_messages_whose_confirms_are_lost_with_the_connection_fail_and_may_be_sent_on_the_next_one(amqp_url):
-    async with Proxy(amqp_url) as network, within(30):
+    async with Proxy(amqp_url) as network, within(10):
         link = await AmqpConnection.open(network.url, name="test", patience=10)
         async with link.errand(10) as channel:
             await channel.queue_declare("q", durable=True)

@@ -86,3 +86,20 @@ async def test_what_is_held_when_the_connection_is_lost_is_dropped_and_no_error_
         assert writes == []
     assert errors == []
     assert peer.received == b""
+
+
+async def test_reading_is_not_stopped_within_a_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, stopped = b"x" * 800_000, list[bool]()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(batch)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = URL(f"amqp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        reader, writer = await GatheringTransport().create(url, ssl_context_provider=None)
+        monkeypatch.setattr(type(writer.transport), "pause_reading", lambda _: stopped.append(True))
+        assert await asyncio.wait_for(reader.readexactly(len(batch)), 10) == batch
+        writer.close()
+    assert stopped == []

@@ -12,6 +12,11 @@ from typing import Any
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
+READ_AHEAD = 1024 * 1024
+"""Half the bytes that may be read from a socket before the client takes them. By asyncio's own limit of 64 KiB,
+reading would be stopped and begun again for each large batch. The broker sends no more than the prefetch limit
+allows."""
+
 
 class GatheringWriter(asyncio.StreamWriter):
     """Holds what is written until the event loop's next turn, or until somebody waits for it to be sent."""
@@ -59,6 +64,6 @@ class GatheringTransport(TransportFactory):
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         opening = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
-        reader, writer = await opening.create(url, **kwargs)
+        reader, writer = await opening.create(url, limit=READ_AHEAD, **kwargs)
         self.writer = GatheringWriter(writer, reader)
         return reader, self.writer
