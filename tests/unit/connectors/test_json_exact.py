@@ -49,6 +49,7 @@ async def test_a_number_that_a_float_holds_is_read(tmp_path, text):
 
 
 INEXACT = ["3.14159265358979323846", "12345678901234567890.5", "0.1000000000000000055", "1e-400"]
+INEXACT += [f"1e{10**20}", f"1e-{10**20}"]
 
 
 @pytest.mark.parametrize("text", INEXACT)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from loom_common.domain.json_values.exact_json import UnfitJson, dumps, exact_float
@@ -147,17 +148,36 @@ def see_that_it_fits_a_double(value: float | str) -> None:
 
 def see_that_it_fits_a_single(value: float | str) -> None:
     """Check the same for 32 bits of floating point: the number must be the one that such a column gives back."""
+    _single_of(value)
+
+
+def single_text(value: float | str) -> str:
+    """Return the text of a number for a 32-bit column of a server that reads it as a 64-bit number first. Raises
+    `UnfitValue`, as `see_that_it_fits_a_single` does.
+
+    The shortest text of the greatest number, 3.4028235e+38, is as a 64-bit number beyond it, and would be refused; the
+    digits of the 32-bit number as a 64-bit one, 3.4028234663852886e+38, are not."""
+    number = _single_of(value)
+    return value_text(value) if number is None else repr(number)
+
+
+def _single_of(value: float | str) -> float | None:
+    """Return the 32-bit number that is written in some digits; None for what is no number."""
     if (written := _decimal(value)) is None:
-        return
+        return None
     try:
-        single = struct.unpack("f", struct.pack("f", float(written)))[0]
+        number = float(struct.unpack("<f", struct.pack("<f", float(written)))[0])
     except OverflowError:
-        raise UnfitValue(f"the number {value} is too large for 32 bits of floating point.") from None
-    if written not in (Decimal(f"{single:.{digits}g}") for digits in range(1, 10)):
+        number = math.inf
+    if math.isinf(number):
+        raise UnfitValue(f"the number {str(value)[:40]} is too large for 32 bits of floating point.")
+    exact = (Decimal(repr(number)), Decimal(f"{number:.17g}"), Decimal(number))
+    if written not in exact and written not in (Decimal(f"{number:.{digits}g}") for digits in range(1, 10)):
         raise UnfitValue(
-            f"the number {value} would become {single:.9g} in a column of 32-bit floating-point numbers (real). "
+            f"the number {value} would become {number:.9g} in a column of 32-bit floating-point numbers (real). "
             "Make the column double precision or numeric."
         )
+    return number
 
 
 def see_that_it_fits_decimals(value: float | str, scale: int) -> None:
@@ -168,6 +188,10 @@ def see_that_it_fits_decimals(value: float | str, scale: int) -> None:
 
 
 def _decimal(value: float | str) -> Decimal | None:
-    """Return the number that a database reads; None where it is none, or not finite."""
+    """Return the number that a database reads; None where it is none, or not finite. Raises `UnfitValue` for an
+    exponent that Python's decimals do not keep."""
     text = str(value)
-    return Decimal(text.strip()) if _NUMBER.fullmatch(text) else None
+    try:
+        return Decimal(text.strip()) if _NUMBER.fullmatch(text) else None
+    except InvalidOperation:
+        raise UnfitValue(f"the number {text[:40]} has an exponent with too many digits.") from None

@@ -4,7 +4,7 @@ something else is refused before."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from loom_connectors.sql.warehouse import writing
 from loom_connectors.sql.warehouse.value_texts import Write, day, hex_bytes, moment, number, refusing, time, truth
 from loom_connectors.sql.warehouse.value_texts import double as any_double
 from loom_connectors.sql.warehouse.writing import Writer, name_and_limits
-from loom_connectors.values import UnfitValue, json_text, see_that_it_fits_a_single, single, value_text
+from loom_connectors.values import UnfitValue, json_text, single, single_text, value_text
 
 _COLLATED = re.compile(r"(.*) COLLATE (\w+)")
 _WHOLE = {"tinyint": (0, 255), **{name: (-(2**bits), 2**bits - 1) for name, bits in (("smallint", 15), ("int", 31))}}
@@ -113,17 +113,18 @@ def _bytes(length: int, *, fixed: bool) -> Write:
     return write
 
 
-def _double(value: Any) -> str:
-    text = any_double(value)
-    if text in _ENDLESS:
-        raise UnfitValue(f"SQL Server keeps no {text}.")
-    return text
+def _floating(least: float, text_of: Callable[[Any], str]) -> Write:
+    """Return the writer of floating-point numbers, of which SQL Server takes a text nearer to 0 than `least` for 0."""
 
+    def write(value: Any) -> str:
+        text = any_double(text_of(value) if not isinstance(single(value), bool) else value)
+        if text in _ENDLESS:
+            raise UnfitValue(f"SQL Server keeps no {text}.")
+        if 0 < abs(float(text)) < least:
+            raise UnfitValue(f"SQL Server would make 0 of {value}, which is nearer to 0 than {least}.")
+        return text
 
-def _single(value: Any) -> str:
-    if not isinstance(single(value), bool):
-        see_that_it_fits_a_single(value)
-    return _double(value)
+    return write
 
 
 def _truth(value: Any) -> str:
@@ -156,8 +157,8 @@ def _uuid(value: Any) -> str:
 _WRITERS: dict[str, Write] = {
     **{name: _whole(name) for name in _WHOLE},
     "bit": _truth,
-    "float": _double,
-    "real": _single,
+    "float": _floating(2.0**-1022, value_text),
+    "real": _floating(2.0**-126, single_text),
     "money": number(19, 4),
     "smallmoney": number(10, 4),
     "date": day,

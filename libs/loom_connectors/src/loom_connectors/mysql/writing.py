@@ -19,9 +19,9 @@ from loom_connectors.values import (
     bytes_of,
     json_text,
     see_that_it_fits_a_double,
-    see_that_it_fits_a_single,
     see_that_it_fits_decimals,
     single,
+    single_text,
     value_text,
 )
 
@@ -50,6 +50,8 @@ def binder(declared: str) -> Bind:
             return _set_of(_members(inside))
         case "decimal":
             return _decimal(int(inside.partition(",")[2] or 0))
+        case "float" | "double" if "," in inside:
+            return _rounded(_BINDERS[name], int(inside.partition(",")[2]))
         case "datetime" | "time":
             return _zoneless(int(inside or 0))
         case "timestamp":
@@ -121,9 +123,17 @@ def _double(value: Any) -> Any:
 
 
 def _single(value: Any) -> Any:
-    if not isinstance(single(value), bool):
-        see_that_it_fits_a_single(value)
-    return value_text(value)
+    return value_text(value) if isinstance(single(value), bool) else single_text(value)
+
+
+def _rounded(bind: Bind, scale: int) -> Bind:
+    """Return the binder of a column like `float(10,2)`, which rounds to so many digits after the point."""
+
+    def bind_fit(value: Any) -> Any:
+        see_that_it_fits_decimals(single(value), scale)
+        return bind(value)
+
+    return bind_fit
 
 
 def _decimal(scale: int) -> Bind:

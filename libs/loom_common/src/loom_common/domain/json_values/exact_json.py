@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import orjson
@@ -71,7 +71,10 @@ def dumps(value: Any) -> bytes:
 def exact_float(text: str) -> float:
     """Return the 64-bit number that a decimal text denotes. Raises `UnfitJson` where its digits would change."""
     number = float(text)
-    written = Decimal(text)
+    try:
+        written = Decimal(text)
+    except InvalidOperation:  # its exponent is greater than those of decimals
+        written = None
     if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}"), Decimal(number)):
         raise UnfitJson(
             f"the number {_short(text)} would become {number!r}: it has more digits, or a larger exponent, than a "
