@@ -1,5 +1,5 @@
-"""Tests the limits of 32-bit floating-point numbers in every destination that has columns of them: what such a column
-keeps arrives, and what it would change is kept back."""
+"""Tests the limits of 32-bit floating-point numbers, and of 16-bit ones, in every destination that has columns of them:
+what such a column keeps arrives, and what it would change is kept back."""
 
 from __future__ import annotations
 
@@ -112,6 +112,17 @@ async def test_a_column_of_a_file_gets_what_32_bits_hold_and_nothing_else(tmp_pa
     assert column.type == pa.float32()
     assert [*map(repr, column.to_pylist())] == [*map(repr, kept.values())]
     see_why(failed, UNFIT, "")
+
+
+async def test_a_column_of_16_bits_in_an_existing_file_gets_what_it_gives_back_and_nothing_else(tmp_path):
+    there = pa.table({"id": pa.array([-1]), "r": pa.array([None], pa.float16())})
+    await asyncio.to_thread(pq.write_table, there, tmp_path / "x.parquet")
+    kept = {65504: 65504.0, "-65504": -65504.0, 2.0**-24: 2.0**-24, 0.0999755859375: 0.0999755859375, 2048: 2048.0}
+    unfit = {65520: "too large", 0.1: "would become 0.0999755859375", 2049: "would become 2048.0", 1e-9: "become 0.0"}
+    failed = await loaded(tmp_path, {"destination": "x.parquet", "mode": "append"}, "", kept, unfit)
+    column = await asyncio.to_thread(column_of, tmp_path / "x.parquet")
+    assert (column.type, column.to_pylist()) == (pa.float16(), [None, *kept.values()])
+    see_why(failed, unfit, "Column r: ")
 
 
 async def test_a_column_of_mariadb_that_rounds_to_some_digits_gets_no_more_of_them(tmp_path, mariadb_url):

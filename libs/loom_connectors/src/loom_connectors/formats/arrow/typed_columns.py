@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -118,6 +120,17 @@ def _single(value: Any) -> float:
     return float(value)
 
 
+def _half(value: Any) -> float:
+    number = _double(value)
+    try:
+        kept = struct.unpack("<e", struct.pack("<e", number))[0]
+    except OverflowError:
+        raise UnfitValue(f"the number {value} is too large for 16 bits of floating point.") from None
+    if kept != number and not math.isnan(number):
+        raise UnfitValue(f"the number {value} would become {kept!r} in a column of 16-bit floating-point numbers.")
+    return number
+
+
 def see_that_it_is_a_number(value: Any) -> None:
     """Raise `UnfitValue` for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -172,7 +185,8 @@ _PREPARED: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Any], Any]] = (
     (lambda kind: _IS.is_string(kind) or _IS.is_large_string(kind), _text, None),
     (_IS.is_integer, _integer, None),
     (_IS.is_float64, _double, None),
-    (_IS.is_floating, _single, None),
+    (_IS.is_float32, _single, None),
+    (_IS.is_float16, _half, None),
     (_IS.is_boolean, _boolean, None),
     (_IS.is_decimal, _decimal, pa.string()),
     (lambda kind: _IS.is_date(kind) or _IS.is_timestamp(kind), _moment, pa.string()),
