@@ -11,6 +11,7 @@ from support.cluster_streams import named, outlives_an_extractor
 from support.cluster_streams import streaming as streaming_on
 from support.command import Command
 from support.kafka_topics import Topics, tickets
+from support.kept_pages import dies_before_it_acknowledges, extractor_of, ids_of_all, pages_in
 from support.projects import project
 from support.streamed import ids, ids_loaded, opened, streaming, windows
 
@@ -50,6 +51,20 @@ async def test_a_killed_stream_goes_on_with_what_was_not_kept_and_loads_it_once(
     async with opened(made) as stream:
         await stream.drained()
     assert ids_loaded(made) == ids(range(70))
+    assert await topics.left(topic, "triage") == 0
+
+
+async def test_the_last_offsets_of_a_run_are_committed_though_its_extractor_died_before_it_did(tmp_path, topics):
+    topic = await topics.made()
+    await topics.put(topic, *tickets(range(5)))
+    read = reading(topic)
+    async with pages_in(tmp_path) as pages:
+        async with extractor_of(tmp_path, pages, **read) as dead:
+            await dies_before_it_acknowledges(dead, None, 10)
+        assert await topics.committed(topic, "triage") == {}
+        async with extractor_of(tmp_path, pages, **read) as other:
+            assert sorted(await ids_of_all(other, None, 10)) == ids(range(5))
+    assert await topics.committed(topic, "triage") != {}
     assert await topics.left(topic, "triage") == 0
 
 

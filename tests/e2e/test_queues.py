@@ -12,7 +12,9 @@ from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.definition.streams.settings import Pace
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.watched.opening import open_stream
+from loom_dev.waiting import within
 from support.command import loom
+from support.kept_pages import dies_before_it_acknowledges, extractor_of, ids_of_all, pages_in
 from support.projects import project, review_ids
 from support.proxy import Proxy
 from support.queues import message, queues_at, reviews
@@ -122,6 +124,60 @@ async def test_a_trial_publishes_nothing(tmp_path, amqp_url, queues):
     assert ended.report["records"]["loaded"] == 3
     assert await queues.depth("all") == 0
     assert len((made.folder / "scores.sample.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("noticed", ["at once", "late"])
+async def test_a_run_takes_all_that_stood_in_the_queue_whenever_the_death_of_an_extractor_is_noticed(
+    tmp_path, amqp_url, queues, monkeypatch, noticed
+):
+    monkeypatch.setenv("BROKER", amqp_url)
+    read = {"source": SOURCE, "options": {"prefetch": 10, "idle_timeout": "30s"}}
+    await queues.put("reviews", *reviews(range(30)))
+    async with (
+        within(20, "the end of the queue"),
+        pages_in(tmp_path) as pages,
+        extractor_of(tmp_path, pages, **read) as other,
+    ):
+        async with extractor_of(tmp_path, pages, **read) as dead:
+            begun = await dead.read(None, 10)
+            await dies_before_it_acknowledges(dead, begun.cursor, 10)
+            if noticed == "late":
+                kept = await other.read(begun.cursor, 10)
+        if noticed == "at once":
+            kept = await other.read(begun.cursor, 10)
+            assert await queues.depth("reviews") == 10
+        await queues.put("reviews", *reviews(range(30, 35)))  # came after the run began
+        found = [record.data["id"] for page in (begun, kept) for record in page.records]
+        found += await ids_of_all(other, kept.cursor, 10)
+    assert found == review_ids(30)
+    assert [each.message_id for each in await queues.take("reviews")] == [f"m{n}" for n in range(30, 35)]
+
+
+async def test_the_last_messages_of_a_run_are_acknowledged_though_their_extractor_died_before_it_did(
+    tmp_path, amqp_url, queues, monkeypatch
+):
+    monkeypatch.setenv("BROKER", amqp_url)
+    read = {"source": SOURCE, "options": {"idle_timeout": "30s"}}
+    await queues.put("reviews", *reviews(range(5)))
+    async with within(20, "the end of the queue"), pages_in(tmp_path) as pages:
+        async with extractor_of(tmp_path, pages, **read) as dead:
+            await dies_before_it_acknowledges(dead, None, 10)
+        assert await queues.depth("reviews") == 5
+        await queues.put("reviews", *reviews([7]))
+        async with extractor_of(tmp_path, pages, **read) as other:
+            assert await ids_of_all(other, None, 10) == review_ids(5)
+    assert [each.message_id for each in await queues.take("reviews")] == ["m7"]
+
+
+async def test_what_is_kept_of_a_queue_that_is_gone_is_read_all_the_same(tmp_path, amqp_url, queues, monkeypatch):
+    monkeypatch.setenv("BROKER", amqp_url)
+    await queues.put("reviews", *reviews(range(5)))
+    async with within(20, "what is kept"), pages_in(tmp_path) as pages:
+        async with extractor_of(tmp_path, pages, source=SOURCE) as dead:
+            await dies_before_it_acknowledges(dead, None, 10)
+        await queues.channel.queue_delete("reviews")
+        async with extractor_of(tmp_path, pages, source=SOURCE) as other:
+            assert await ids_of_all(other, None, 10) == review_ids(5)
 
 
 async def test_a_stream_takes_messages_as_they_come_and_each_once(tmp_path, amqp_url, queues, monkeypatch):

@@ -11,6 +11,7 @@ from yarl import URL
 from support.cluster_streams import named, outlives_an_extractor
 from support.cluster_streams import streaming as streaming_on
 from support.command import Command
+from support.kept_pages import dies_before_it_acknowledges, extractor_of, ids_of_all, pages_in
 from support.projects import project
 from support.proxy import Proxy
 from support.redis_streams import entries, streams_at
@@ -58,6 +59,17 @@ async def test_a_killed_stream_goes_on_with_what_it_was_given_and_loads_it_once(
     ]
     assert await streams.left("tickets") == 0
     assert len(await streams.redis.xinfo_consumers("tickets", "loom")) == 1
+
+
+async def test_the_last_entries_of_a_run_are_acknowledged_though_their_extractor_died_before_it_did(tmp_path, streams):
+    await streams.put("tickets", *entries(range(5)))
+    async with pages_in(tmp_path) as pages:
+        async with extractor_of(tmp_path, pages, source=SOURCE) as dead:
+            await dies_before_it_acknowledges(dead, None, 10)
+        assert await streams.held("tickets") == 5
+        async with extractor_of(tmp_path, pages, source=SOURCE) as other:
+            assert await ids_of_all(other, None, 10) == ids(range(5))
+    assert await streams.left("tickets") == 0
 
 
 async def test_a_stream_waits_for_a_server_that_goes_away_and_says_so(tmp_path, streams, redis_url, monkeypatch):

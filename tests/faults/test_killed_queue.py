@@ -10,6 +10,7 @@ import pytest
 
 from loom.project.config import LoomConfig
 from loom.session import open_session
+from loom_common.resilience.failpoints import VARIABLE
 from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended as end_of
@@ -127,3 +128,29 @@ async def test_a_cluster_takes_a_queue_to_an_exchange_though_its_extractor_and_i
     ids = {each.message_id: orjson.loads(each.body)["id"] for each in messages}
     assert sorted(ids.values()) == sorted(review_ids(FEWER))
     print(f"{len(messages)} messages for {FEWER} records")
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("page", [3, 6])
+async def test_messages_that_are_kept_are_acknowledged_though_their_extractor_died_before_it_did(cluster, page):
+    queued = f"queued_{uuid4().hex}"
+    made = project(cluster.project / queued, [], source="none.csv", destination="out.csv")
+    source = {"source": f"${{CLUSTER_BUS}}?queue={queued}", "key": "id", "batch_size": 10, "options": {"prefetch": 10}}
+    made.say(name=queued, extract=source)
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with queues_at(cluster.bus_url) as queues, open_session(config, cluster=True) as session:
+        await queues.declare(queued)
+        await queues.put(queued, *reviews(range(60)))
+        cluster.kill("extractor")
+        cluster.begin("extractor", {VARIABLE: f"extractor:before_source_ack:{page}"})
+        run_id = (await session.start(request_of(made, config))).run_id
+        async with within(60, "the extractor's end"):
+            while "extractor" not in cluster.ended():
+                await asyncio.sleep(0.02)
+        await cluster.serve()
+        async with within(60):
+            report = (await end_of(session, run_id)).report.model_dump()
+        left = [each.message_id for each in await queues.take(queued)]
+        await queues.channel.queue_delete(queued)
+    assert (report["status"], report["records"]["loaded"], left) == ("succeeded", 60, [])
+    assert_balanced(report)

@@ -11,7 +11,7 @@ from loom_ai.stores.beside_budgets import open_received_pages
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
-from loom_common.ports.received_pages import ReceivedMessage
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from loom_connectors.ports.source import Page, ReadRecord
 from loom_dev.waiting import within
 from loom_extractor.sources.received import ReceivedRecords, RunsReceivedRecords
@@ -125,6 +125,38 @@ async def test_what_was_not_acknowledged_comes_again_and_is_left_out(pages):
     assert [record.position for record in first.records] + positions(rest) == RECORDS
     assert set(queue.acknowledged) == set(NAMES)
     assert positions(await pages_of(taking(Queue(*NAMES, "z1"), pages, "run_2"), Piece(), 3)) == ["z1.0"]
+
+
+class AcknowledgedQueueSource(QueueSource):
+    """Is told of a page, and notes it."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self.told: list[list[str]] = []
+
+    async def acknowledge_kept(self, page: ReceivedPage) -> None:
+        self.told.append([each.decode() for each in page.bodies])
+
+
+async def test_only_the_newest_page_is_acknowledged_for_somebody_else_and_by_who_finds_it_first(pages):
+    def reader(**changes: bool) -> Received:
+        given = {"taking": True, "trial": False, **changes}
+        return Received(AcknowledgedQueueSource(queue), pages, "run_1", **given)
+
+    queue = Queue(*NAMES)
+    own = reader()
+    first = await own.read(None, 4)
+    second = await own.read(first.cursor, 4)
+    await own.read(first.cursor, 4)  # once more
+    found = reader()
+    for cursor in (None, first.cursor, first.cursor):
+        await found.read(cursor, 4)
+    for other in (reader(taking=False), reader(trial=True)):
+        await other.read(first.cursor, 4)
+    inside = reader()
+    await inside.read({**first.cursor, "record": 1}, 4)  # whoever read the first record has seen to it
+    await found.read(second.cursor, 4)
+    assert [each._source.told for each in (own, found, other, inside)] == [[], [list(NAMES[3:6])], [], []]
 
 
 async def test_a_page_that_could_not_be_kept_goes_back_to_the_queue(pages):

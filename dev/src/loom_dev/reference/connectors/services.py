@@ -10,11 +10,13 @@ for `idle_timeout`. A body is a JSON object, a JSON array of them, JSON Lines, o
 content type. A body that is no record is quarantined with the id of its message, and the others go on. Up to `prefetch`
 messages are written to Loom's database (that of `LOOM_JOURNAL_URL`, or else of the payloads) before they are
 acknowledged, all in one transaction with their ids; from then on the run reads them there, also when it is resumed. A
-process that dies in between leaves them to be delivered again, and the id tells that they are there. So each message is
-loaded once as long as `dedup_window` remembers it, in this run and in all others that read the same queue; one without
-an id, neither as a property nor in `message_id_field`, is taken **at least once**. Messages of a run that failed or was
-cancelled are in Loom, and no more in the queue: `loom resume RUN` loads them. A trial (`--sample`) looks at `prefetch`
-messages at most, and leaves all of them in the queue. One process at a time reads for a run.
+process that dies in between leaves them to be delivered again, and the id tells that they are there: whoever goes on in
+its place acknowledges them, and they do not count as taken a second time. Where the broker notices that it died only
+after the run has ended, the next run finds them, and knows them. So each message is loaded once as long as
+`dedup_window` remembers it, in this run and in all others that read the same queue; one without an id, neither as a
+property nor in `message_id_field`, is taken **at least once**. Messages of a run that failed or was cancelled are in
+Loom, and no more in the queue: `loom resume RUN` loads them. A trial (`--sample`) looks at `prefetch` messages at most,
+and leaves all of them in the queue. One process at a time reads for a run.
 
 *An exchange as a destination* gets each row as a persistent JSON message, and the row counts as loaded when the broker
 has confirmed it. **At least once, deduplicated by message id**: after a crash, messages of the batches in flight are
@@ -33,11 +35,12 @@ holds the record as JSON, `field` names it: `XADD reviews * data '{"id": 71}'` a
 that is no record is quarantined with its id, and the others go on.
 
 Up to `prefetch` entries are written to Loom's database, in one transaction with their ids, before the group
-acknowledges them (`XACK`); from then on they are read there. What a process was given that died is given again, and
-what any other consumer of the group holds for longer than `claim_after` is taken over (`XAUTOCLAIM`): let it be longer
-than other programs of the group need for an entry. So each entry is loaded once, as long as `dedup_window` remembers
-it. Two pipelines that read one stream need a group each, or they share its entries. Entries stay in the stream: whoever
-adds them limits it (`XADD ... MAXLEN`), and what is removed before it is taken is lost to the group.
+acknowledges them (`XACK`); from then on they are read there. What a process had kept that died before it acknowledged
+it, the one that goes on acknowledges; what it was given and had not kept is given again, and what any other consumer of
+the group holds for longer than `claim_after` is taken over (`XAUTOCLAIM`): let it be longer than other programs of the
+group need for an entry. So each entry is loaded once, as long as `dedup_window` remembers it. Two pipelines that read
+one stream need a group each, or they share its entries. Entries stay in the stream: whoever adds them limits it
+(`XADD ... MAXLEN`), and what is removed before it is taken is lost to the group.
 
 A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes entries as they come, and another one those that
 stood in the stream when its run began. A trial (`--sample`) looks at the entries that come next, and takes none.
@@ -56,10 +59,11 @@ counts.
 
 Up to `prefetch` messages are written to Loom's database, in one transaction with their identities and the offsets after
 them, and then the offsets are committed to the group, so that its lag is what Loom has not kept. So each message is
-loaded once: a process that dies is followed by one that reads from the offsets that were kept. A run that begins anew
-starts where its group stands, and where a commit was lost, messages are known by topic, partition, offset and time, or
-by `id_field`, for `dedup_window`. Messages of one partition keep their order. Those of a transaction are read once it
-is committed. While the brokers are away, Loom waits for them and says so.
+loaded once: a process that dies is followed by one that reads from the offsets that were kept, and commits them where
+it had not come to that. A run that begins anew starts where its group stands, and where a commit was lost, messages are
+known by topic, partition, offset and time, or by `id_field`, for `dedup_window`. Messages of one partition keep their
+order. Those of a transaction are read once it is committed. While the brokers are away, Loom waits for them and says
+so.
 
 Loom keeps the offsets itself and is no member of the group: the brokers refuse its commits while other programs are,
 and Loom refuses to begin there. Two pipelines that read one topic need a group each, or each message goes to one.

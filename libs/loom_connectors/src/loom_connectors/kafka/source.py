@@ -15,7 +15,7 @@ from loom_common.domain.values.fields import Fields
 from loom_common.errors import DependencyUnavailable, LoomError
 from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
-from loom_common.ports.received_pages import ReceivedMessage
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from loom_connectors.kafka.address import Address
 from loom_connectors.kafka.cluster import Cluster
 from loom_connectors.kafka.errors import error_of, trouble
@@ -128,6 +128,9 @@ class KafkaSource:
                 return self._received(found, place, end=place.left == 0, commit=self._commit)
             found, place = await self._as_they_come(place, most, self._pace)
             return self._received(found, place, commit=self._commit)
+
+    async def acknowledge_kept(self, page: ReceivedPage) -> None:
+        await self._commit(Place.of(page.state).offsets)
 
     async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
         with self._trouble():

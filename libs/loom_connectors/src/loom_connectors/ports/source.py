@@ -11,7 +11,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.fields import Fields
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
-from loom_common.ports.received_pages import ReceivedMessage
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from loom_connectors.ports.context import ConnectorContext
 
 
@@ -154,6 +154,27 @@ class ReceivingSource(Source, Protocol):
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         """Return the records of a kept message, which stand at `position` where it has no name of its own."""
+        ...
+
+
+@runtime_checkable
+class AcknowledgedSource(ReceivingSource, Protocol):
+    """Is told which messages are kept, and gives those again that it was not told of. One whose place Loom alone keeps,
+    as it does that of a folder, is told nothing."""
+
+    async def acknowledge_kept(self, page: ReceivedPage) -> None:
+        """Have the queue forget the messages of a page that is kept, because whoever received them may have died
+        before. Where it has forgotten them already, nothing changes. Raises as `check` does."""
+        ...
+
+
+@runtime_checkable
+class CountingSource(ReceivingSource, Protocol):
+    """Ends a run after a number of messages."""
+
+    def recounted(self, state: Any, known: int) -> Any:
+        """Return the state after messages of which so many had been kept before. Those that the run itself has kept,
+        and was given again, do not count."""
         ...
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aiormq
+from aiormq import spec
 from aiormq.abc import DeliveredMessage
 
 from loom_common.adapters.amqp.connection import LOST
@@ -16,7 +17,7 @@ from loom_common.domain.definition.streams.settings import Pace
 from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import SourceError
-from loom_common.ports.received_pages import ReceivedMessage
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from loom_connectors.ports.source import Page, ReadRecord, Received
 from loom_connectors.rabbitmq.address import Address
 from loom_connectors.rabbitmq.broker import Broker
@@ -25,6 +26,9 @@ from loom_connectors.rabbitmq.message_records import identity_of, records_of
 from loom_connectors.rabbitmq.options import QueueOptions
 from loom_connectors.rabbitmq.stream_consumer import StreamConsumer, Taken
 
+_AGAIN_SECONDS = 1.0
+"""Says how long an empty queue is waited for to have messages again whose consumer died."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Left:
@@ -32,14 +36,25 @@ class _Left:
 
     messages: int | None
     """Holds how many; None where the run takes as many as there are."""
+    again: int = 0
+    """The number of those taken last that the broker had delivered before: this run may have kept them then."""
 
     @staticmethod
     def of(state: Any) -> _Left:
-        return _Left(state["left"])
+        return _Left(state["left"], state.get("again", 0))
 
     @property
     def state(self) -> dict[str, int | None]:
-        return {"left": self.messages}
+        found = {"left": self.messages}
+        return {**found, "again": self.again} if self.again else found
+
+    def after(self, taken: int, again: int) -> _Left:
+        """Return what is left after so many more messages. Where there is no number, none has to be counted again."""
+        return self if self.messages is None else _Left(self.messages - taken, again)
+
+    def recounted(self, known: int) -> _Left:
+        """Return what is left where so many of those taken last had been kept before."""
+        return self if self.messages is None else _Left(self.messages + min(known, self.again))
 
 
 class ReceivedMessages:
@@ -52,7 +67,7 @@ class ReceivedMessages:
         self._last = max((each.delivery_tag or 0 for each in delivered), default=0)
         kept = [KeptMessage.of(each) for each in delivered]
         self.messages = [ReceivedMessage(each.encoded(), identity_of(each, options)) for each in kept]
-        self.left = left
+        self.left = left.after(len(delivered), sum(_is_again(each) for each in delivered))
         self.end = False
 
     @property
@@ -143,11 +158,23 @@ class QueueSource:
             received.end = True
             return received
         received = await self._taken(wanted, left)
-        taken = len(received.messages)
-        if left.messages is not None:
-            received.left = replace(left, messages=left.messages - taken)
-        received.end = taken < wanted or received.left.messages == 0
+        received.end = len(received.messages) < wanted or (received.left.messages == 0 and not received.left.again)
         return received
+
+    def recounted(self, state: Any, known: int) -> Any:
+        return _Left.of(state).recounted(known).state
+
+    async def acknowledge_kept(self, page: ReceivedPage) -> None:
+        """Look among the first messages, where those stand that were given back, and acknowledge those of the page.
+        One without an id cannot be told from others, and remains."""
+        kept = {identity_of(KeptMessage.decoded(each), self._options) for each in page.bodies} - {None}
+        if not kept:
+            return
+        async with self._broker.errand(self._named, "read") as channel:  # when it is closed, the others go back
+            most = len(page.bodies) + page.known
+            for each in await self._consumed(channel, most, min(self._idle, _AGAIN_SECONDS)):
+                if identity_of(KeptMessage.of(each), self._options) in kept:
+                    await uninterrupted(channel.basic_ack(each.delivery_tag or 0))
 
     def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
         return records_of(KeptMessage.decoded(body), position, self._options)
@@ -174,13 +201,14 @@ class QueueSource:
         async with self._broker.trouble(self._named, "read"):
             channel = await self._broker.channel()
             try:
-                delivered = await self._consumed(channel, wanted)
+                delivered = await self._consumed(channel, wanted, self._idle)
             except BaseException:
                 await uninterrupted(channel.close())
                 raise
             return ReceivedMessages(channel, delivered, self._options, left)
 
-    async def _consumed(self, channel: aiormq.Channel, wanted: int) -> list[DeliveredMessage]:
+    async def _consumed(self, channel: aiormq.Channel, wanted: int, patience: float) -> list[DeliveredMessage]:
+        """Return so many messages, or those that come until none has come for so many seconds."""
         arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()  # holds at most what is wanted
 
         async def take(message: DeliveredMessage) -> None:
@@ -196,7 +224,7 @@ class QueueSource:
         found: list[DeliveredMessage] = []
         while len(found) < wanted:
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout(patience):
                     message = await arrived.get()
             except TimeoutError:
                 break
@@ -209,3 +237,8 @@ class QueueSource:
             if (late := arrived.get_nowait()) is not None:
                 found.append(late)
         return found
+
+
+def _is_again(message: DeliveredMessage) -> bool:
+    """Tell whether the broker has delivered a message before."""
+    return isinstance(message.delivery, spec.Basic.Deliver) and bool(message.delivery.redelivered)

@@ -13,7 +13,7 @@ from loom_common.domain.values import durations
 from loom_common.domain.values.fields import Fields
 from loom_common.errors import LoomError
 from loom_common.ports.clock import Clock
-from loom_common.ports.received_pages import ReceivedMessage
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
 from loom_connectors.ports import places
 from loom_connectors.ports.places import FoundPlace, NamedPlace
 from loom_connectors.ports.source import Page, ReadRecord
@@ -128,6 +128,10 @@ class RedisStreamSource:
                     state = {"began": before}
                 return self._received(await self._as_they_come(most, self._pace), state)
             return await self._those_there(state or {"until": await self._group.newest()}, most)
+
+    async def acknowledge_kept(self, page: ReceivedPage) -> None:
+        async with self._server.trouble():
+            await self._group.acknowledge([Entry.decoded(each).id for each in page.bodies])
 
     async def place(self, named: NamedPlace, state: Any) -> FoundPlace:
         async with self._server.trouble():

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loom_common.domain.values.fields import Fields
+from loom_common.errors import LoomError
 from loom_common.logs.logger import log
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
 from loom_common.resilience import failpoints
 from loom_common.sealing.keyring import Keyring
 from loom_common.sealing.received_pages import SealedPages
-from loom_connectors.ports.source import Page, ReadRecord, ReceivingSource
+from loom_connectors.ports.source import AcknowledgedSource, CountingSource, Page, ReadRecord, ReceivingSource
 
 _FORGET_EVERY = dt.timedelta(minutes=10)
 
@@ -46,16 +47,18 @@ class _Place:
         """Return the place so many records on in the same page."""
         return replace(self, record=self.record + records)
 
-    def after(self, page: ReceivedPage) -> _Place:
-        """Return the place after a page."""
-        return replace(self, page=self.page + 1, record=0, state=page.state)
+    def after(self, state: Any) -> _Place:
+        """Return the place after the page, at which the source is in this state."""
+        return replace(self, page=self.page + 1, record=0, state=state)
 
 
 class RunsReceivedRecords:
     """Represents what one run takes from a source, as a `Source` that can be read from every cursor.
 
     A message is acknowledged once its page is kept. A process that dies in between leaves the message to be delivered
-    again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice.
+    again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice. Nobody may
+    receive it any more, because the run takes no more. So whoever finds the newest page kept by somebody else has its
+    messages acknowledged, before what was read of it is answered.
 
     Who is asked late, for a page that the others have left behind and forgotten, leaves the source alone: it would take
     messages that nobody waits for, and a stream that once began elsewhere would begin there again."""
@@ -86,6 +89,8 @@ class RunsReceivedRecords:
         self._run_id = run_id
         self._taking = taking
         self._trial = trial
+        self._settled: set[int] = set()
+        """Holds the pages whose messages nobody has to acknowledge any more."""
 
     async def check(self) -> None:
         await self._source.check()
@@ -109,23 +114,47 @@ class RunsReceivedRecords:
                 page = await self._received(place, limit)
             if page is None or page.forgotten:
                 return Page((), place.cursor, end=not (self._endless and self._taking))
+            if self._taking and not place.record:
+                await self._settle(place.page, page)
             records = self._records_of(page, place.page)
             known += 0 if place.record else page.known
             found = records[place.record : place.record + limit]
             rest = len(records) - place.record - len(found)
             if found or page.end:
                 break
-            place = place.after(page)
+            place = self._after(place, page)
             if self._endless:
                 return Page((), place.cursor, end=False, known=known)
-        after = place.on(len(found)) if rest or page.end else place.after(page)
+        after = place.on(len(found)) if rest or page.end else self._after(place, page)
         return Page(found, after.cursor, end=page.end and not rest, known=known)
+
+    def _after(self, place: _Place, page: ReceivedPage) -> _Place:
+        """Return the place after a page. Where a run ends after a number of messages, those that are given to it again
+        do not count."""
+        if page.known and not self._endless and isinstance(self._source, CountingSource):
+            return place.after(self._source.recounted(page.state, page.known))
+        return place.after(page.state)
 
     def _records_of(self, page: ReceivedPage, number: int) -> list[ReadRecord]:
         found: list[ReadRecord] = []
         for at, body in enumerate(page.bodies):
             found += self._source.records_of(body, f"message {number + 1}.{at + 1}")
         return found
+
+    async def _settle(self, number: int, page: ReceivedPage) -> None:
+        """Have the messages of a page acknowledged that somebody else has kept, who may have died before. Whoever keeps
+        a page has acknowledged that before it, or found it so. Where the source cannot be reached, what is kept is read
+        all the same: its messages are known where they are delivered again."""
+        empty = not page.bodies and not page.known
+        if self._trial or empty or number in self._settled or not isinstance(self._source, AcknowledgedSource):
+            return
+        self._settled.add(number)
+        if await self._pages.page(self._run_id, number + 1) is not None:
+            return
+        try:
+            await self._source.acknowledge_kept(page)
+        except LoomError as error:
+            log.warning("kept messages are not acknowledged again", run_id=self._run_id, reason=str(error))
 
     async def _received(self, place: _Place, limit: int) -> ReceivedPage | None:
         """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts.
@@ -156,6 +185,7 @@ class RunsReceivedRecords:
         else:
             await failpoints.reach("before_source_ack")
             await received.acknowledge()
+            self._settled.add(place.page)
             if again := len(received.messages) - len(page.bodies):
                 log.info("messages that were delivered again are left out", run_id=self._run_id, messages=again)
         if page is not None:
