@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from redis import Redis
 from yarl import URL
 
+from loom_ai.stores.sql.received_pages import SqlReceivedPages
+from loom_common.errors import SourceError
+from loom_connectors.redis_streams.source import ReceivedEntries
 from support.cluster_streams import named, outlives_an_extractor
 from support.cluster_streams import streaming as streaming_on
 from support.command import Command
@@ -95,6 +99,32 @@ def test_a_sample_takes_no_entry_and_a_run_takes_those_that_stand_there(loom, tm
         assert (run.report["records"]["loaded"], run.report["records"]["quarantined"]) == (12, 1)
         (group,) = redis.xinfo_groups("tickets")
         assert (group["lag"], group["pending"], group["consumers"]) == (0, 0, 0)
+
+
+def test_what_a_run_was_given_and_had_not_kept_is_taken_when_it_goes_on(loom, tmp_path, redis_url, monkeypatch):
+    monkeypatch.setenv("REDIS", redis_url)
+    made = project(tmp_path, [], source="none.csv")
+    made.say(extract={"source": SOURCE, "key": "id", "options": {"prefetch": 4, "claim_after": "1h"}})
+    with Redis.from_url(redis_url) as redis:
+        for entry in entries(range(12)):
+            redis.xadd("tickets", entry)
+
+        async def dies(*_: object, **__: object) -> None:
+            raise SourceError("the extractor died")
+
+        async def nothing(_: object) -> None: ...
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlReceivedPages, "keep", dies)
+            patched.setattr(ReceivedEntries, "give_back", nothing)
+            assert loom("run", "pipeline.yaml", "--format", "json").report["status"] == "failed"
+        redis.xadd("tickets", entries([99])[0])  # came after the run began, and comes next
+        redis.xreadgroup("loom", "another-program", {"tickets": ">"}, count=1)
+        assert redis.xpending("tickets", "loom")["pending"] == 5
+        went_on = loom("resume", "latest", "--format", "json")
+        assert redis.xpending("tickets", "loom")["consumers"] == [{"name": b"another-program", "pending": 1}]
+    assert [row["id"] for row in asyncio.run(made.loaded())] == ids([0, 1, 2, 3, *range(5, 12), 99])
+    assert went_on.report["records"]["loaded"] == 12
 
 
 async def test_any_extractor_of_a_cluster_goes_on_where_another_one_was_killed(cluster, streams, redis_url):

@@ -99,6 +99,7 @@ def build(platform: Platform) -> Service:
 
 def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
     """Return what a source of the plan may know of this worker."""
+    pipeline = plan.pipeline
     return ConnectorContext(
         folder=platform.project / plan.base,
         allowed=platform.settings.allowed,
@@ -111,7 +112,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
         inbox=_inbox(plan, platform),
-        reader=None if plan.stream is None else f"{plan.stream}-{received_at(platform.settings)}",
+        reader=f"{plan.stream or pipeline.name}-{received_at(platform.settings)}",
     )
 
 

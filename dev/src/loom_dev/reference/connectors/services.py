@@ -36,12 +36,11 @@ that is no record is quarantined with its id, and the others go on.
 
 Up to `prefetch` entries are written to Loom's database, in one transaction with their ids, before the group
 acknowledges them (`XACK`); from then on they are read there. What a process had kept that died before it acknowledged
-it, the one that goes on acknowledges; what it was given and had not kept, a stream is given again at once, and a run
-after `claim_after`: where the run has come to its end by then, the next one takes it. What any other consumer of the
-group holds for longer than `claim_after` is taken over (`XAUTOCLAIM`): let it be longer than other programs of the
-group need for an entry. So each entry is loaded once, as long as `dedup_window` remembers it. Two pipelines that read
-one stream need a group each, or they share its entries. Entries stay in the stream: whoever adds them limits it
-(`XADD ... MAXLEN`), and what is removed before it is taken is lost to the group.
+it, the one that goes on acknowledges; what it was given and had not kept is given again, and first. What any other
+consumer of the group holds for longer than `claim_after` is taken over (`XAUTOCLAIM`): let it be longer than other
+programs of the group need for an entry. So each entry is loaded once, as long as `dedup_window` remembers it. Two
+pipelines that read one stream need a group each, or they share its entries. Entries stay in the stream: whoever adds
+them limits it (`XADD ... MAXLEN`), and what is removed before it is taken is lost to the group.
 
 A pipeline with `mode: streaming` ([streaming.md](streaming.md)) takes entries as they come, and another one those that
 stood in the stream when its run began. A trial (`--sample`) looks at the entries that come next, and takes none.

@@ -44,8 +44,8 @@ class ConnectorContext:
     inbox: Inbox | None = None
     """Holds the records that were given to the pipeline over HTTP; None before a run, and for another source."""
     reader: str | None = None
-    """Names who reads the source as a stream, the same for all processes that may go on with it, and for no other
-    stream. None where nobody goes on."""
+    """Names who reads the source, the same for all processes that may go on with it: those of a stream and of no other
+    one, or those of the runs of a pipeline. None where nobody goes on."""
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it, and
     a source keeps what it gives."""

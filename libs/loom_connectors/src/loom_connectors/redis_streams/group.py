@@ -71,6 +71,20 @@ class Group:
                 self._stream, self._group, self._consumer, 0, list(names), idle=_FOR_ANYBODY_MS, justid=True
             )
 
+    async def take_over(self, named: str, until: str) -> None:
+        """Take over entries up to this one that consumers hold whose names begin so. They are what `left` gives."""
+        for each in await self._in_group(lambda: self._redis.xinfo_consumers(self._stream, self._group)):
+            name = each["name"].decode("utf-8", "replace")
+            if not each["pending"] or name == self._consumer or not name.startswith(named):
+                continue
+            held = await self._redis.xpending_range(
+                self._stream, self._group, "-", until, each["pending"], each["name"]
+            )
+            found: list[Any] = [entry["message_id"] for entry in held]
+            if found:
+                await self._redis.xclaim(self._stream, self._group, self._consumer, 0, found, justid=True)
+                log.info("entries of another consumer are taken over", stream=self._stream, entries=len(found))
+
     async def first(self, most: int) -> list[Entry]:
         """Look at the entries that the group takes next, and leave them there."""
         found = await self._info()

@@ -76,21 +76,23 @@ class RedisStreamSource:
         reader: str | None = None,
         looks: bool = False,
     ) -> None:
-        """`pace` is given where no number of entries ends it. `reader` names the consumer, the same for whoever goes on
-        with what it was given; where it is None, this object is a consumer of its own. One that only `looks` takes
-        nothing."""
+        """`pace` is given where no number of entries ends it. `reader` names whoever goes on with what a process was
+        given that died: the consumer of a stream, and those of its runs by the beginning of their names. Where it is
+        None, nobody goes on with what this object was given. One that only `looks` takes nothing."""
         self._server = Server(address)
         self._options = options
         self._clock = clock
         self._pace = pace
         self._looks = looks
-        self._stays = reader is not None
+        self._stays = reader is not None and pace is not None
+        self._reader = f"{reader or 'loom'}-"
+        self._is_followed = reader is not None and pace is None
         self._joined = False
         self._group = Group(
             self._server,
             address.stream,
             address.group,
-            reader or f"loom-{uuid4().hex[:12]}",
+            reader if reader is not None and pace is not None else f"{self._reader}{uuid4().hex[:12]}",
             BEGINNING if options.start == "beginning" else END,
             max(1, round(durations.seconds(options.claim_after) * 1000)),
         )
@@ -192,7 +194,10 @@ class RedisStreamSource:
         return found
 
     async def _those_there(self, state: Any, most: int) -> ReceivedEntries:
-        """Take what stood in the stream when the run began."""
+        """Take what stood in the stream when the run began, first what was given to one who died and had not kept
+        it."""
+        if self._is_followed:
+            await self._group.take_over(self._reader, state["until"])
         if found := await self._group.left(most):
             return self._received(found, state)
         found = await self._group.new(most, 0)
