@@ -249,6 +249,7 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns, and what has n
 	@$(BIN)/python -m bench.coordinator --batches 1000 100000
 	@$(BIN)/python -m bench.extractors --rounds 1
 	@$(BIN)/python -m bench.transformers
+	@$(BIN)/python -m bench.memory
 	@$(BIN)/python -m bench.provider_batches --records 5000
 	@$(BIN)/python -m bench.start_up
 	@$(BIN)/python -m bench.api --seconds 20
@@ -282,6 +283,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.transformers --records 320 --least 0.6
+	@$(BIN)/python -m bench.memory --records 5000 50000 --most 200
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 	@$(BIN)/python -m bench.streams --waits 50ms --seconds 5 --windows 0 --most 10
 	@$(BIN)/python -m bench.stream_endurance --windows 90 --kills 1 --looks 9 --seconds 200 --most 3

@@ -62,6 +62,7 @@ FIGURES: Mapping[str, Figure] = {
     "extractors.two": Figure("two extractors as a multiple of one", "times", 1.6),
     "extractors.pieces": Figure("four partitions in one extractor as a multiple of one", "times"),
     "transformers": Figure("four transformers at a model of 1 s, as a share of four times one", "", 0.95),
+    "memory": Figure("memory of the largest service of a cluster, at most", "MB", 150, less=True),
     "batches.peak": Figure("memory of a run by a batch API, at most", "MB"),
     "start_up.loom --help": Figure("`loom --help`", "s", 0.5, less=True),
     "start_up.loom validate": Figure("`loom validate`", "s", 0.6, less=True),

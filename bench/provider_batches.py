@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures
+from loom_dev.process_memory import peak_memory
 
 TIMES = {"LOOM_BATCHES_POLL_SECONDS": "5", "LOOM_BATCHES_GATHER_SECONDS": "10"}
 _MODELS = {"openai": "gpt-4o-mini", "anthropic": "anthropic:claude-haiku-4-5", "google": "google:gemini-2.0-flash"}
@@ -69,10 +70,9 @@ def _peak_of(run: subprocess.Popen[bytes]) -> float:
     peak = 0.0
     while run.poll() is None:
         try:
-            lines = Path(f"/proc/{run.pid}/status").read_text().splitlines()
-        except OSError:
+            peak = max(peak, peak_memory(run.pid))
+        except (OSError, StopIteration):  # it has ended
             break
-        peak = max([peak, *(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))])
         time.sleep(_LOOK_SECONDS)
     return peak
 

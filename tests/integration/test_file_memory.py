@@ -62,7 +62,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source
-from support.process_memory import peak_memory
+from loom_dev.process_memory import peak_memory
 
 async def main(folder, location, width, characters, size, counts):
     context = ConnectorContext(Path(folder), Credentials())

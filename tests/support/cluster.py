@@ -21,9 +21,9 @@ from loom_common.config.settings import BusSettings, Settings, StateSettings
 from loom_common.flow import TOPOLOGY
 from loom_common.service.bootstrap import open_bus
 from loom_dev.cluster.services import SERVICES, missing
+from loom_dev.process_memory import peak_memory
 from loom_dev.waiting import patience, within
 from support import forked
-from support.process_memory import peak_memory
 
 NAMES = tuple(service.name for service in SERVICES)
 MODEL_CALLS_AT_ONCE = 8

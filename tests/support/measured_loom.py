@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from loom.cli.app import main
-from support.process_memory import peak_memory
+from loom_dev.process_memory import peak_memory
 
 if __name__ == "__main__":
     _, file, *arguments = sys.argv
