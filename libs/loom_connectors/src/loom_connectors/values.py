@@ -161,6 +161,15 @@ def single_text(value: float | str) -> str:
     return value_text(value) if number is None else repr(number)
 
 
+def shortest_single(number: float) -> float:
+    """Return the 64-bit number with as few digits as tell this 32-bit number from its neighbours."""
+    for digits in range(1, 10):
+        short = float(f"{number:.{digits}g}")
+        if struct.pack("f", short) == struct.pack("f", number):
+            return short
+    return number
+
+
 def _single_of(value: float | str) -> float | None:
     """Return the 32-bit number that is written in some digits; None for what is no number."""
     if (written := _decimal(value)) is None:

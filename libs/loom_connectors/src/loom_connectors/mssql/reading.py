@@ -3,7 +3,6 @@ reads back."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from loom_connectors.mssql.statements import quoted
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn
 from loom_connectors.sql.warehouse.reading import itself, moment, number, unfit
-from loom_connectors.values import as_object
+from loom_connectors.values import as_object, shortest_single
 
 WHOLE = ("tinyint", "smallint", "int", "bigint")
 DECIMALS = ("decimal", "numeric", "money", "smallmoney")
@@ -81,19 +80,10 @@ def _wide(sql: str) -> str:
     return f"CAST({sql} AS NVARCHAR(MAX))"
 
 
-def _single(value: float) -> Any:
-    """Read a 32-bit number, with as many digits as tell it from its neighbours."""
-    for digits in range(1, 10):
-        short = float(f"{value:.{digits}g}")
-        if struct.pack("f", short) == struct.pack("f", value):
-            return short
-    return value
-
-
 _READERS: dict[str, tuple[Callable[[str], str], Callable[[Any], Any] | None]] = {
     "bit": (itself, bool),
     "float": (itself, number),
-    "real": (itself, _single),
+    "real": (itself, shortest_single),
     "uniqueidentifier": (lambda sql: f"LOWER(CONVERT(NVARCHAR(36), {sql}))", None),
 }
 _CLOCK = "CAST({} AS DATETIME2(7))"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from loom_common.domain.json_values.exact_json import UnfitJson, loads
 from loom_connectors.mysql.statements import quoted
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn
-from loom_connectors.values import as_object
+from loom_connectors.values import as_object, shortest_single
 
 _WHOLE = {
     *(FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR),
@@ -72,13 +71,7 @@ def _itself(sql: str) -> str:
 
 
 def _single(text: str) -> float:
-    """Read a 32-bit number, with as many digits as tell it from its neighbours."""
-    number = float(text)
-    for digits in range(1, 10):
-        short = float(f"{number:.{digits}g}")
-        if struct.pack("f", short) == struct.pack("f", number):
-            return short
-    return number
+    return shortest_single(float(text))
 
 
 def _json(text: str | bytes) -> Any:
