@@ -16,10 +16,7 @@ from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.sqlite.connection import SqliteConnection
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
-
-LETTERS = sa.Table(
-    "letters", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("letter", sa.Text, unique=True)
-)
+from support.letters_in_sqlite import LETTERS, engine_on
 
 
 class Counting(SqliteConnection):
@@ -30,17 +27,6 @@ class Counting(SqliteConnection):
     async def visit(self, work):  # type: ignore[no-untyped-def]
         Counting.visits += 1
         return await super().visit(work)
-
-
-@asynccontextmanager
-async def engine_on(path: Path, kind: type[SqliteConnection] = SqliteConnection) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"async_creator_fn": kind.opened})
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(LETTERS.metadata.create_all)
-        yield engine
-    finally:
-        await engine.dispose()
 
 
 async def test_a_statement_and_its_rows_are_one_visit(tmp_path: Path) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from loom_common.async_engine import AsyncEngine, create_async_engine
+from loom_common.async_engine import AsyncEngine
 from loom_common.bulk_insert import BulkInsert
 from loom_common.sqlite.connection import SqliteConnection
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import is_current, upgrade
-
-LETTERS = sa.Table(
-    "letters", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("letter", sa.Text, unique=True)
-)
+from support.letters_in_sqlite import LETTERS, engine_on
 
 
 class Visits(SqliteConnection):
@@ -31,17 +26,6 @@ class Visits(SqliteConnection):
         return await super()._in_thread(step)
 
 
-@asynccontextmanager
-async def engine_on(path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"async_creator_fn": Visits.opened})
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(LETTERS.metadata.create_all)
-        yield engine
-    finally:
-        await engine.dispose()
-
-
 def letter(text: str) -> tuple[sa.Insert, dict[str, str]]:
     return LETTERS.insert(), {"letter": text}
 
@@ -52,7 +36,7 @@ async def letters(engine: AsyncEngine) -> list[str]:
 
 
 async def test_statements_that_are_put_off_go_with_the_next_one_or_with_the_commit(tmp_path: Path) -> None:
-    async with engine_on(tmp_path / "file.db") as engine:
+    async with engine_on(tmp_path / "file.db", Visits) as engine:
         many = BulkInsert(LETTERS.insert(), ["id", "letter"])
         Visits.steps = 0
         async with engine.begin() as connection:
@@ -68,7 +52,7 @@ async def test_statements_that_are_put_off_go_with_the_next_one_or_with_the_comm
 
 
 async def test_a_transaction_that_only_puts_off_is_one_visit(tmp_path: Path) -> None:
-    async with engine_on(tmp_path / "file.db") as engine:
+    async with engine_on(tmp_path / "file.db", Visits) as engine:
         Visits.steps = 0
         async with engine.begin() as connection:
             await connection.execute_later(*letter("a"))
@@ -80,7 +64,7 @@ async def test_a_transaction_that_only_puts_off_is_one_visit(tmp_path: Path) -> 
 async def test_what_was_put_off_raises_where_it_is_carried_out_and_nothing_of_the_transaction_stays(
     tmp_path: Path, more: bool
 ) -> None:
-    async with engine_on(tmp_path / "file.db") as engine:
+    async with engine_on(tmp_path / "file.db", Visits) as engine:
         with pytest.raises(sa.exc.IntegrityError):
             async with engine.begin() as connection:
                 await connection.execute_later(*letter("a"))
@@ -94,7 +78,7 @@ async def test_what_was_put_off_raises_where_it_is_carried_out_and_nothing_of_th
 
 
 async def test_what_was_put_off_is_forgotten_where_the_transaction_is_rolled_back(tmp_path: Path) -> None:
-    async with engine_on(tmp_path / "file.db") as engine:
+    async with engine_on(tmp_path / "file.db", Visits) as engine:
         with pytest.raises(LookupError):
             async with engine.begin() as connection:
                 await connection.execute_later(*letter("a"))
@@ -105,7 +89,7 @@ async def test_what_was_put_off_is_forgotten_where_the_transaction_is_rolled_bac
 
 
 async def test_a_statement_that_cannot_be_put_off_does_not_put_the_next_one_off(tmp_path: Path) -> None:
-    async with engine_on(tmp_path / "file.db") as engine, engine.begin() as connection:
+    async with engine_on(tmp_path / "file.db", Visits) as engine, engine.begin() as connection:
         with pytest.raises(sa.exc.StatementError):
             await connection.execute_later(LETTERS.insert().values(letter=sa.bindparam("given")), {"other": 1})
         assert (await connection.execute(sa.select(sa.func.count()).select_from(LETTERS))).scalar_one() == 0

@@ -53,8 +53,8 @@ class Urgency:
             self.arrived(delivery)
 
     def follows(self, taken: Iterable[Message], awaited: Mapping[str, Awaited | None]) -> None:
-        """Learn what the runs of the facts that were `taken` wait for now. Where a run waits for nothing, each of its
-        answers is urgent."""
+        """Learn what the runs of the facts that were `taken` wait for after them. Where a run waits for nothing, each
+        of its answers is urgent."""
         for fact in taken:
             if isinstance(fact, SliceExtracted) and (asked := self._awaited.get(fact.run_id)) is not None:
                 keep = self._short.add if len(fact.batches) < asked.asked else self._short.discard
