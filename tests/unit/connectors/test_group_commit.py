@@ -63,7 +63,7 @@ async def load_all(database, *batches, alone=0):
     loads += [asyncio.create_task(group.load(each)) for each in batches[alone:]]
     await asyncio.sleep(0)
     database.free.set()
-    async with asyncio.timeout(10):
+    async with within(10, "what is written"):
         return await asyncio.gather(*loads, return_exceptions=True)
 
 
@@ -110,7 +110,7 @@ async def test_what_comes_within_some_turns_of_the_event_loop_is_written_togethe
             await asyncio.sleep(0)
         return await group.load(batch(turns))
 
-    async with asyncio.timeout(10):
+    async with within(10, "what is written"):
         results = await asyncio.gather(*map(load_after, range(4)))
         last = await group.load(batch(4))
     assert [*results, last] == [LoadResult(1)] * 5
@@ -125,7 +125,7 @@ async def test_rows_that_are_enough_for_a_transaction_wait_for_no_others():
         await asyncio.sleep(0)
     assert database.transactions == [["batch-0", "batch-1"]]
     database.free.set()
-    async with asyncio.timeout(10):
+    async with within(10, "what is written"):
         await asyncio.gather(*loads)
 
 
@@ -135,7 +135,7 @@ async def test_a_batch_that_waits_for_others_is_not_written_after_the_end():
     loading = asyncio.create_task(group.load(batch(0)))
     await asyncio.sleep(0)
     await group.close()
-    async with asyncio.timeout(10):
+    async with within(10, "what is written"):
         (ended,) = await asyncio.gather(loading, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError)
     assert database.transactions == []
@@ -176,7 +176,7 @@ async def loaded_in_turns(group, batches, at_once):
             for _ in range(5):
                 await asyncio.sleep(0)
 
-    async with asyncio.timeout(10):
+    async with within(10, "what is written"):
         await asyncio.gather(*(take() for _ in range(at_once)))
 
 
@@ -192,8 +192,8 @@ async def test_a_batch_does_not_wait_for_others_that_do_not_come():
     database = Database()
     database.free.set()
     group = GroupCommit(database.write, one_writes=True)
-    await loaded_in_turns(group, map(batch, range(5)), at_once=4)
-    async with asyncio.timeout(10):
+    async with within(10, "batches after which no others come"):
+        await loaded_in_turns(group, map(batch, range(5)), at_once=4)
         await group.load(batch(5))
     assert [len(each) for each in database.transactions] == [1, 3, 1, 1]
     await group.close()
